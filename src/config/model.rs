@@ -1,0 +1,325 @@
+//! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
+
+use super::error::Place;
+use super::pattern::Pattern;
+use crate::message::address::Address;
+use crate::secret::SecretSource;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that was configured.
+#[derive(Debug)]
+pub struct Config {
+    /// The files it was read from, in order; empty only in tests.
+    pub files: Vec<PathBuf>,
+    /// `enabled`: off, and no sender is used; all mail takes the default relay.
+    pub enabled: bool,
+    /// Where mail goes that no sender claims.
+    pub default: DefaultRelay,
+    /// The senders, in no meaningful order.
+    pub senders: Vec<Sender>,
+    /// `domain`: what is put behind a bare local name; the host name where it is not given.
+    pub domain: Option<String>,
+    /// `tempfail_exit`: 69 (default) or 75 for a temporary failure with nothing kept.
+    pub tempfail_exit: TempFailExit,
+    /// Where the log goes.
+    pub log: LogConfig,
+}
+
+/// What a temporary failure with nothing kept exits with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TempFailExit {
+    /// 69, which every caller takes for a failure.
+    #[default]
+    Unavailable,
+    /// 75, for those who know their callers (PHP 8.5's `mail()` takes it for success).
+    TempFail,
+}
+
+/// Where mail goes that no sender claims.
+#[derive(Debug)]
+pub enum DefaultRelay {
+    /// An SMTP account given in `[default]`.
+    Server(Box<Relay>, Place),
+    /// An msmtprc as it stands.
+    Msmtprc(Msmtprc),
+    /// `relay = "refuse"`: a clear error.
+    Refuse(Place),
+    /// Nothing was said about it.
+    Missing,
+}
+
+/// The accounts of an msmtprc that serve as the default relay.
+#[derive(Debug)]
+pub struct Msmtprc {
+    /// The accounts of the system file and the user's, a same-named one of the user's file winning; in file order.
+    pub accounts: Vec<Account>,
+    /// The account that `[default]` names, else msmtp's own choice (`default`).
+    pub account: Option<String>,
+    /// `match_from`: choose the account by its `from` where the message's From fits one.
+    pub match_from: bool,
+}
+
+/// One msmtprc account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name; `default` for the commands before any account line.
+    pub name: String,
+    /// Where it is defined.
+    pub place: Place,
+    /// Its SMTP settings.
+    pub relay: Relay,
+    /// `from` as written, substitutions not yet made; may be a pattern.
+    pub from: Option<String>,
+    /// `from_full_name`.
+    pub from_full_name: Option<String>,
+    /// `allow_from_override`: off, and `-f` does not change the envelope.
+    pub allow_from_override: bool,
+    /// `set_from_header`.
+    pub set_from_header: AutoOnOff,
+    /// `set_date_header` is `auto` (true) or `off`.
+    pub set_date_header: bool,
+    /// `set_msgid_header` is `auto` (true) or `off`.
+    pub set_msgid_header: bool,
+    /// `set_to_header`.
+    pub set_to_header: SetTo,
+    /// `remove_bcc_headers`.
+    pub remove_bcc_headers: bool,
+    /// `dsn_notify`, `dsn_return`.
+    pub dsn: crate::envelope::Dsn,
+    /// `logfile` in msmtp's line format; `-` is standard output.
+    pub logfile: Option<PathBuf>,
+    /// `logfile_time_format` (strftime).
+    pub logfile_time_format: String,
+    /// `syslog`: the facility's name (`LOG_USER`, `LOG_MAIL`, `LOG_LOCAL0` ...).
+    pub syslog: Option<String>,
+    /// `aliases`: msmtp's alias file.
+    pub aliases: Option<PathBuf>,
+}
+
+/// A three-way switch of msmtp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoOnOff {
+    /// Where it is missing.
+    Auto,
+    /// Always, replacing what is there.
+    On,
+    /// Never.
+    Off,
+}
+
+/// `set_to_header` of msmtp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetTo {
+    /// Leave it.
+    Off,
+    /// Add a To header with the recipients where there is none.
+    On,
+    /// Add `To: undisclosed-recipients:;` where there is none.
+    Undisclosed,
+}
+
+/// A sender: an SMTP profile and the From addresses that it serves.
+#[derive(Debug)]
+pub struct Sender {
+    /// Its unique name.
+    pub name: String,
+    /// Where it is defined.
+    pub place: Place,
+    /// `enabled`: off, and it is as if it were not there, but mail of its addresses says so.
+    pub enabled: bool,
+    /// The provider preset it builds on.
+    pub provider: Option<&'static super::presets::Preset>,
+    /// The From patterns it claims, each with its place.
+    pub from: Vec<(Pattern, Place)>,
+    /// Its SMTP account.
+    pub relay: Relay,
+    /// Aliases of this sender and the names shown for them.
+    pub names: BTreeMap<String, String>,
+    /// `users`: who may use it; with `groups` both empty, everybody.
+    pub users: Vec<String>,
+    /// `groups`: members may use it.
+    pub groups: Vec<String>,
+    /// What the server demands of From, and what happens to a message that does not keep to it.
+    pub identity: IdentityRule,
+    /// `debug`: the dialogue goes to `log_file`, or to the log where there is none.
+    pub debug: bool,
+    /// `log_file`: one line a message, and with `debug` the dialogue.
+    pub log_file: Option<PathBuf>,
+}
+
+/// What the server demands of a message's identities (envelope sender, From, Sender).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityRule {
+    /// `must_match`: each must be one of the sender's own addresses (its `from`, `names`, and the login).
+    pub must_match: bool,
+    /// `on_mismatch`.
+    pub on_mismatch: OnMismatch,
+}
+
+/// What happens to a message whose identities the account may not send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMismatch {
+    /// Refuse with a reason (status 77) before connecting.
+    #[default]
+    Refuse,
+    /// Send as the account: From and Sender replaced, Reply-To and the original From kept.
+    Rewrite,
+    /// Take the sender that the message's own From belongs to.
+    Route,
+}
+
+/// One SMTP account at one server: all that a connection needs.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Where to connect.
+    pub endpoint: Endpoint,
+    /// How the connection is protected.
+    pub tls: TlsMode,
+    /// What the TLS handshake must prove and offer.
+    pub tls_options: TlsOptions,
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// Which AUTH mechanisms may be used.
+    pub auth: AuthChoice,
+    /// The login.
+    pub user: Option<String>,
+    /// Where the password (or OAuth2 token) comes from.
+    pub password: Option<SecretSource>,
+    /// `allow_plaintext_password`: said in so many words.
+    pub plaintext_password: bool,
+    /// The EHLO argument; the host's name where none is given.
+    pub ehlo: Option<String>,
+    /// SOCKS5 proxy, host and port.
+    pub proxy: Option<(String, u16)>,
+    /// Local address to connect from.
+    pub source: Option<IpAddr>,
+    /// Time limits.
+    pub timeouts: Timeouts,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A name or address, and a port.
+    Tcp(String, u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// How the connection is protected. Never opportunistic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// TLS from the first octet (RFC 8314).
+    Implicit,
+    /// STARTTLS required (RFC 3207).
+    StartTls,
+    /// None, said in so many words.
+    Plain,
+}
+
+/// What the TLS handshake must prove and offer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// A file of CA certificates in PEM; the system's store where none is given.
+    pub trust_file: Option<PathBuf>,
+    /// Off: neither chain nor name is checked (said in so many words).
+    pub no_check: bool,
+    /// The certificate's fingerprint, which then replaces the checks of chain and name.
+    pub fingerprint: Option<Fingerprint>,
+    /// The name for SNI and the certificate check, where it is not the host's.
+    pub host_override: Option<String>,
+    /// Client certificate file and key file, both PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// A certificate's digest over its DER form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// 32 octets.
+    Sha256(Vec<u8>),
+    /// 20 octets.
+    Sha1(Vec<u8>),
+    /// 16 octets.
+    Md5(Vec<u8>),
+}
+
+/// The protocol spoken to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033.
+    Lmtp,
+}
+
+/// Which AUTH mechanisms may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuthChoice {
+    /// No login.
+    #[default]
+    Off,
+    /// The strongest that both sides know and the connection's protection allows.
+    Auto,
+    /// Only this one, by its SASL name in upper case (`PLAIN`, `LOGIN`, `XOAUTH2` ...).
+    Only(String),
+}
+
+/// Time limits of one delivery (RFC 5321 section 4.5.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name lookup, TCP connect and TLS handshake, each address.
+    pub connect: Duration,
+    /// A reply to any command.
+    pub command: Duration,
+    /// The reply after the final dot.
+    pub data_end: Duration,
+    /// The whole delivery, from lookup to the last reply.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            command: Duration::from_secs(60),
+            data_end: Duration::from_secs(300),
+            total: Duration::from_secs(900),
+        }
+    }
+}
+
+/// Where the log goes and how it looks.
+#[derive(Clone, Debug, Default)]
+pub struct LogConfig {
+    /// `to`.
+    pub to: LogTarget,
+    /// `format = "json"`.
+    pub json: bool,
+}
+
+/// Where the log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogTarget {
+    /// syslog, facility mail.
+    #[default]
+    Syslog,
+    /// A file, appended to.
+    File(PathBuf),
+    /// Standard error.
+    Stderr,
+    /// Nowhere.
+    Off,
+}
+
+impl Sender {
+    /// The address that the account itself stands for: the login where it is an address, else the first exact `from`.
+    #[must_use]
+    pub fn own_address(&self) -> Option<Address> {
+        let login = self.relay.user.as_deref().and_then(|user| Address::parse(user).ok());
+        login.or_else(|| self.from.iter().find_map(|(pattern, _)| pattern.exact().and_then(|a| Address::parse(a).ok())))
+    }
+}

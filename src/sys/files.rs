@@ -1,0 +1,84 @@
+//! Opening files with care: owner and mode of files with secrets, append-only logs that follow no link.
+//!
+//! The checks are made on the open descriptor, never on a path that could be exchanged in between.
+
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The most that is read of a configuration or secret file, octets.
+const CONFIG_SIZE: u64 = 4 << 20;
+
+/// Owner and permission bits of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The owner's user id.
+    pub uid: u32,
+    /// The group's id.
+    pub gid: u32,
+    /// Permission bits (`0o7777`).
+    pub mode: u32,
+}
+
+/// Reads a regular file whole, with its owner and mode.
+///
+/// # Errors
+/// As `open` and `read`; a directory, a device or more than 4 MiB is `InvalidInput`.
+pub fn read(path: &Path) -> io::Result<(Vec<u8>, Guard)> {
+    // Non-blocking, so that a FIFO in the file's place cannot hang the caller.
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?);
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut data = Vec::new();
+    file.take(CONFIG_SIZE + 1).read_to_end(&mut data)?;
+    if data.len() as u64 > CONFIG_SIZE {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "larger than 4 MiB"));
+    }
+    Ok((data, Guard { uid: facts.uid(), gid: facts.gid(), mode: facts.mode() & 0o7777 }))
+}
+
+/// Opens a log for appending, mode 0600 where it is new. A link is not followed where others may write the directory.
+///
+/// # Errors
+/// As `open`; anything but a regular file or a character device is `InvalidInput`.
+pub fn append(path: &Path) -> io::Result<File> {
+    let shared = path.parent().and_then(|parent| std::fs::metadata(parent).ok()).is_some_and(|d| d.mode() & 0o022 != 0);
+    let mut flags =
+        OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if shared {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let facts = file.metadata()?;
+    use std::os::unix::fs::FileTypeExt;
+    if !facts.is_file() && !facts.file_type().is_char_device() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a regular file nor a device"));
+    }
+    Ok(file)
+}
+
+/// Whether a file with a secret is closed to everybody but its owner, root, and readers by group.
+///
+/// # Errors
+/// The command that mends it, in the text.
+pub fn check_secret(path: &Path, guard: Guard, uid: u32) -> Result<(), String> {
+    let path = path.display();
+    if guard.uid != uid && guard.uid != 0 {
+        return Err(format!(
+            "{path} belongs to user {} and may be replaced by that user; mend it with: chown {uid} {path}",
+            guard.uid
+        ));
+    }
+    if guard.mode & 0o027 != 0 {
+        let mode = guard.mode & 0o750 & !0o111;
+        return Err(format!(
+            "{path} holds a secret and its mode is {:04o}; mend it with: chmod {mode:04o} {path}",
+            guard.mode
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The operating system: safe opening, child processes, users, clock, random, spool. The only unsafe-adjacent room.
+
+pub mod clock;
+pub mod env;
+pub mod files;
+pub mod random;
+pub mod spawn;
+pub mod spool;
+pub mod users;

@@ -1,0 +1,11 @@
+//! Random octets from the kernel, for message identifiers and challenges.
+
+/// Sixteen random octets as 32 lower-case hex digits.
+///
+/// # Errors
+/// Where the kernel has no random source (then the clock and process id must do; see the caller).
+pub fn token() -> std::io::Result<String> {
+    let mut octets = [0u8; 16];
+    openssl::rand::rand_bytes(&mut octets).map_err(std::io::Error::other)?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}

@@ -1,0 +1,115 @@
+//! A message's bytes between reading and sending: in memory up to 1 MiB, beyond that in an unlinked temporary file.
+//!
+//! The file has no name from the start (`O_TMPFILE`, or unlinked at once), so nothing is left behind when the process
+//! dies. Reading takes `&self`: several readers may stand at different places.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+
+/// Up to here a message stays in memory.
+const MEMORY: usize = 1 << 20;
+
+/// Append-only bytes.
+#[derive(Debug, Default)]
+pub struct Spool {
+    memory: Vec<u8>,
+    file: Option<File>,
+    len: u64,
+}
+
+impl Spool {
+    /// An empty spool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Octets written so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A reader from `start` to the end.
+    #[must_use]
+    pub fn reader(&self, start: u64) -> Reader<'_> {
+        Reader { spool: self, at: start.min(self.len) }
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.write_all(data).map(|()| data.len())
+    }
+
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.file.is_none() && self.memory.len() + data.len() > MEMORY {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&self.memory)?;
+            self.memory = Vec::new();
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(data)?,
+            None => self.memory.extend_from_slice(data),
+        }
+        self.len += data.len() as u64;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a spool from a place of its own.
+#[derive(Debug)]
+pub struct Reader<'s> {
+    spool: &'s Spool,
+    at: u64,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match &self.spool.file {
+            Some(file) => file.read_at(buffer, self.at)?,
+            None => {
+                let rest = usize::try_from(self.at).ok().and_then(|at| self.spool.memory.get(at..)).unwrap_or_default();
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                count
+            }
+        };
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_read_back_the_same() {
+        for size in [0, 1, MEMORY - 1, MEMORY, MEMORY + 1, 3 * MEMORY + 17] {
+            let data: Vec<u8> = (0..size).map(|i| (i * 31 % 251) as u8).collect();
+            let mut spool = Spool::new();
+            data.chunks(70_001).for_each(|chunk| spool.write_all(chunk).unwrap());
+            assert_eq!(spool.len(), size as u64);
+            assert_eq!(spool.file.is_some(), size > MEMORY);
+            let mut back = Vec::new();
+            spool.reader(0).read_to_end(&mut back).unwrap();
+            assert!(back == data);
+            let mut tail = Vec::new();
+            spool.reader(size as u64 / 2).read_to_end(&mut tail).unwrap();
+            assert!(tail == data[size / 2..]);
+        }
+    }
+}

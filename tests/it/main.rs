@@ -1,0 +1,1 @@
+//! The integration target: every test drives the real binary.
