@@ -2,6 +2,10 @@
 //!
 //! Nothing else in the tree turns an error into a number, and only `main` ends the process.
 
+use crate::config::TempFailExit;
+use crate::deliver::Attempt;
+use crate::deliver::trouble::{Kind, Permanence, Trouble};
+
 /// How a command ended, as the caller's shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -9,6 +13,8 @@ pub enum Status {
     Ok,
     /// 1: a check or a trial found something wrong (`check`, `try`; never a submission).
     Findings,
+    /// 2: a check found something that keeps mail from being sent.
+    Faults,
     /// 64: the command line is wrong, or names no recipient.
     Usage,
     /// 65: the message or an address cannot be parsed.
@@ -46,6 +52,7 @@ impl Status {
         match self {
             Self::Ok => 0,
             Self::Findings => 1,
+            Self::Faults => 2,
             Self::Usage => 64,
             Self::Data => 65,
             Self::NoInput => 66,
@@ -69,6 +76,7 @@ impl Status {
         match self {
             Self::Ok => "EX_OK",
             Self::Findings => "EX_FINDINGS",
+            Self::Faults => "EX_FAULTS",
             Self::Usage => "EX_USAGE",
             Self::Data => "EX_DATAERR",
             Self::NoInput => "EX_NOINPUT",
@@ -84,5 +92,39 @@ impl Status {
             Self::NoPerm => "EX_NOPERM",
             Self::Config => "EX_CONFIG",
         }
+    }
+}
+
+/// The status of an attempt to deliver: 0 where every recipient was taken, otherwise what the worst of it calls for.
+#[must_use]
+pub fn of_attempt(attempt: &Attempt, tempfail: TempFailExit) -> Status {
+    let troubles: Vec<&Trouble> = attempt.troubles().map(|(_, trouble)| trouble).collect();
+    let Some(first) = troubles.first() else { return Status::Ok };
+    let some_sent = troubles.len() < attempt.outcomes.len();
+    if some_sent {
+        return Status::Unavailable;
+    }
+    let refused = |trouble: &&Trouble| trouble.kind == Kind::RecipientRefused && trouble.permanence == Permanence::Permanent;
+    if troubles.iter().all(refused) {
+        return Status::NoUser;
+    }
+    // A recipient that was refused for good says less than what kept the rest back.
+    of_trouble(troubles.iter().find(|trouble| !refused(trouble)).unwrap_or(first), tempfail)
+}
+
+/// The status of a failure that kept a message from every recipient.
+#[must_use]
+pub fn of_trouble(trouble: &Trouble, tempfail: TempFailExit) -> Status {
+    let unavailable = match (trouble.permanence, tempfail) {
+        (Permanence::Temporary, TempFailExit::TempFail) => Status::TempFail,
+        _ => Status::Unavailable,
+    };
+    match trouble.kind {
+        Kind::UnknownHost => Status::NoHost,
+        Kind::Protocol => Status::Protocol,
+        Kind::Auth if trouble.permanence == Permanence::Permanent => Status::NoPerm,
+        Kind::Secret | Kind::Config => Status::Config,
+        Kind::Io => Status::Io,
+        Kind::Auth | Kind::Network | Kind::Tls | Kind::Refused | Kind::RecipientRefused | Kind::Message => unavailable,
     }
 }

@@ -41,6 +41,14 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The recipients that did not get it, and why.
+    pub fn troubles(&self) -> impl Iterator<Item = (&Address, &Trouble)> {
+        self.outcomes.iter().filter_map(|outcome| match &outcome.verdict {
+            Verdict::Failed(trouble) => Some((&outcome.recipient, trouble)),
+            Verdict::Sent(_) => None,
+        })
+    }
+
     /// Whether the server took the message for every recipient.
     #[must_use]
     pub fn all_sent(&self) -> bool {

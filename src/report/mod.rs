@@ -1,1 +1,37 @@
 //! What is told about a message: the log line, the transcript of a dialogue, the one line on stderr.
+//!
+//! Nothing here can fail a delivery: a log that cannot be written is said with `-v` and otherwise let go.
+
+pub mod log;
+pub mod msmtp_log;
+pub mod transcript;
+
+use std::io::Write;
+
+/// One line on standard error; a closed one is no error.
+pub fn stderr(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
+}
+
+/// Text of several lines on standard error; a closed one is no error.
+pub fn stderr_text(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Text on standard output; a closed pipe is no error.
+pub fn stdout(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A text on one line: control characters become spaces, so that what a server or a message says cannot move the
+/// cursor, colour the terminal or forge a second line in a log.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_bidi(c) { ' ' } else { c }).collect()
+}
+
+/// Characters that turn the direction of what follows.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

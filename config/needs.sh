@@ -1,0 +1,19 @@
+#!/bin/sh
+# Installs the Debian or Ubuntu packages named as arguments, those that are missing and no others. Asks for sudo where
+# the user is not root. Used by try.sh and test.sh.
+set -eu
+missing=""
+for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "these packages are needed, and there is no apt-get to install them:$missing" >&2
+    exit 1
+fi
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then as_root="sudo"; fi
+echo "installing:$missing" >&2
+$as_root apt-get update -qq
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,99 @@
+//! `postrider SUBCOMMAND`: the administrator's command line (clap).
+
+use crate::commands;
+use crate::exit::Status;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A sendmail that gives every From address its own SMTP account.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct Admin {
+    /// Read this configuration instead of ~/.config/postrider/postrider.toml or /etc/postrider/postrider.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send the message on standard input, as the program does that is called sendmail
+    #[command(disable_help_flag = true)]
+    Sendmail(Rest),
+    /// Send as the program does that is called msmtp, with its options and its files
+    #[command(disable_help_flag = true)]
+    Msmtp(Rest),
+    /// Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing
+    #[command(disable_help_flag = true)]
+    Explain(Rest),
+    /// Read the whole configuration and say what is wrong with it
+    Check,
+    /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
+    Try(Rest),
+}
+
+/// Arguments that are passed on as they are.
+#[derive(Debug, Args)]
+struct Rest {
+    /// Options and operands
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    arguments: Vec<OsString>,
+}
+
+/// Runs `postrider` with its arguments, without the program's name.
+#[must_use]
+pub fn run(arguments: &[OsString]) -> Status {
+    if let Some((command, rest, config)) = passed_on(arguments) {
+        return pass_on(command, rest, config);
+    }
+    let with_name = std::iter::once(OsString::from("postrider")).chain(arguments.iter().cloned());
+    match Admin::try_parse_from(with_name) {
+        Ok(admin) => dispatch(admin),
+        Err(error) if error.use_stderr() => {
+            crate::report::stderr_text(&error.to_string());
+            Status::Usage
+        }
+        Err(error) => {
+            crate::report::stdout(&error.to_string());
+            Status::Ok
+        }
+    }
+}
+
+/// `[--config FILE] sendmail|msmtp|explain ARGUMENT...`: these have a grammar of their own (a `--` of theirs must reach
+/// them), so they are found before clap reads anything.
+fn passed_on(arguments: &[OsString]) -> Option<(&'static str, &[OsString], Option<PathBuf>)> {
+    let text = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    let (config, at) = match text(0)? {
+        "--config" => (arguments.get(1).map(PathBuf::from), 2),
+        first => match first.strip_prefix("--config=") {
+            Some(file) => (Some(PathBuf::from(file)), 1),
+            None => (None, 0),
+        },
+    };
+    let command = ["sendmail", "msmtp", "explain"].into_iter().find(|command| text(at) == Some(command))?;
+    Some((command, &arguments[at + 1..], config))
+}
+
+fn pass_on(command: &str, arguments: &[OsString], config: Option<PathBuf>) -> Status {
+    match command {
+        "sendmail" => super::as_sendmail(arguments, config),
+        "msmtp" => super::as_msmtp(arguments),
+        _ => match super::sendmail::parse(arguments) {
+            Ok(invocation) => commands::explain::run(&invocation, config),
+            Err(usage) => super::refuse("postrider explain", &usage),
+        },
+    }
+}
+
+fn dispatch(admin: Admin) -> Status {
+    match admin.command {
+        Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
+        Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
+        Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
+        Command::Check => commands::check::run(admin.config),
+        Command::Try(rest) => commands::try_demo::run(&rest.arguments),
+    }
+}

@@ -1,0 +1,77 @@
+//! `postrider check`: reads the whole configuration and says what keeps mail from being sent.
+
+use super::surroundings::Surroundings;
+use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay};
+use crate::exit::Status;
+use crate::report;
+use crate::secret::SecretSource;
+use crate::sys::files;
+use std::path::{Path, PathBuf};
+
+/// Checks the configuration; 0 where it is good, 2 where something is wrong, each fault on its own line.
+#[must_use]
+pub fn run(explicit: Option<PathBuf>) -> Status {
+    let around = Surroundings::look();
+    let config = match around.load(explicit) {
+        Ok(config) => config,
+        Err(errors) => {
+            errors.iter().for_each(|error| report::stdout(&format!("error: {error}\n")));
+            return Status::Faults;
+        }
+    };
+    let faults = faults(&config, around.who.uid);
+    for fault in &faults {
+        report::stdout(&format!("error: {fault}\n"));
+    }
+    if !faults.is_empty() {
+        return Status::Faults;
+    }
+    let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
+    let default = match &config.default {
+        DefaultRelay::Server(_, ..) => "default relay: its own server".to_owned(),
+        DefaultRelay::Msmtprc(msmtprc) => format!("default relay: msmtprc with {} accounts", msmtprc.accounts.len()),
+        DefaultRelay::Refuse(_) => "default relay: refuses".to_owned(),
+        DefaultRelay::Missing => "no default relay: mail of unknown senders is refused".to_owned(),
+    };
+    report::stdout(&format!("ok: {}; {} senders; {default}\n", files.join(", "), config.senders.len()));
+    Status::Ok
+}
+
+/// What the files that the configuration names have wrong.
+fn faults(config: &Config, uid: u32) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (relay, place) in relays(config) {
+        if let Some(SecretSource::File(path)) = &relay.password {
+            faults.extend(secret_file(path, uid).map(|what| format!("{place}: password: {what}")));
+        }
+        let tls = &relay.tls_options;
+        let named = tls.trust_file.iter().chain(tls.client.iter().flat_map(|(cert, key)| [cert, key]));
+        for path in named {
+            faults.extend(files::read(path).err().map(|error| format!("{place}: {}: {error}", path.display())));
+        }
+    }
+    if let LogTarget::File(path) = &config.log.to {
+        faults.extend(files::append(path).err().map(|error| format!("log {}: {error}", path.display())));
+    }
+    faults
+}
+
+/// Every account with its place.
+fn relays(config: &Config) -> Vec<(&Relay, &Place)> {
+    let mut all: Vec<(&Relay, &Place)> = config.senders.iter().map(|sender| (&sender.relay, &sender.place)).collect();
+    match &config.default {
+        DefaultRelay::Server(sender) => all.push((&sender.relay, &sender.place)),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            all.extend(msmtprc.accounts.iter().map(|account| (&account.relay, &account.place)));
+        }
+        DefaultRelay::Refuse(_) | DefaultRelay::Missing => {}
+    }
+    all
+}
+
+fn secret_file(path: &Path, uid: u32) -> Option<String> {
+    match files::read(path) {
+        Ok((_, guard)) => files::check_secret(path, guard, uid).err(),
+        Err(error) => Some(format!("{}: {error}", path.display())),
+    }
+}

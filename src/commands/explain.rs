@@ -1,0 +1,94 @@
+//! `postrider explain` and `sendmail -bv`: which account takes a message, why, and what it will look like. Sends
+//! nothing and shows no secret.
+
+use super::surroundings::Surroundings;
+use crate::cli::invocation::Invocation;
+use crate::config::{Config, Endpoint, Relay, TlsMode};
+use crate::exit::Status;
+use crate::message::Message;
+use crate::message::read::{self, ReadRules};
+use crate::report::{self, printable};
+use crate::route::{self, Plan, RouteError};
+use std::path::PathBuf;
+
+/// Explains the message on standard input.
+#[must_use]
+pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
+    match read::read(&mut std::io::stdin().lock(), rules) {
+        Ok(message) => explain("postrider explain", invocation, config, message),
+        Err(error) => {
+            report::stderr(&format!("postrider explain: {error}"));
+            error.status()
+        }
+    }
+}
+
+/// `-bv`: the route of the addresses given, without a message.
+#[must_use]
+pub fn verify(invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
+        Ok(message) => explain("sendmail", invocation, config, message),
+        Err(error) => error.status(),
+    }
+}
+
+fn explain(program: &str, invocation: &Invocation, config: Option<PathBuf>, message: Message) -> Status {
+    let around = Surroundings::look();
+    let config = match around.load_for(invocation, config) {
+        Ok(config) => config,
+        Err(errors) => {
+            errors.iter().for_each(|error| report::stderr(&format!("{program}: {error}")));
+            return Status::Config;
+        }
+    };
+    match route::plan(&config, &around.request(&config, &invocation.options), message) {
+        Ok(plan) => {
+            report::stdout(&text(&config, &plan));
+            Status::Ok
+        }
+        Err(RouteError { status, what }) => {
+            report::stderr(&format!("{program}: {what}"));
+            status
+        }
+    }
+}
+
+/// The explanation: a line `key: value` each.
+fn text(config: &Config, plan: &Plan<'_>) -> String {
+    let mut lines = Vec::new();
+    let mut line = |key: &str, value: String| lines.push(format!("{key:<14} {}", printable(&value)));
+    line("from:", plan.from.as_ref().map_or_else(|| "(none in the message)".into(), ToString::to_string));
+    line("sender:", plan.via.name());
+    line("rule:", plan.rule.to_string());
+    line("defined:", plan.via.place().to_string());
+    line("server:", server(plan.via.relay()));
+    line("login:", plan.via.relay().user.clone().unwrap_or_else(|| "(none)".into()));
+    line("envelope-from:", plan.envelope.from.to_string());
+    for recipient in plan.envelope.recipients() {
+        line("recipient:", recipient.to_string());
+    }
+    for change in &plan.changes {
+        line("change:", change.clone());
+    }
+    if plan.changes.is_empty() {
+        line("change:", "none: the message leaves as it is".into());
+    }
+    for file in &config.files {
+        line("configuration:", file.display().to_string());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Server, port and protection.
+fn server(relay: &Relay) -> String {
+    let tls = match relay.tls {
+        TlsMode::Implicit => "TLS from the start",
+        TlsMode::StartTls => "STARTTLS required",
+        TlsMode::Plain => "no TLS",
+    };
+    match &relay.endpoint {
+        Endpoint::Tcp(host, port) => format!("{host} port {port}, {tls}"),
+        Endpoint::Unix(path) => format!("{}, {tls}", path.display()),
+    }
+}

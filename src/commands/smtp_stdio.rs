@@ -1,0 +1,164 @@
+//! `sendmail -bs`: SMTP on standard input and output, each message submitted as one on standard input would be.
+//!
+//! The session itself is `smtp::server`. Bare LF ends a line here, as the callers of this mode write it. What the next
+//! server says of a message becomes the reply after the dot, so the caller learns of a refusal in the server's words.
+
+use super::submit::{Done, Submitter, misconfigured};
+use super::surroundings::Surroundings;
+use crate::cli::invocation::{Invocation, Options};
+use crate::config::{Config, ConfigError};
+use crate::envelope::Dsn;
+use crate::exit::Status;
+use crate::message::read::{self, ReadRules};
+use crate::report;
+use crate::smtp::server::{Action, Features, Limits, MailFrom, RcptTo, Session};
+use crate::sys::spool::Spool;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+/// Octets read from the caller at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Speaks SMTP until QUIT or the end of the input.
+///
+/// The status is 0 once the dialogue ended in order: what became of each message is in the replies.
+#[must_use]
+pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    let around = Surroundings::look();
+    let config = around.load_for(invocation, config);
+    let domain = config.as_ref().ok().map(|config| around.domain(config).to_owned());
+    let features = Features { domain, local: true, ..Features::named(&around.hostname) };
+    let limits = Limits { message: 1 << 30, recipients: 100_000, ..Limits::default() };
+    let mut host = Host { around: &around, invocation, config, transaction: None, out: io::stdout().lock() };
+    match host.converse(&mut Session::new(limits, features, false), &mut io::stdin().lock()) {
+        Ok(()) => Status::Ok,
+        // The caller went away: there is nobody to tell.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Ok,
+        Err(error) => {
+            report::stderr(&format!("sendmail: standard input or output: {error}"));
+            Status::Io
+        }
+    }
+}
+
+/// The message at hand.
+struct Transaction {
+    from: Box<MailFrom>,
+    to: Vec<RcptTo>,
+    text: Spool,
+    broken: Option<io::Error>,
+}
+
+/// Does what the session's actions say.
+struct Host<'a, W> {
+    around: &'a Surroundings,
+    invocation: &'a Invocation,
+    config: Result<Config, Vec<ConfigError>>,
+    transaction: Option<Transaction>,
+    out: W,
+}
+
+impl<W: Write> Host<'_, W> {
+    fn converse(&mut self, session: &mut Session, input: &mut impl Read) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            while let Some(action) = session.poll() {
+                if !self.perform(session, action)? {
+                    return self.out.flush();
+                }
+            }
+            self.out.flush()?;
+            match input.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(count) => session.feed(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One action; false when the dialogue is over.
+    fn perform(&mut self, session: &mut Session, action: Action) -> io::Result<bool> {
+        match action {
+            Action::Reply(octets) => self.out.write_all(&octets)?,
+            Action::Hello { .. } | Action::StartTls => {}
+            Action::Auth(_) => session.reject(535, (5, 7, 8), "No login is needed here"),
+            Action::Mail(from) => {
+                self.transaction = Some(Transaction { from, to: Vec::new(), text: Spool::new(), broken: None });
+                session.accept();
+            }
+            Action::Rcpt(to) => {
+                self.transaction.iter_mut().for_each(|transaction| transaction.to.push((*to).clone()));
+                session.accept();
+            }
+            Action::DataBegin => session.accept(),
+            Action::Data(octets) => self.keep(&octets),
+            Action::DataEnd(_) => match self.transaction.take() {
+                Some(transaction) => answer(session, &self.submit(transaction)),
+                None => session.reject(451, (4, 3, 0), "No transaction"),
+            },
+            Action::Reset => self.transaction = None,
+            Action::Quit => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Keeps text; a full disk is told after the dot, when the caller listens again.
+    fn keep(&mut self, octets: &[u8]) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if transaction.broken.is_none() {
+            transaction.broken = transaction.text.write_all(octets).err();
+        }
+    }
+
+    fn submit(&self, transaction: Transaction) -> Done {
+        let options = self.options(&transaction);
+        let submitter = Submitter { program: "sendmail", around: &self.around.renewed(), options: &options };
+        let config = match &self.config {
+            Ok(config) => config,
+            Err(errors) => return submitter.unlogged(misconfigured(errors), Status::Config),
+        };
+        submitter.open_log(&config.log);
+        if let Some(error) = transaction.broken {
+            return submitter.refused(format!("the message cannot be kept: {error}"), Status::Io);
+        }
+        match read::read(&mut transaction.text.reader(0), ReadRules { dot_ends: false }) {
+            Ok(message) => submitter.submit(config, message),
+            Err(error) => submitter.refused(error.to_string(), error.status()),
+        }
+    }
+
+    /// The command line's options with the transaction's envelope.
+    fn options(&self, transaction: &Transaction) -> Options {
+        let from = &transaction.from;
+        let asked = &self.invocation.options;
+        Options {
+            from: Some(from.path.to_string()),
+            recipients: transaction.to.iter().map(|to| to.address.to_string()).collect(),
+            extract: false,
+            dsn: Dsn {
+                notify: transaction.to.first().and_then(|to| to.notify).or(asked.dsn.notify),
+                ret: from.ret.or(asked.dsn.ret),
+                envid: from.envid.clone().or(asked.dsn.envid.clone()),
+            },
+            ..asked.clone()
+        }
+    }
+}
+
+/// The reply after the dot: the server's own where it has one, else the status in SMTP's words.
+fn answer(session: &mut Session, done: &Done) {
+    let line = done.line.as_deref().unwrap_or("Message accepted");
+    if done.status == Status::Ok {
+        return session.accept_with(&done.reply.as_ref().map_or_else(String::new, |reply| reply.lines.join(" ")));
+    }
+    let refused = done.reply.as_ref().filter(|reply| reply.code >= 400 && reply.code != 421);
+    let (code, enhanced) = match (refused, done.status) {
+        (Some(reply), _) => (reply.code, reply.enhanced.unwrap_or(((reply.code / 100) as u8, 0, 0))),
+        (None, Status::Usage | Status::Data) => (554, (5, 6, 0)),
+        (None, Status::NoPerm) => (550, (5, 7, 1)),
+        (None, Status::NoUser) => (550, (5, 1, 1)),
+        (None, _) => (451, (4, 3, 0)),
+    };
+    session.reject(code, enhanced, line);
+}

@@ -1,0 +1,164 @@
+//! The main job: read the message whole, plan its route, deliver it, tell what became of it.
+//!
+//! Nothing is sent before the input has ended well, so a producer that dies in the middle sends nothing.
+
+use super::surroundings::Surroundings;
+use super::verdict;
+use crate::cli::invocation::{ErrorMode, Invocation, Options};
+use crate::config::{Config, ConfigError, Endpoint, LogConfig};
+use crate::deliver::Attempt;
+use crate::deliver::attempt::{self, Context};
+use crate::exit::{self, Status};
+use crate::message::Message;
+use crate::message::read::{self, ReadRules};
+use crate::report::{self, log, msmtp_log, transcript::Transcripts};
+use crate::route::{self, Plan, Via};
+use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::reply::Reply;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The most that a password command may take.
+const PASSWORD_LIMIT: Duration = Duration::from_secs(30);
+
+/// What became of a submission.
+#[derive(Debug)]
+pub struct Done {
+    /// The status for the caller.
+    pub status: Status,
+    /// What went wrong, one line; none where nothing did.
+    pub line: Option<String>,
+    /// The server's last word, where it said one.
+    pub reply: Option<Reply>,
+}
+
+impl Done {
+    fn refused(what: impl Into<String>, status: Status) -> Self {
+        Self { status, line: Some(what.into()), reply: None }
+    }
+}
+
+/// Submits the message on standard input.
+#[must_use]
+pub fn run(program: &str, invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    let around = Surroundings::look();
+    let done = from_stdin(program, &around, invocation, config);
+    if let Some(line) = done.line.filter(|_| invocation.options.errors != ErrorMode::Quiet) {
+        report::stderr(&format!("{program}: {line}"));
+    }
+    done.status
+}
+
+fn from_stdin(program: &str, around: &Surroundings, invocation: &Invocation, config: Option<PathBuf>) -> Done {
+    let submitter = Submitter { program, around, options: &invocation.options };
+    // The input comes first: a caller that is still writing must not be cut off by our errors.
+    let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
+    let message = match read::read(&mut std::io::stdin().lock(), rules) {
+        Ok(message) => message,
+        Err(error) => return submitter.unlogged(error.to_string(), error.status()),
+    };
+    match around.load_for(invocation, config) {
+        Ok(config) => {
+            submitter.open_log(&config.log);
+            submitter.submit(&config, message)
+        }
+        Err(errors) => submitter.unlogged(misconfigured(&errors), Status::Config),
+    }
+}
+
+/// The first fault of a configuration, and how many more there are.
+#[must_use]
+pub fn misconfigured(errors: &[ConfigError]) -> String {
+    let first = errors.first().map_or_else(String::new, ToString::to_string);
+    match errors.len() {
+        0 | 1 => first,
+        count => format!("{first} (and {} more: postrider check lists them)", count - 1),
+    }
+}
+
+/// Who submits, and how.
+pub struct Submitter<'a> {
+    /// The program's name in errors and in syslog.
+    pub program: &'a str,
+    /// The caller, the host, the moment.
+    pub around: &'a Surroundings,
+    /// The command line.
+    pub options: &'a Options,
+}
+
+impl Submitter<'_> {
+    /// Plans, delivers and logs one message.
+    #[must_use]
+    pub fn submit(&self, config: &Config, message: Message) -> Done {
+        match route::plan(config, &self.around.request(config, self.options), message) {
+            Ok(plan) => self.deliver(config, &plan),
+            Err(error) => self.refused(error.what, error.status),
+        }
+    }
+
+    /// Opens the configured log.
+    pub fn open_log(&self, config: &LogConfig) {
+        if let Some(problem) = log::open(config, self.program) {
+            self.aside(&problem);
+        }
+    }
+
+    /// A refusal before there was a configuration to say where the log goes.
+    #[must_use]
+    pub fn unlogged(&self, what: String, status: Status) -> Done {
+        self.open_log(&LogConfig::default());
+        self.refused(what, status)
+    }
+
+    /// A refusal before any server was asked, for the caller and the log.
+    #[must_use]
+    pub fn refused(&self, what: String, status: Status) -> Done {
+        log::refused(&what, status, self.options.log_tag.as_deref(), self.around.who.uid);
+        Done::refused(what, status)
+    }
+
+    /// One attempt over the plan's account, and what it came to.
+    fn deliver(&self, config: &Config, plan: &Plan<'_>) -> Done {
+        let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
+        let attempt = self.attempt(plan, &mut transcripts);
+        let status = exit::of_attempt(&attempt, config.tempfail_exit);
+        transcripts.result(&attempt);
+        log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
+        if let Via::Account(account) = plan.via {
+            let line = msmtp_log::line(account, plan, &attempt, status);
+            if let Err(problem) = msmtp_log::write(account, &line, self.around.now) {
+                self.aside(&problem);
+            }
+        }
+        let line = (status != Status::Ok).then(|| verdict::line(&attempt));
+        Done { status, line, reply: verdict::reply(&attempt) }
+    }
+
+    fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
+        let relay = plan.via.relay();
+        let host = match &relay.endpoint {
+            Endpoint::Tcp(host, _) => host.as_str(),
+            Endpoint::Unix(_) => "localhost",
+        };
+        let fetching = FetchContext {
+            uid: self.around.who.uid,
+            home: self.around.who.home.as_deref(),
+            host,
+            user: relay.user.as_deref().unwrap_or_default(),
+            limit: PASSWORD_LIMIT,
+        };
+        let mut context = Context {
+            host: &self.around.hostname,
+            transcript: transcripts,
+            secret: &|source| fetch::fetch(source, &fetching).map_err(|error| error.to_string()),
+        };
+        attempt::attempt(relay, &plan.envelope, &plan.message, &mut context)
+    }
+
+    /// What only `-v` says.
+    fn aside(&self, what: &str) {
+        if self.options.verbose {
+            report::stderr(&format!("{}: {what}", self.program));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a command finds around it: caller, host names, configuration. Gathered once, so that the rest gets values.
+
+use crate::cli::invocation::{Invocation, Options};
+use crate::config::load::{self, Sources};
+use crate::config::{Config, ConfigError};
+use crate::route::Request;
+use crate::route::aliases::Aliases;
+use crate::sys::users::Caller;
+use crate::sys::{clock, env, files, random};
+use chrono::{DateTime, FixedOffset};
+use std::path::{Path, PathBuf};
+
+/// Where system-wide configuration lives.
+const ETC: &str = "/etc";
+
+/// The caller, the host and the moment.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Who called.
+    pub who: Caller,
+    /// The host's name.
+    pub hostname: String,
+    /// The first line of /etc/mailname.
+    pub mailname: Option<String>,
+    /// The time of the call.
+    pub now: DateTime<FixedOffset>,
+    /// Random hex digits.
+    pub token: String,
+}
+
+impl Surroundings {
+    /// Looks around.
+    #[must_use]
+    pub fn look() -> Self {
+        let who = Caller::current();
+        let mailname = files::read(&Path::new(ETC).join("mailname")).ok();
+        let mailname = mailname.and_then(|(text, _)| {
+            let line = String::from_utf8(text).ok()?.lines().next()?.trim().to_owned();
+            (!line.is_empty()).then_some(line)
+        });
+        let (now, token) = moment();
+        Self { who, hostname: env::hostname(), mailname, now, token }
+    }
+
+    /// The same at a later moment, for the next message of one process.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let (now, token) = moment();
+        Self { now, token, ..self.clone() }
+    }
+
+    /// Loads the configuration: what `--config` or `$POSTRIDER_CONFIG` names, else the usual files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self, explicit: Option<PathBuf>) -> Result<Config, Vec<ConfigError>> {
+        load::load(&Sources {
+            explicit: explicit.or_else(|| env::path("POSTRIDER_CONFIG")),
+            home: self.who.home.clone(),
+            uid: self.who.uid,
+            etc: ETC.into(),
+        })
+    }
+
+    /// Loads the configuration for an invocation: for `msmtp` its own files come first.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_for(&self, invocation: &Invocation, explicit: Option<PathBuf>) -> Result<Config, Vec<ConfigError>> {
+        match &invocation.msmtp {
+            None => self.load(explicit),
+            Some(_) => self.load(explicit),
+        }
+    }
+
+    /// What a bare name is qualified with: `domain` of the configuration, else /etc/mailname, else the host's name.
+    #[must_use]
+    pub fn domain<'a>(&'a self, config: &'a Config) -> &'a str {
+        config.domain.as_deref().or(self.mailname.as_deref()).unwrap_or(&self.hostname)
+    }
+
+    /// The request that the plan of a message is made for.
+    #[must_use]
+    pub fn request<'a>(&'a self, config: &'a Config, options: &'a Options) -> Request<'a> {
+        Request {
+            options,
+            who: &self.who,
+            domain: self.domain(config),
+            hostname: &self.hostname,
+            mailname: self.mailname.as_deref(),
+            now: self.now,
+            token: &self.token,
+            aliases: &aliases,
+        }
+    }
+}
+
+/// The time, and random digits. Without a random source, time and process id still make an identifier of its own.
+fn moment() -> (DateTime<FixedOffset>, String) {
+    let now = clock::now();
+    let token = random::token().unwrap_or_else(|_| format!("{:x}.{:x}", now.timestamp_micros(), std::process::id()));
+    (now, token)
+}
+
+/// Reads an alias file.
+fn aliases(file: &Path) -> Result<Aliases, ConfigError> {
+    let failed = |what: String| ConfigError { place: Some(crate::config::Place::new(file, 0)), what };
+    let (text, _) = files::read(file).map_err(|error| failed(format!("aliases: {error}")))?;
+    let text = String::from_utf8(text).map_err(|_| failed("aliases: the file is no UTF-8".into()))?;
+    Aliases::parse(&text, file)
+}

@@ -1,0 +1,275 @@
+//! Which account takes a message: the sender named by `-a`, else the sender that claims its From, else the default
+//! relay.
+//!
+//! Exact address, then the address without `+detail`, then the most specific pattern, then the domain. The order of
+//! definitions never matters.
+
+use super::RouteError;
+use crate::config::pattern::Pattern;
+use crate::config::{Account, Config, ConfigError, DefaultRelay, Msmtprc, Place, Relay, Sender};
+use crate::exit::Status;
+use crate::message::address::Address;
+use crate::sys::users::Caller;
+use std::fmt;
+
+/// The account that takes a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Via<'c> {
+    /// A sender.
+    Sender(&'c Sender),
+    /// The server of `[default]`.
+    Default(&'c Sender),
+    /// An account of the msmtprc.
+    Account(&'c Account),
+}
+
+impl<'c> Via<'c> {
+    /// The SMTP account.
+    #[must_use]
+    pub fn relay(self) -> &'c Relay {
+        match self {
+            Self::Sender(sender) | Self::Default(sender) => &sender.relay,
+            Self::Account(account) => &account.relay,
+        }
+    }
+
+    /// The sender's or account's name, as logs and errors show it.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Sender(sender) => sender.name.clone(),
+            Self::Default(_) => "default relay".into(),
+            Self::Account(account) => format!("msmtprc account {}", account.name),
+        }
+    }
+
+    /// Where it is defined.
+    #[must_use]
+    pub fn place(self) -> &'c Place {
+        match self {
+            Self::Sender(sender) | Self::Default(sender) => &sender.place,
+            Self::Account(account) => &account.place,
+        }
+    }
+}
+
+/// Why an account was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// `-a NAME`.
+    Named,
+    /// Its `from` or `names` has the very address.
+    Exact(String),
+    /// Its `from` has the address without `+detail`.
+    WithoutDetail(String),
+    /// The most specific of the patterns that match.
+    Wildcard(String),
+    /// The whole domain is its.
+    Domain(String),
+    /// No sender claims the address (shown where one is known).
+    NoMatch(Option<String>),
+    /// `enabled = false`: senders are switched off as a whole.
+    SendersOff,
+    /// The account's `from` fits the message's From.
+    AccountFrom(String),
+    /// The identity guard (`on_mismatch = "route"`) sent it to the sender of this address.
+    Owner(String),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("named with -a"),
+            Self::Exact(address) => write!(f, "exact address {address}"),
+            Self::WithoutDetail(address) => write!(f, "address without +detail, {address}"),
+            Self::Wildcard(pattern) => write!(f, "pattern {pattern}"),
+            Self::Domain(pattern) => write!(f, "domain {pattern}"),
+            Self::NoMatch(Some(address)) => write!(f, "no sender claims {address}: default relay"),
+            Self::NoMatch(None) => f.write_str("no From address: default relay"),
+            Self::SendersOff => f.write_str("senders are switched off (enabled = false): default relay"),
+            Self::AccountFrom(pattern) => write!(f, "msmtprc account whose from is {pattern}"),
+            Self::Owner(address) => write!(f, "owner of {address} (on_mismatch = \"route\")"),
+        }
+    }
+}
+
+/// The account and the reason.
+#[derive(Clone, Debug)]
+pub struct Choice<'c> {
+    /// The account.
+    pub via: Via<'c>,
+    /// The reason.
+    pub rule: Rule,
+}
+
+/// Chooses the account for the identities of a message, in the order of their weight (From header first).
+///
+/// # Errors
+/// An unknown or disabled name, a sender that is not this user's, no default relay.
+pub fn choose<'c>(
+    config: &'c Config,
+    named: Option<&str>,
+    identities: &[&Address],
+    who: &Caller,
+) -> Result<Choice<'c>, RouteError> {
+    if let Some(name) = named {
+        return by_name(config, name, who);
+    }
+    if !config.enabled {
+        return default(config, identities, Rule::SendersOff);
+    }
+    match identities.iter().find_map(|address| claimed(config, address).map(|found| (*address, found))) {
+        Some((address, (sender, rule))) => {
+            allowed(sender, who, &address.to_string())?;
+            Ok(Choice { via: Via::Sender(sender), rule })
+        }
+        None => default(config, identities, Rule::NoMatch(identities.first().map(|address| address.to_string()))),
+    }
+}
+
+/// The sender that claims an address, with the strongest of its patterns. Disabled senders claim nothing.
+#[must_use]
+pub fn claimed<'c>(config: &'c Config, address: &Address) -> Option<(&'c Sender, Rule)> {
+    let plain = without_detail(address);
+    let claims = config.senders.iter().filter(|sender| sender.enabled).flat_map(|sender| {
+        sender.claims().into_iter().filter_map(|pattern| {
+            let (rank, rule) = strength(&pattern, address, plain.as_ref())?;
+            Some((rank, pattern.to_string(), sender, rule))
+        })
+    });
+    // Two patterns of one rank (overlapping wildcards of equal length) are told apart by their text, so that the
+    // order of definitions never matters.
+    claims.max_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1))).map(|(_, _, sender, rule)| (sender, rule))
+}
+
+/// How strongly a pattern claims an address.
+fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Option<((u8, usize), Rule)> {
+    let text = pattern.to_string();
+    if pattern.matches(address) {
+        let class = match pattern {
+            Pattern::Exact(_) => (4, Rule::Exact(text)),
+            Pattern::Wildcard(_) => (2, Rule::Wildcard(text)),
+            Pattern::Domain(_) => (1, Rule::Domain(text)),
+        };
+        return Some(((class.0, pattern.specificity()), class.1));
+    }
+    let plain = plain.filter(|plain| pattern.exact().is_some() && pattern.matches(plain));
+    plain.map(|_| ((3, pattern.specificity()), Rule::WithoutDetail(text)))
+}
+
+/// `user+detail@domain` as `user@domain`.
+#[must_use]
+pub fn without_detail(address: &Address) -> Option<Address> {
+    let (user, _) = address.local().split_once('+').filter(|(user, _)| !user.is_empty())?;
+    Address::parse(&format!("{user}@{}", address.domain())).ok()
+}
+
+fn by_name<'c>(config: &'c Config, name: &str, who: &Caller) -> Result<Choice<'c>, RouteError> {
+    if let Some(sender) = config.senders.iter().find(|sender| sender.name == name) {
+        if !sender.enabled || !config.enabled {
+            let what = format!("{}: sender \"{name}\" is switched off (enabled = false)", sender.place);
+            return Err(RouteError::new(Status::Config, what));
+        }
+        allowed(sender, who, name)?;
+        return Ok(Choice { via: Via::Sender(sender), rule: Rule::Named });
+    }
+    if let DefaultRelay::Msmtprc(msmtprc) = &config.default
+        && let Some(account) = msmtprc.accounts.iter().find(|account| account.name == name)
+    {
+        return Ok(Choice { via: Via::Account(account), rule: Rule::Named });
+    }
+    if let DefaultRelay::Server(relay) = &config.default
+        && name == "default"
+    {
+        return Ok(Choice { via: Via::Default(relay), rule: Rule::Named });
+    }
+    Err(RouteError::new(Status::Config, unknown_name(config, name)))
+}
+
+/// Names the nearest known sender or account.
+fn unknown_name(config: &Config, name: &str) -> String {
+    let mut known: Vec<&str> = config.senders.iter().map(|sender| sender.name.as_str()).collect();
+    if let DefaultRelay::Msmtprc(msmtprc) = &config.default {
+        known.extend(msmtprc.accounts.iter().map(|account| account.name.as_str()));
+    }
+    let shown = name.escape_debug();
+    match known.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))) {
+        Some(near) => format!("no sender and no account is named \"{shown}\"; the nearest is \"{near}\""),
+        None => format!("no sender and no account is named \"{shown}\": none is configured"),
+    }
+}
+
+/// Whether a caller may use a sender. In-process this is advice; the daemon asks it for the peer's uid.
+fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteError> {
+    let open = sender.users.is_empty() && sender.groups.is_empty();
+    let numeric = who.uid.to_string();
+    let user = sender.users.iter().any(|user| *user == who.name || *user == numeric);
+    if open || user || sender.groups.iter().any(|group| who.groups.contains(group)) {
+        return Ok(());
+    }
+    let text = format!(
+        "{what}: sender \"{}\" is not for user {}; add the user to its users or groups ({})",
+        sender.name, who.name, sender.place
+    );
+    Err(RouteError::new(Status::NoPerm, text))
+}
+
+fn default<'c>(config: &'c Config, identities: &[&Address], rule: Rule) -> Result<Choice<'c>, RouteError> {
+    match &config.default {
+        DefaultRelay::Server(relay) => Ok(Choice { via: Via::Default(relay), rule }),
+        DefaultRelay::Msmtprc(msmtprc) => account(msmtprc, identities, rule),
+        DefaultRelay::Refuse(place) => Err(RouteError::new(
+            Status::NoPerm,
+            format!("{rule} refuses ({place}); add a [[sender]] with this address in its from, or give [default] a server"),
+        )),
+        DefaultRelay::Missing => {
+            Err(RouteError::new(Status::Config, format!("{rule} is not configured; add [default] with a server, or a [[sender]]")))
+        }
+    }
+}
+
+/// The msmtprc account: the configured one, with `match_from` the first whose `from` fits, else `default`.
+fn account<'c>(msmtprc: &'c Msmtprc, identities: &[&Address], rule: Rule) -> Result<Choice<'c>, RouteError> {
+    if msmtprc.match_from
+        && let Some((account, from)) = identities.iter().find_map(|address| account_from(&msmtprc.accounts, address))
+    {
+        return Ok(Choice { via: Via::Account(account), rule: Rule::AccountFrom(from.to_owned()) });
+    }
+    let name = msmtprc.account.as_deref().unwrap_or("default");
+    match msmtprc.accounts.iter().find(|account| account.name == name) {
+        Some(account) => Ok(Choice { via: Via::Account(account), rule }),
+        None => {
+            let known: Vec<&str> = msmtprc.accounts.iter().map(|account| account.name.as_str()).collect();
+            let place = msmtprc.accounts.first().map(|account| account.place.clone());
+            let what = match known.as_slice() {
+                [] => "the msmtprc defines no account; add one with at least: host SERVER".to_owned(),
+                known => format!("no account \"{name}\" in the msmtprc (it has {}); add: account {name} : {}", known.join(", "), known[0]),
+            };
+            let place = place.map(|place| Place { line: 0, ..place });
+            Err(RouteError::new(Status::Config, ConfigError { place, what }.to_string()))
+        }
+    }
+}
+
+/// The first account whose `from` fits an address (msmtp's rule): a pattern with `?*[` to the letter, otherwise without
+/// regard to case, and then again without `+detail`.
+#[must_use]
+pub fn account_from<'c>(accounts: &'c [Account], address: &Address) -> Option<(&'c Account, &'c str)> {
+    let plain = without_detail(address);
+    accounts.iter().find_map(|account| {
+        let from = account.from.as_deref()?;
+        let fits = if is_pattern(from) {
+            super::substitute::fnmatch(from, address.as_str())
+        } else {
+            from.eq_ignore_ascii_case(address.as_str())
+                || plain.as_ref().is_some_and(|plain| from.eq_ignore_ascii_case(plain.as_str()))
+        };
+        fits.then_some((account, from))
+    })
+}
+
+/// Whether msmtp reads a `from` as a pattern.
+#[must_use]
+pub fn is_pattern(from: &str) -> bool {
+    from.contains(['?', '*', '['])
+}

@@ -1,0 +1,72 @@
+//! The identity guard: where a server demands that a message comes from its own account, compare envelope sender, From
+//! and Sender with what the account may send, before anything connects. Pure.
+
+use crate::config::Sender;
+use crate::envelope::ReversePath;
+use crate::message::address::{Address, Mailbox};
+use std::fmt;
+
+/// Which of a message's identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// MAIL FROM.
+    Envelope,
+    /// The From header.
+    From,
+    /// The Sender header.
+    Sender,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Envelope => "envelope sender",
+            Self::From => "From",
+            Self::Sender => "Sender",
+        })
+    }
+}
+
+/// The identities of a message that an account may not send; empty where the account does not mind.
+#[must_use]
+pub fn mismatches(
+    account: &Sender,
+    envelope: &ReversePath,
+    from: &[Mailbox],
+    sender: Option<&Mailbox>,
+) -> Vec<(Identity, Address)> {
+    if !account.identity.must_match {
+        return Vec::new();
+    }
+    let all = from
+        .iter()
+        .map(|mailbox| (Identity::From, &mailbox.address))
+        .chain(sender.map(|mailbox| (Identity::Sender, &mailbox.address)))
+        .chain(envelope.address().map(|address| (Identity::Envelope, address)));
+    all.filter(|(_, address)| !may_send(account, address)).map(|(which, address)| (which, address.clone())).collect()
+}
+
+/// Whether an address is one of the account's own: its login, its `from`, its `names`.
+#[must_use]
+pub fn may_send(account: &Sender, address: &Address) -> bool {
+    let login = account.relay.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(address.as_str()));
+    let plain = super::choose::without_detail(address);
+    login
+        || account.claims().iter().any(|pattern| {
+            pattern.matches(address)
+                || pattern.exact().is_some() && plain.as_ref().is_some_and(|plain| pattern.matches(plain))
+        })
+}
+
+/// The refusal, in words: what does not fit, whom, and what mends it.
+#[must_use]
+pub fn refusal(account: &Sender, name: &str, found: &[(Identity, Address)]) -> String {
+    let what: Vec<String> = found.iter().map(|(which, address)| format!("{which} {address}")).collect();
+    let own = account.own_address().map_or_else(|| "its own addresses".to_owned(), |address| address.to_string());
+    format!(
+        "{} is not allowed by {name}: its server takes only mail from {own} ({}); \
+         add the address to its from, or set on_mismatch = \"rewrite\" or \"route\"",
+        what.join(", "),
+        account.place
+    )
+}
