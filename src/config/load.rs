@@ -1,1 +1,238 @@
-//! stub
+//! Which files the configuration is, in the order of preference, and their reading.
+//!
+//! `--config` or `$POSTRIDER_CONFIG`; the caller's own postrider.toml; the system's; without any of them the msmtprc files.
+//! A file that is there but cannot be read is an error that names it, never "no configuration". Nothing is merged but
+//! the fragments of `senders.d` beside the main file.
+
+use super::build::{self, DefaultSpec, FileConfig};
+use super::error::{ConfigError, Place};
+use super::model::{Account, Config, DefaultRelay, LogConfig, Msmtprc, TempFailExit};
+use super::msmtprc::{self, MsmtprcFiles, Trust, load_accounts};
+use super::toml::Source;
+use super::validate;
+use crate::sys::{env, files};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Where a configuration is looked for, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// `--config FILE` or `$POSTRIDER_CONFIG`; then nothing else is looked for, and errors repeat nothing of it.
+    pub explicit: Option<PathBuf>,
+    /// The caller's home directory.
+    pub home: Option<PathBuf>,
+    /// The caller's user id, who must own files with secrets (or root).
+    pub uid: u32,
+    /// `/etc`; an argument so that tests can move it.
+    pub etc: PathBuf,
+}
+
+impl Sources {
+    /// `$XDG_CONFIG_HOME` where it is absolute, else `~/.config`.
+    fn config_home(&self) -> Option<PathBuf> {
+        let named = env::path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        named.or_else(|| self.home.as_ref().map(|home| home.join(".config")))
+    }
+
+    fn msmtprc_files(&self) -> MsmtprcFiles {
+        MsmtprcFiles::discover(&self.etc, self.home.as_deref(), self.config_home().as_deref())
+    }
+
+    /// Every file that is looked for, in order.
+    fn candidates(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let base = self.config_home();
+        let own = base.as_ref().map(|base| base.join("postrider/postrider.toml"));
+        let main = own.into_iter().chain([self.etc.join("postrider/postrider.toml")]).collect();
+        let mut rest = MsmtprcFiles::user_candidates(self.home.as_deref(), base.as_deref());
+        rest.push(self.etc.join("msmtprc"));
+        (main, rest)
+    }
+}
+
+/// Whether a file is there, readable or not; a dangling link is. What lies in a directory that the caller may not enter
+/// counts as there in `/etc`, so that it is not silently passed over, but not in a home: that home is somebody else's
+/// (`$HOME` kept while changing the user).
+pub(super) fn is_there(path: &Path, in_home: bool) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => !in_home && error.kind() != ErrorKind::NotFound,
+    }
+}
+
+/// Reads the configuration that applies.
+///
+/// # Errors
+/// All faults, sorted by place; one that names the files looked for where there is none of them.
+pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
+    if let Some(explicit) = &sources.explicit {
+        return Loader::new(sources, false).main(explicit);
+    }
+    let (main, rest) = sources.candidates();
+    if let Some(file) = main.iter().find(|file| is_there(file, !file.starts_with(&sources.etc))) {
+        return Loader::new(sources, true).main(file);
+    }
+    let msmtp = sources.msmtprc_files();
+    if msmtp.system.is_none() && msmtp.user.is_none() {
+        let looked: Vec<String> = main.iter().chain(&rest).map(|file| file.display().to_string()).collect();
+        let what = format!("no configuration; looked for {}; write one of them", looked.join(", "));
+        return Err(vec![ConfigError { place: None, what }]);
+    }
+    let accounts = load_accounts(&msmtp, sources.uid, sources.home.as_deref()).map_err(|error| vec![error])?;
+    Ok(Config {
+        files: msmtp.system.into_iter().chain(msmtp.user).collect(),
+        enabled: true,
+        default: DefaultRelay::Msmtprc(Msmtprc { accounts, account: None, match_from: false }),
+        senders: Vec::new(),
+        domain: None,
+        tempfail_exit: TempFailExit::default(),
+        log: LogConfig::default(),
+    })
+}
+
+/// Reads the accounts for the msmtp personality: the system's file and the user's, or in the user's place the one that
+/// `-C` names (`sources.explicit`). No account at all is an empty list: then the caller goes on as `sendmail`.
+///
+/// # Errors
+/// As `load_accounts`.
+pub fn load_msmtp(sources: &Sources) -> Result<Vec<Account>, ConfigError> {
+    let mut files = sources.msmtprc_files();
+    if sources.explicit.is_some() {
+        files.user.clone_from(&sources.explicit);
+    }
+    load_accounts(&files, sources.uid, sources.home.as_deref())
+}
+
+/// Reads one postrider.toml and what belongs to it.
+struct Loader<'s> {
+    sources: &'s Sources,
+    quote: bool,
+    files: Vec<PathBuf>,
+    errors: Vec<ConfigError>,
+}
+
+impl<'s> Loader<'s> {
+    fn new(sources: &'s Sources, quote: bool) -> Self {
+        Self { sources, quote, files: Vec::new(), errors: Vec::new() }
+    }
+
+    fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
+        let file = self.file(path, build::main_file);
+        let mut senders = file.senders;
+        for fragment in self.fragments(path) {
+            senders.extend(self.file(&fragment, build::fragment).senders);
+        }
+        let default = self.default_relay(file.default);
+        let config = Config {
+            files: self.files,
+            enabled: file.enabled,
+            default,
+            senders,
+            domain: file.domain,
+            tempfail_exit: file.tempfail_exit,
+            log: file.log,
+        };
+        self.errors.extend(validate::validate(&config));
+        validate::sort(&mut self.errors);
+        if self.errors.is_empty() { Ok(config) } else { Err(self.errors) }
+    }
+
+    /// Reads one file with its parser, and checks its owner and mode where a password stands in it.
+    fn file(
+        &mut self,
+        path: &Path,
+        parse: fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
+    ) -> FileConfig {
+        let whole = Place::new(path, 0);
+        self.files.push(path.to_owned());
+        let (data, guard) = match files::read(path) {
+            Ok((data, guard)) => (Zeroizing::new(data), guard),
+            Err(error) => {
+                self.errors.push(ConfigError::at(&whole, format!("cannot be read: {error}")));
+                return FileConfig::default();
+            }
+        };
+        let Ok(text) = std::str::from_utf8(&data) else {
+            self.errors.push(ConfigError::at(&whole, "not valid TOML: the file is not UTF-8"));
+            return FileConfig::default();
+        };
+        let (file, errors) = parse(Source { text, file: &whole, quote: self.quote }, self.sources.home.as_deref());
+        self.errors.extend(errors);
+        if file.literal
+            && let Err(why) = files::check_secret(path, guard, self.sources.uid)
+        {
+            self.errors.push(ConfigError::at(&whole, format!("a password stands in it: {why}")));
+        }
+        file
+    }
+
+    /// `senders.d/*.toml` beside the main file, sorted by name; hidden files are left alone.
+    fn fragments(&mut self, main: &Path) -> Vec<PathBuf> {
+        let folder = main.parent().unwrap_or(Path::new("")).join("senders.d");
+        let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        match entries {
+            Ok(entries) => {
+                let hidden = |path: &PathBuf| path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+                let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+                paths.retain(|path| path.extension() == Some(OsStr::new("toml")) && !hidden(path));
+                paths.sort();
+                paths
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                self.errors.push(ConfigError::at(&Place::new(folder, 0), format!("cannot be read: {error}")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn default_relay(&mut self, said: Option<DefaultSpec>) -> DefaultRelay {
+        let (path, account, match_from, place) = match said {
+            Some(DefaultSpec::Server(relay, place)) => return DefaultRelay::Server(relay, place),
+            Some(DefaultSpec::Refuse(place)) => return DefaultRelay::Refuse(place),
+            Some(DefaultSpec::Msmtprc { path, account, match_from, place }) => (path, account, match_from, Some(place)),
+            None => (None, None, false, None),
+        };
+        let accounts = match self.msmtprc(path.as_deref()) {
+            Ok(Some(accounts)) => accounts,
+            Ok(None) => {
+                if let Some(place) = place {
+                    let looked: Vec<_> = self.sources.candidates().1.iter().map(|f| f.display().to_string()).collect();
+                    let what = format!("relay = \"msmtprc\", but there is none; looked for {}", looked.join(", "));
+                    self.errors.push(ConfigError::at(&place, what));
+                }
+                return DefaultRelay::Missing;
+            }
+            Err(error) => {
+                self.errors.push(error);
+                return DefaultRelay::Missing;
+            }
+        };
+        if let (Some(name), Some(place)) = (&account, &place)
+            && accounts.iter().all(|account| account.name != *name)
+        {
+            let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).take(20).collect();
+            let what = format!("account: the msmtprc has no such account; it has {}", known.join(", "));
+            self.errors.push(ConfigError::at(place, what));
+        }
+        DefaultRelay::Msmtprc(Msmtprc { accounts, account, match_from })
+    }
+
+    /// The accounts of the named msmtprc, else of msmtp's own files; `None` where there is none of them.
+    fn msmtprc(&mut self, named: Option<&Path>) -> Result<Option<Vec<Account>>, ConfigError> {
+        let (uid, home) = (self.sources.uid, self.sources.home.as_deref());
+        if let Some(path) = named {
+            self.files.push(path.to_owned());
+            let system = path == self.sources.etc.join("msmtprc") && is_there(path, false);
+            let trust = if system { Trust::System } else { Trust::Named };
+            return msmtprc::read_file(path, trust, uid, home).map(Some);
+        }
+        let files = self.sources.msmtprc_files();
+        if files.system.is_none() && files.user.is_none() {
+            return Ok(None);
+        }
+        self.files.extend(files.system.iter().chain(&files.user).cloned());
+        load_accounts(&files, uid, home).map(Some)
+    }
+}

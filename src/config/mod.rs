@@ -1,14 +1,21 @@
 //! The configuration: a typed model, and the loaders that make it from postrider.toml, its fragments and an msmtprc.
 //!
-//! Only `load` reads files. Every value knows the place that it came from, so that an error names file and line.
+//! Only `load` and `msmtprc::files` read files. Every value knows the place that it came from, so that an error names
+//! file and line.
 
+mod account;
+mod build;
 pub mod error;
 pub mod load;
+#[cfg(test)]
+mod load_tests;
 pub mod model;
 pub mod msmtprc;
 pub mod pattern;
 pub mod presets;
-pub mod toml;
+pub mod server;
+mod tls;
+mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};

@@ -1,6 +1,6 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
-use super::error::Place;
+use super::error::{ConfigError, Place};
 use super::pattern::Pattern;
 use crate::message::address::Address;
 use crate::secret::SecretSource;
@@ -321,5 +321,30 @@ impl Sender {
     pub fn own_address(&self) -> Option<Address> {
         let login = self.relay.user.as_deref().and_then(|user| Address::parse(user).ok());
         login.or_else(|| self.from.iter().find_map(|(pattern, _)| pattern.exact().and_then(|a| Address::parse(a).ok())))
+    }
+}
+
+impl Account {
+    /// Whether the account can be used. msmtp complains of these only when an account is chosen (one without a host may
+    /// be there to be inherited from), so whoever has chosen one calls this.
+    ///
+    /// # Errors
+    /// What is missing, with the account's place.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let fault = |what: String| Err(ConfigError::at(&self.place, format!("account {}: {what}", self.name)));
+        match &self.relay.endpoint {
+            Endpoint::Tcp(host, _) if host.is_empty() => return fault("host is not set".into()),
+            Endpoint::Tcp(_, 0) => return fault("LMTP has no port of its own; set port or socket".into()),
+            _ => {}
+        }
+        let login = match &self.relay.auth {
+            AuthChoice::Off => false,
+            AuthChoice::Only(mechanism) => mechanism != "EXTERNAL",
+            AuthChoice::Auto => true,
+        };
+        if login && self.relay.user.is_none() {
+            return fault("auth needs a user; set user, or auth off".into());
+        }
+        Ok(())
     }
 }

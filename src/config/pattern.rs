@@ -1,6 +1,12 @@
 //! A From pattern of a sender: exact address, wildcard or whole domain, and which of two is the more specific.
 //!
-//! Matching ignores case in both parts: senders are people's addresses.
+//! Matching ignores case in both parts: senders are people's addresses. Values only; never looks at a message.
+
+use crate::message::address::Address;
+use wildmatch::WildMatch;
+
+/// Longest pattern, octets: a local part, an at sign and a domain (RFC 5321 section 4.5.3.1).
+const LONGEST: usize = 64 + 1 + 255;
 
 /// One pattern of a sender's `from`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,13 +19,140 @@ pub enum Pattern {
     Domain(String),
 }
 
+/// How specific a pattern is: the greater one wins. Exact before wildcard before domain; of two wildcards the one with
+/// more literal characters, then the one with fewer `*`, then (so that the order is total) by their text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Specificity {
+    kind: u8,
+    literal: usize,
+    stars: std::cmp::Reverse<usize>,
+    text: String,
+}
+
 impl Pattern {
+    /// A pattern as it is written in `from`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people, without its place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let shown = || text.escape_debug().take(80).collect::<String>();
+        if text.len() > LONGEST {
+            return Err(format!("\"{}...\" is longer than {LONGEST} characters", shown()));
+        }
+        if let Some(bad) = text.chars().find(|c| c.is_control() || (c.is_whitespace() && !text.starts_with('"'))) {
+            return Err(format!("\"{}\" holds {}, which no address may", shown(), bad.escape_debug()));
+        }
+        let Some((local, domain)) = text.rsplit_once('@') else {
+            return Err(format!("\"{0}\" has no @; an address, a pattern like *@{0}, or @{0} for a domain", shown()));
+        };
+        if domain.is_empty() || domain.starts_with('.') || domain.contains("..") {
+            return Err(format!("\"{}\" has no domain behind the @", shown()));
+        }
+        let wild = |part: &str| part.contains(['*', '?']);
+        let lower = text.to_lowercase();
+        if (local.is_empty() || local == "*") && !wild(domain) {
+            return Ok(Self::Domain(domain.to_lowercase()));
+        }
+        if wild(local) || wild(domain) {
+            return if local.is_empty() { Ok(Self::Wildcard(format!("*{lower}"))) } else { Ok(Self::Wildcard(lower)) };
+        }
+        Address::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self::Exact(lower))
+    }
+
     /// The address, where the pattern is one.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
         match self {
             Self::Exact(address) => Some(address),
             _ => None,
+        }
+    }
+
+    /// Whether an address fits. An address with `+detail` fits an exact pattern only as it stands; `route` strips it.
+    #[must_use]
+    pub fn matches(&self, address: &Address) -> bool {
+        match self {
+            Self::Exact(exact) => *exact == address.key(),
+            // `*` may not reach over the at sign, or `shop*@example.com` would claim "shop@evil.test"@example.com.
+            Self::Wildcard(wildcard) => wildcard.rsplit_once('@').is_some_and(|(local, domain)| {
+                WildMatch::new(local).matches(&address.local().to_lowercase())
+                    && WildMatch::new(domain).matches(&address.domain().to_lowercase())
+            }),
+            Self::Domain(domain) => *domain == address.domain().to_lowercase(),
+        }
+    }
+
+    /// How specific it is; of all patterns that fit an address, the greatest wins.
+    #[must_use]
+    pub fn specificity(&self) -> Specificity {
+        let (kind, text) = match self {
+            Self::Exact(text) => (2, text),
+            Self::Wildcard(text) => (1, text),
+            Self::Domain(text) => (0, text),
+        };
+        let stars = text.matches('*').count();
+        let literal = text.chars().filter(|c| !matches!(c, '*' | '?')).count();
+        Specificity { kind, literal, stars: std::cmp::Reverse(stars), text: text.clone() }
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(text) | Self::Wildcard(text) => f.write_str(text),
+            Self::Domain(domain) => write!(f, "@{domain}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fits(pattern: &str, address: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(&Address::parse(address).unwrap())
+    }
+
+    #[test]
+    fn matching() {
+        assert!(fits("Shop@Example.com", "sHOP@example.COM"));
+        assert!(!fits("shop@example.com", "shop+x@example.com"));
+        assert!(fits("@example.com", "anyone@EXAMPLE.com"));
+        assert!(fits("*@example.com", "anyone@example.com"));
+        assert!(!fits("@example.com", "a@sub.example.com"));
+        assert!(fits("*@*.example.com", "a@sub.example.com"));
+        assert!(fits("@*.example.com", "a@sub.example.com"));
+        assert!(fits("shop-?@example.com", "shop-1@example.com"));
+        assert!(!fits("shop-?@example.com", "shop-12@example.com"));
+        assert!(!fits("shop*@example.com", "a@shop.test"));
+    }
+
+    #[test]
+    fn order() {
+        let rank = |text| Pattern::parse(text).unwrap().specificity();
+        assert!(rank("a@b.example") > rank("aaaaaaaaaaa*@b.example"));
+        assert!(rank("shop-*@b.example") > rank("*@*.example"));
+        assert!(rank("a*@b.c") > rank("@long.domain.example"));
+        assert!(rank("a?@b.example") > rank("*@b?.ex"));
+    }
+
+    #[test]
+    fn refused() {
+        for bad in ["", "shop", "shop@", "a b@example.com", "a@b\r\nMAIL", "@.example.com", "*", "a@b..c"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged(text in "\\PC{0,40}|[*?@.a-z]{0,20}", address in "[a-z+]{1,8}@[a-z.]{1,12}") {
+            if let Ok(pattern) = Pattern::parse(&text) {
+                let address = Address::parse(&address).unwrap_or_else(|_| Address::parse("a@b.example").unwrap());
+                let _ = pattern.matches(&address);
+                prop_assert_eq!(Pattern::parse(&pattern.to_string()).unwrap(), pattern);
+            }
         }
     }
 }

@@ -1,1 +1,289 @@
-//! stub
+//! postrider.toml and its fragments as serde sees them: strict, every value with its place.
+//!
+//! Text in, raw values or one clear error out (TOML 1.0). No IO. An error never repeats a value, which may be a secret,
+//! and names an unknown key only where `quote` allows it (not for a file named on the command line).
+
+use super::error::{ConfigError, Place};
+use crate::secret::{Literal, Secret};
+use ::toml::Spanned;
+use serde::Deserialize;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// An optional value with its place.
+pub(super) type Field<T> = Option<Spanned<T>>;
+
+/// The main file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub enabled: Option<bool>,
+    pub domain: Field<String>,
+    pub tempfail_exit: Field<i64>,
+    pub log: Option<RawLog>,
+    pub default: Field<RawDefault>,
+    #[serde(default)]
+    pub sender: Vec<Spanned<RawSender>>,
+}
+
+/// A file of `senders.d`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFragment {
+    #[serde(default)]
+    pub sender: Vec<Spanned<RawSender>>,
+}
+
+/// `[log]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub to: Field<String>,
+    pub format: Field<String>,
+}
+
+/// `timeouts = { ... }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTimeouts {
+    pub connect: Field<String>,
+    pub command: Field<String>,
+    pub data_end: Field<String>,
+    pub total: Field<String>,
+}
+
+/// A table with the keys of an SMTP account next to its own: serde's `flatten` would lose strictness and places.
+macro_rules! with_account {
+    ($(#[$doc:meta])* $name:ident { $($own:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $(pub $own: $kind,)*
+            provider: Field<String>, region: Field<String>, server: Field<String>, user: Field<String>,
+            password: Field<RawPassword>, auth: Field<String>, allow_plaintext_password: Option<bool>,
+            ehlo: Field<String>, timeouts: Option<RawTimeouts>, ca_file: Field<String>, tls_check: Option<bool>,
+            fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
+            client_key: Field<String>, proxy: Field<String>, source: Field<String>,
+        }
+
+        impl $name {
+            /// Takes the account's keys out.
+            pub fn take_account(&mut self) -> RawAccount {
+                RawAccount {
+                    provider: self.provider.take(), region: self.region.take(), server: self.server.take(),
+                    user: self.user.take(), password: self.password.take(), auth: self.auth.take(),
+                    allow_plaintext_password: self.allow_plaintext_password.take(), ehlo: self.ehlo.take(),
+                    timeouts: self.timeouts.take(), ca_file: self.ca_file.take(), tls_check: self.tls_check.take(),
+                    fingerprint: self.fingerprint.take(), tls_name: self.tls_name.take(),
+                    client_cert: self.client_cert.take(), client_key: self.client_key.take(),
+                    proxy: self.proxy.take(), source: self.source.take(),
+                }
+            }
+        }
+    };
+}
+
+with_account! {
+    /// `[default]`.
+    RawDefault {
+        relay: Field<String>, msmtprc: Field<String>, account: Field<String>, match_from: Option<bool>,
+    }
+}
+
+with_account! {
+    /// `[[sender]]`.
+    RawSender {
+        name: Field<String>, from: Field<Strings>, enabled: Option<bool>,
+        names: Option<BTreeMap<Spanned<String>, String>>, users: Option<Strings>, groups: Option<Strings>,
+        must_match: Option<bool>, on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+    }
+}
+
+/// The keys of an SMTP account, in `[default]` and in `[[sender]]`.
+pub(super) struct RawAccount {
+    pub provider: Field<String>,
+    pub region: Field<String>,
+    pub server: Field<String>,
+    pub user: Field<String>,
+    pub password: Field<RawPassword>,
+    pub auth: Field<String>,
+    pub allow_plaintext_password: Option<bool>,
+    pub ehlo: Field<String>,
+    pub timeouts: Option<RawTimeouts>,
+    pub ca_file: Field<String>,
+    pub tls_check: Option<bool>,
+    pub fingerprint: Field<String>,
+    pub tls_name: Field<String>,
+    pub client_cert: Field<String>,
+    pub client_key: Field<String>,
+    pub proxy: Field<String>,
+    pub source: Field<String>,
+}
+
+/// One string or a list of them; each of a list with its place.
+#[derive(Default)]
+pub(super) struct Strings(pub Vec<(Option<Range<usize>>, String)>);
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StringsVisitor;
+        impl<'de> Visitor<'de> for StringsVisitor {
+            type Value = Strings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Strings, E> {
+                Ok(Strings(vec![(None, text.to_owned())]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Strings, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = list.next_element::<Spanned<String>>()? {
+                    all.push((Some(one.span()), one.into_inner()));
+                }
+                Ok(Strings(all))
+            }
+        }
+        deserializer.deserialize_any(StringsVisitor)
+    }
+}
+
+/// `password`: a literal, or a table with one of four keys.
+pub(super) enum RawPassword {
+    Literal(Arc<Literal>),
+    File(String),
+    Command(Strings),
+    Env(String),
+    Credential(String),
+}
+
+impl<'de> Deserialize<'de> for RawPassword {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PasswordVisitor)
+    }
+}
+
+/// The keys of `password = { ... }`.
+const PASSWORD_KEYS: &[&str] = &["file", "command", "env", "credential"];
+
+struct PasswordVisitor;
+
+impl<'de> Visitor<'de> for PasswordVisitor {
+    type Value = RawPassword;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ file = \"...\" }, { command = [...] }, { env = \"...\" }, { credential = \"...\" } or a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawPassword, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<RawPassword, E> {
+        Ok(RawPassword::Literal(Arc::new(Literal(Secret::new(text)))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawPassword, A::Error> {
+        let one = || de::Error::custom(ONE_SOURCE);
+        let key: String = map.next_key()?.ok_or_else(one)?;
+        let source = match key.as_str() {
+            "file" => RawPassword::File(map.next_value()?),
+            "command" => RawPassword::Command(map.next_value()?),
+            "env" => RawPassword::Env(map.next_value()?),
+            "credential" => RawPassword::Credential(map.next_value()?),
+            other => return Err(de::Error::unknown_field(other, PASSWORD_KEYS)),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(source),
+            Some(key) if PASSWORD_KEYS.contains(&key.as_str()) => Err(one()),
+            Some(other) => Err(de::Error::unknown_field(&other, PASSWORD_KEYS)),
+        }
+    }
+}
+
+/// The one error text of our own that passes through serde.
+const ONE_SOURCE: &str = "password has exactly one of file, command, env, credential";
+
+/// A text, the file that it came from, and whether an error may repeat the names in it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'t> {
+    pub text: &'t str,
+    pub file: &'t Place,
+    pub quote: bool,
+}
+
+impl Source<'_> {
+    /// The place of an octet.
+    pub fn at(&self, offset: usize) -> Place {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        Place { file: self.file.file.clone(), line: 1 + memchr::memchr_iter(b'\n', before).count() }
+    }
+
+    /// The place of a value.
+    pub fn place<T>(&self, value: &Spanned<T>) -> Place {
+        self.at(value.span().start)
+    }
+
+    /// Reads the text.
+    pub fn parse<T: de::DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        ::toml::from_str(self.text).map_err(|error| {
+            let place = error.span().map_or_else(|| self.file.clone(), |span| self.at(span.start));
+            ConfigError::at(&place, self.explain(error.message(), error.span()))
+        })
+    }
+
+    /// serde's and the TOML parser's words, without the values in them.
+    fn explain(&self, message: &str, span: Option<Range<usize>>) -> String {
+        if let Some(rest) = message.strip_prefix("unknown field `") {
+            return self.unknown_key(rest);
+        }
+        if let Some(rest) = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: ")) {
+            let found = rest.split([' ', ',']).next().unwrap_or_default();
+            let found = if found == "map" { "table" } else { found };
+            // From the right: the value, which may hold anything, stands before it.
+            let expected = rest.rsplit_once(", expected ").map_or("another value", |(_, expected)| expected);
+            let key = self.key_at(span).map_or_else(String::new, |key| format!("{key}: "));
+            return format!("{key}expected {expected}, found {found}");
+        }
+        let message = message.lines().next().unwrap_or_default();
+        if message == ONE_SOURCE || message == "duplicate key" {
+            let key = self.key_at(span).filter(|_| message != ONE_SOURCE);
+            return key.map_or(message.to_owned(), |key| format!("{message}: {key} stands here twice"));
+        }
+        format!("not valid TOML: {message}")
+    }
+
+    /// `rest` is serde's text behind the opening backtick: the key, then the known ones, each in backticks.
+    fn unknown_key(&self, rest: &str) -> String {
+        let (key, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
+        let name = if self.quote { format!(" \"{}\"", shown(key)) } else { String::new() };
+        match close {
+            Some((distance, near)) if distance <= 1 + key.len() / 4 => {
+                format!("unknown key{name}; did you mean {near}?")
+            }
+            _ => format!("unknown key{name}; known here: {}", known.join(", ")),
+        }
+    }
+
+    /// The key of the line that an error is in, where it may be named.
+    fn key_at(&self, span: Option<Range<usize>>) -> Option<&str> {
+        let start = span.filter(|_| self.quote)?.start;
+        let line = self.text.get(..start)?.rsplit('\n').next()?.len();
+        let key = self.text.get(start - line..)?.split(['=', '\n']).next()?.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        (!key.is_empty() && key.len() <= 40 && key.chars().all(plain)).then_some(key)
+    }
+}
+
+/// A text of a file for an error: control characters made visible, at most 60 characters.
+pub(super) fn shown(text: &str) -> String {
+    text.escape_debug().take(60).collect()
+}

@@ -1,1 +1,129 @@
-//! stub
+//! What concerns several values of a configuration at once: claims that collide, logins without passwords, passwords
+//! without protection. Every fault is reported, in the order of the files and lines.
+//!
+//! Values only. Never looks at a secret.
+
+use super::error::{ConfigError, Place};
+use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay, Sender, TlsMode};
+use super::pattern::Pattern;
+use super::server;
+use crate::message::address::Address;
+use std::collections::HashMap;
+
+/// All faults of a configuration, sorted by place; none, and it can be used.
+#[must_use]
+pub fn validate(config: &Config) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    if let DefaultRelay::Server(server, place) = &config.default {
+        relay(server, place, "[default]", &mut errors);
+    }
+    for sender in &config.senders {
+        relay(&sender.relay, &sender.place, &format!("sender {}", sender.name), &mut errors);
+        identity(sender, &mut errors);
+        names(sender, &mut errors);
+    }
+    claims(&config.senders, &mut errors);
+    sort(&mut errors);
+    errors
+}
+
+/// Sorts by file and line and drops repetitions.
+pub(super) fn sort(errors: &mut Vec<ConfigError>) {
+    let key = |error: &ConfigError| error.place.as_ref().map(|place| (place.file.clone(), place.line));
+    errors.sort_by_key(key);
+    errors.dedup();
+}
+
+/// What must hold of any SMTP account.
+fn relay(relay: &Relay, place: &Place, what: &str, errors: &mut Vec<ConfigError>) {
+    let mut fault = |text: String| errors.push(ConfigError::at(place, format!("{what}: {text}")));
+    let external = relay.auth == AuthChoice::Only("EXTERNAL".into());
+    match (&relay.user, &relay.password) {
+        (Some(_), None) if relay.auth != AuthChoice::Off && !external => {
+            fault("user without password; give password = { file = \"...\" }, or auth = \"off\"".into());
+        }
+        (None, Some(_)) => fault("password without user; give user = \"...\"".into()),
+        (None, None) if relay.auth != AuthChoice::Off && !external => {
+            fault("auth without user and password; give both, or leave auth out".into());
+        }
+        _ => {}
+    }
+    if relay.password.is_some() && relay.tls == TlsMode::Plain && !relay.plaintext_password {
+        fault(
+            "a password over a connection without TLS; use smtps:// or smtp://, or say allow_plaintext_password = true"
+                .into(),
+        );
+    }
+    if external && relay.tls_options.client.is_none() {
+        fault("auth = \"external\" needs client_cert and client_key".into());
+    }
+    match &relay.endpoint {
+        Endpoint::Tcp(host, _) => {
+            if let Err(error) = server::check_host(host) {
+                fault(format!("server: {error}"));
+            }
+        }
+        Endpoint::Unix(_) if relay.proxy.is_some() || relay.source.is_some() => {
+            fault("proxy and source have no meaning for a unix socket".into());
+        }
+        Endpoint::Unix(_) => {}
+    }
+}
+
+/// Rules about From need an address that the account stands for.
+fn identity(sender: &Sender, errors: &mut Vec<ConfigError>) {
+    let needs = match sender.identity {
+        _ if sender.own_address().is_some() => return,
+        rule if rule.on_mismatch == OnMismatch::Rewrite => "on_mismatch = \"rewrite\"",
+        rule if rule.must_match => "must_match",
+        _ => return,
+    };
+    errors.push(ConfigError::at(
+        &sender.place,
+        format!(
+            "sender {}: {needs} needs an address of its own, and neither user nor from is one; add it to from",
+            sender.name
+        ),
+    ));
+}
+
+/// A name for an address that the sender does not serve would never be shown.
+fn names(sender: &Sender, errors: &mut Vec<ConfigError>) {
+    let own = sender.own_address().map(|address| address.key());
+    for address in sender.names.keys() {
+        let covered = Address::parse(address).is_ok_and(|parsed| {
+            own.as_deref() == Some(address) || sender.from.iter().any(|(pattern, _)| pattern.matches(&parsed))
+        });
+        if !covered {
+            let what = format!("sender {}: names has {address}, which no pattern of from covers; add it", sender.name);
+            errors.push(ConfigError::at(&sender.place, what));
+        }
+    }
+}
+
+/// One name, one sender; one pattern, one sender: the order of definitions must never matter.
+fn claims(senders: &[Sender], errors: &mut Vec<ConfigError>) {
+    let mut by_name: HashMap<String, &Place> = HashMap::new();
+    let mut by_pattern: HashMap<&Pattern, (&Sender, &Place)> = HashMap::new();
+    for sender in senders {
+        match by_name.get(&sender.name.to_lowercase()) {
+            Some(first) => errors.push(ConfigError::at(
+                &sender.place,
+                format!("two senders have the name {}; the other one is at {first}", sender.name),
+            )),
+            None => drop(by_name.insert(sender.name.to_lowercase(), &sender.place)),
+        }
+        for (pattern, place) in &sender.from {
+            match by_pattern.get(pattern) {
+                Some((other, first)) => errors.push(ConfigError::at(
+                    place,
+                    format!(
+                        "sender {} claims {pattern}, which sender {} claims at {first}; leave it with one of them",
+                        sender.name, other.name
+                    ),
+                )),
+                None => drop(by_pattern.insert(pattern, (sender, place))),
+            }
+        }
+    }
+}

@@ -2,6 +2,11 @@
 //!
 //! `Secret` has no Debug, Display, Clone or PartialEq and is wiped when dropped. Only `smtp::auth` looks inside.
 
+pub mod fetch;
+mod netrc;
+
+pub use fetch::{FetchContext, SecretError, fetch};
+
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 

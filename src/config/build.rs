@@ -1,0 +1,242 @@
+//! The raw tables of postrider.toml and its fragments become senders, the default relay and the general settings.
+//!
+//! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
+
+use super::account::{Builder, host_name};
+use super::error::{ConfigError, Place};
+use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, Relay, Sender, TempFailExit};
+use super::pattern::Pattern;
+use super::toml::{Field, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
+use crate::message::address::Address;
+use ::toml::Spanned;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What one file says.
+#[derive(Debug, Default)]
+pub(super) struct FileConfig {
+    pub enabled: bool,
+    pub domain: Option<String>,
+    pub tempfail_exit: TempFailExit,
+    pub log: LogConfig,
+    /// `None` where there is no `[default]`.
+    pub default: Option<DefaultSpec>,
+    pub senders: Vec<Sender>,
+    /// Whether a password stands in the file itself, so that its owner and mode matter.
+    pub literal: bool,
+}
+
+/// What `[default]` says; the msmtprc is not read yet.
+#[derive(Debug)]
+pub(super) enum DefaultSpec {
+    Server(Box<Relay>, Place),
+    Msmtprc { path: Option<PathBuf>, account: Option<String>, match_from: bool, place: Place },
+    Refuse(Place),
+}
+
+/// Reads the main file. What is usable comes back even with errors, so that `validate` can look at it too.
+pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
+    let raw: RawConfig = match source.parse() {
+        Ok(raw) => raw,
+        Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
+    };
+    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let file = FileConfig {
+        enabled: raw.enabled.unwrap_or(true),
+        domain: build.field("domain", raw.domain, host_name),
+        tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
+        log: build.log(raw.log.unwrap_or_default()),
+        default: raw.default.and_then(|default| build.default_relay(default)),
+        senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
+        literal: build.literal,
+    };
+    (file, build.errors)
+}
+
+/// Reads a file of `senders.d`.
+pub(super) fn fragment(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
+    let raw: RawFragment = match source.parse() {
+        Ok(raw) => raw,
+        Err(error) => return (FileConfig::default(), vec![error]),
+    };
+    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let senders = raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect();
+    (FileConfig { senders, literal: build.literal, ..FileConfig::default() }, build.errors)
+}
+
+impl Builder<'_> {
+    fn tempfail_exit(&mut self, field: Field<i64>) -> TempFailExit {
+        let Some(field) = field else { return TempFailExit::default() };
+        match field.get_ref() {
+            69 => TempFailExit::Unavailable,
+            75 => TempFailExit::TempFail,
+            _ => {
+                let place = self.source.place(&field);
+                self.note(&place, "tempfail_exit is 69 or 75");
+                TempFailExit::default()
+            }
+        }
+    }
+
+    fn log(&mut self, raw: RawLog) -> LogConfig {
+        let to = self.field("log.to", raw.to, |to| match to {
+            "syslog" => Ok(LogTarget::Syslog),
+            "stderr" => Ok(LogTarget::Stderr),
+            "off" => Ok(LogTarget::Off),
+            path if path.starts_with('/') && !path.contains('\0') => Ok(LogTarget::File(path.into())),
+            _ => Err("one of \"syslog\", \"stderr\", \"off\" or an absolute path"),
+        });
+        let json = self.field("log.format", raw.format, |format| match format {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err("one of \"text\", \"json\""),
+        });
+        LogConfig { to: to.unwrap_or_default(), json: json.unwrap_or_default() }
+    }
+
+    fn default_relay(&mut self, raw: Spanned<RawDefault>) -> Option<DefaultSpec> {
+        let place = self.source.place(&raw);
+        let mut raw = raw.into_inner();
+        let smtp = raw.take_account();
+        let of_msmtprc = raw.msmtprc.is_some() || raw.account.is_some() || raw.match_from.is_some();
+        let has_server = smtp.server.is_some() || smtp.provider.is_some();
+        let relay = raw.relay.map(|relay| (self.source.place(&relay), relay.into_inner()));
+        match relay.as_ref().map(|(at, relay)| (at, relay.as_str())) {
+            Some((at, "msmtprc" | "refuse")) if has_server => {
+                return self.fault(at, "[default] has both relay and server; leave one of them out");
+            }
+            Some((_, "refuse")) if !of_msmtprc => return Some(DefaultSpec::Refuse(place)),
+            Some((at, "refuse")) => {
+                return self.fault(at, "relay = \"refuse\" goes without msmtprc, account and match_from");
+            }
+            Some((_, "msmtprc")) => {}
+            Some((at, _)) => {
+                return self.fault(at, "relay is \"msmtprc\" or \"refuse\"; a server is given as server = \"...\"");
+            }
+            None if has_server && of_msmtprc => {
+                return self.fault(&place, "[default] has a server; msmtprc, account and match_from go without one");
+            }
+            None if of_msmtprc => {}
+            None => {
+                let (relay, _) = self.account(smtp, &place, "[default]")?;
+                return Some(DefaultSpec::Server(Box::new(relay), place));
+            }
+        }
+        self.msmtprc(raw.msmtprc, raw.account, raw.match_from, place)
+    }
+
+    fn msmtprc(
+        &mut self,
+        path: Field<String>,
+        account: Field<String>,
+        match_from: Option<bool>,
+        place: Place,
+    ) -> Option<DefaultSpec> {
+        Some(DefaultSpec::Msmtprc {
+            path: self.path("msmtprc", path),
+            account: account.map(Spanned::into_inner),
+            match_from: match_from.unwrap_or(false),
+            place,
+        })
+    }
+
+    fn sender(&mut self, raw: Spanned<RawSender>) -> Option<Sender> {
+        let place = self.source.place(&raw);
+        let mut raw = raw.into_inner();
+        let smtp = raw.take_account();
+        let from = self.patterns(raw.from, &place);
+        let name = self.sender_name(raw.name, &from, &place);
+        let names = self.names(raw.names.unwrap_or_default());
+        let users = self.principals("users", raw.users, &place);
+        let groups = self.principals("groups", raw.groups, &place);
+        let on_mismatch = self.field("on_mismatch", raw.on_mismatch, |text| match text {
+            "refuse" => Ok(OnMismatch::Refuse),
+            "rewrite" => Ok(OnMismatch::Rewrite),
+            "route" => Ok(OnMismatch::Route),
+            _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
+        });
+        let log_file = self.path("log_file", raw.log_file);
+        let (relay, provider) = self.account(smtp, &place, "this sender")?;
+        let must_match = raw.must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
+        let identity = IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() };
+        Some(Sender {
+            name: name?,
+            place,
+            enabled: raw.enabled.unwrap_or(true),
+            provider,
+            from,
+            relay,
+            names,
+            users,
+            groups,
+            identity,
+            debug: raw.debug.unwrap_or(false),
+            log_file,
+        })
+    }
+
+    fn patterns(&mut self, field: Field<Strings>, sender: &Place) -> Vec<(Pattern, Place)> {
+        let Some(field) = field else {
+            self.note(sender, "this sender has no from; give from = \"shop@example.com\"");
+            return Vec::new();
+        };
+        let place = self.source.place(&field);
+        let list = field.into_inner().0;
+        if list.is_empty() {
+            self.note(&place, "from is empty; give at least one address or pattern");
+        }
+        let mut patterns = Vec::new();
+        for (span, text) in list {
+            let at = span.map_or_else(|| place.clone(), |span| self.source.at(span.start));
+            match Pattern::parse(&text) {
+                Ok(pattern) => patterns.push((pattern, at)),
+                Err(error) if self.source.quote => self.note(&at, format!("from: {error}")),
+                Err(_) => self.note(&at, "from: neither an address nor a pattern such as *@example.com"),
+            }
+        }
+        patterns
+    }
+
+    /// The name; the first `from` where none is given.
+    fn sender_name(&mut self, name: Field<String>, from: &[(Pattern, Place)], place: &Place) -> Option<String> {
+        if name.is_none() {
+            let first = from.first().map(|(pattern, _)| pattern.to_string());
+            return first.or_else(|| self.fault(place, "this sender has no name"));
+        }
+        self.field("name", name, |name| {
+            let fine = !name.trim().is_empty() && name.len() <= 200 && !name.chars().any(char::is_control);
+            fine.then(|| name.to_owned()).ok_or("a name is 1 to 200 characters without control characters")
+        })
+    }
+
+    fn names(&mut self, raw: BTreeMap<Spanned<String>, String>) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (address, shown) in raw {
+            let place = self.source.place(&address);
+            match Address::parse(address.get_ref()) {
+                Err(error) => self.note(&place, format!("names: {error}")),
+                Ok(_) if shown.chars().any(char::is_control) || shown.len() > 500 => {
+                    self.note(&place, "names: a name has no control character and at most 500 octets");
+                }
+                Ok(address) if names.contains_key(&address.key()) => {
+                    self.note(&place, format!("names: {address} stands here twice"));
+                }
+                Ok(address) => drop(names.insert(address.key(), shown)),
+            }
+        }
+        names
+    }
+
+    /// Users or groups. An empty list would mean everybody, which nobody expects of `users = []`.
+    fn principals(&mut self, key: &str, raw: Option<Strings>, place: &Place) -> Vec<String> {
+        let Some(Strings(list)) = raw else { return Vec::new() };
+        if list.is_empty() {
+            self.note(place, format!("{key} = [] would let everybody in; leave {key} out, or enabled = false"));
+        }
+        let bad = |name: &str| name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace());
+        if list.iter().any(|(_, name)| bad(name)) {
+            self.note(place, format!("{key}: an empty name, or one with a space in it"));
+        }
+        list.into_iter().map(|(_, name)| name).collect()
+    }
+}
