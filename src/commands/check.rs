@@ -28,7 +28,7 @@ pub fn run(explicit: Option<PathBuf>) -> Status {
     }
     let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
     let default = match &config.default {
-        DefaultRelay::Server(_, ..) => "default relay: its own server".to_owned(),
+        DefaultRelay::Server(_) => "default relay: its own server".to_owned(),
         DefaultRelay::Msmtprc(msmtprc) => format!("default relay: msmtprc with {} accounts", msmtprc.accounts.len()),
         DefaultRelay::Refuse(_) => "default relay: refuses".to_owned(),
         DefaultRelay::Missing => "no default relay: mail of unknown senders is refused".to_owned(),

@@ -4,9 +4,9 @@
 
 use super::account::{Builder, host_name};
 use super::error::{ConfigError, Place};
-use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, Relay, Sender, TempFailExit};
+use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, Sender, TempFailExit};
 use super::pattern::Pattern;
-use super::toml::{Field, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
+use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::message::address::Address;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) struct FileConfig {
 /// What `[default]` says; the msmtprc is not read yet.
 #[derive(Debug)]
 pub(super) enum DefaultSpec {
-    Server(Box<Relay>, Place),
+    Server(Box<Sender>),
     Msmtprc { path: Option<PathBuf>, account: Option<String>, match_from: bool, place: Place },
     Refuse(Place),
 }
@@ -118,8 +118,8 @@ impl Builder<'_> {
             }
             None if of_msmtprc => {}
             None => {
-                let (relay, _) = self.account(smtp, &place, "[default]")?;
-                return Some(DefaultSpec::Server(Box::new(relay), place));
+                let name = Some("default".to_owned());
+                return self.profile(name, smtp, &place, "[default]").map(|relay| DefaultSpec::Server(Box::new(relay)));
             }
         }
         self.msmtprc(raw.msmtprc, raw.account, raw.match_from, place)
@@ -144,42 +144,48 @@ impl Builder<'_> {
         let place = self.source.place(&raw);
         let mut raw = raw.into_inner();
         let smtp = raw.take_account();
-        let from = self.patterns(raw.from, &place);
-        let name = self.sender_name(raw.name, &from, &place);
-        let names = self.names(raw.names.unwrap_or_default());
+        if smtp.from.is_none() {
+            self.note(&place, "this sender has no from; give from = \"shop@example.com\"");
+        }
+        let name = raw.name.is_some().then(|| self.sender_name(raw.name)).flatten();
         let users = self.principals("users", raw.users, &place);
         let groups = self.principals("groups", raw.groups, &place);
-        let on_mismatch = self.field("on_mismatch", raw.on_mismatch, |text| match text {
+        let sender = self.profile(name, smtp, &place, "this sender")?;
+        Some(Sender { enabled: raw.enabled.unwrap_or(true), users, groups, ..sender })
+    }
+
+    /// What `[default]` with a server and a `[[sender]]` have in common. Without a name it is the first `from`.
+    fn profile(&mut self, name: Option<String>, mut smtp: RawAccount, place: &Place, what: &str) -> Option<Sender> {
+        let from = self.patterns(smtp.from.take());
+        let names = self.names(smtp.names.take().unwrap_or_default());
+        let on_mismatch = self.field("on_mismatch", smtp.on_mismatch.take(), |text| match text {
             "refuse" => Ok(OnMismatch::Refuse),
             "rewrite" => Ok(OnMismatch::Rewrite),
             "route" => Ok(OnMismatch::Route),
             _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
         });
-        let log_file = self.path("log_file", raw.log_file);
-        let (relay, provider) = self.account(smtp, &place, "this sender")?;
-        let must_match = raw.must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
-        let identity = IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() };
+        let log_file = self.path("log_file", smtp.log_file.take());
+        let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
+        let (relay, provider) = self.account(smtp, place, what)?;
+        let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
-            name: name?,
-            place,
-            enabled: raw.enabled.unwrap_or(true),
+            name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,
+            place: place.clone(),
+            enabled: true,
             provider,
             from,
             relay,
             names,
-            users,
-            groups,
-            identity,
-            debug: raw.debug.unwrap_or(false),
+            users: Vec::new(),
+            groups: Vec::new(),
+            identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
+            debug,
             log_file,
         })
     }
 
-    fn patterns(&mut self, field: Field<Strings>, sender: &Place) -> Vec<(Pattern, Place)> {
-        let Some(field) = field else {
-            self.note(sender, "this sender has no from; give from = \"shop@example.com\"");
-            return Vec::new();
-        };
+    fn patterns(&mut self, field: Field<Strings>) -> Vec<(Pattern, Place)> {
+        let Some(field) = field else { return Vec::new() };
         let place = self.source.place(&field);
         let list = field.into_inner().0;
         if list.is_empty() {
@@ -197,12 +203,7 @@ impl Builder<'_> {
         patterns
     }
 
-    /// The name; the first `from` where none is given.
-    fn sender_name(&mut self, name: Field<String>, from: &[(Pattern, Place)], place: &Place) -> Option<String> {
-        if name.is_none() {
-            let first = from.first().map(|(pattern, _)| pattern.to_string());
-            return first.or_else(|| self.fault(place, "this sender has no name"));
-        }
+    fn sender_name(&mut self, name: Field<String>) -> Option<String> {
         self.field("name", name, |name| {
             let fine = !name.trim().is_empty() && name.len() <= 200 && !name.chars().any(char::is_control);
             fine.then(|| name.to_owned()).ok_or("a name is 1 to 200 characters without control characters")

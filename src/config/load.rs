@@ -189,7 +189,7 @@ impl<'s> Loader<'s> {
 
     fn default_relay(&mut self, said: Option<DefaultSpec>) -> DefaultRelay {
         let (path, account, match_from, place) = match said {
-            Some(DefaultSpec::Server(relay, place)) => return DefaultRelay::Server(relay, place),
+            Some(DefaultSpec::Server(relay)) => return DefaultRelay::Server(relay),
             Some(DefaultSpec::Refuse(place)) => return DefaultRelay::Refuse(place),
             Some(DefaultSpec::Msmtprc { path, account, match_from, place }) => (path, account, match_from, Some(place)),
             None => (None, None, false, None),

@@ -41,8 +41,8 @@ pub enum TempFailExit {
 /// Where mail goes that no sender claims.
 #[derive(Debug)]
 pub enum DefaultRelay {
-    /// An SMTP account given in `[default]`.
-    Server(Box<Relay>, Place),
+    /// An SMTP account given in `[default]`: a sender that claims nothing; its `from` only says what it may send.
+    Server(Box<Sender>),
     /// An msmtprc as it stands.
     Msmtprc(Msmtprc),
     /// `relay = "refuse"`: a clear error.
@@ -320,7 +320,22 @@ impl Sender {
     #[must_use]
     pub fn own_address(&self) -> Option<Address> {
         let login = self.relay.user.as_deref().and_then(|user| Address::parse(user).ok());
-        login.or_else(|| self.from.iter().find_map(|(pattern, _)| pattern.exact().and_then(|a| Address::parse(a).ok())))
+        login.or_else(|| self.claims().iter().find_map(|pattern| pattern.exact().and_then(|a| Address::parse(a).ok())))
+    }
+}
+
+impl Sender {
+    /// Every pattern that it claims: its `from`, and each address of its `names`.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Pattern> {
+        let names = self.names.keys().map(|address| Pattern::Exact(address.clone()));
+        self.from.iter().map(|(pattern, _)| pattern.clone()).chain(names).collect()
+    }
+
+    /// The name to show for an address, where `names` has one.
+    #[must_use]
+    pub fn shown_name(&self, address: &Address) -> Option<&str> {
+        self.names.get(&address.key()).map(String::as_str)
     }
 }
 

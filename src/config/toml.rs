@@ -68,6 +68,8 @@ macro_rules! with_account {
             ehlo: Field<String>, timeouts: Option<RawTimeouts>, ca_file: Field<String>, tls_check: Option<bool>,
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, proxy: Field<String>, source: Field<String>,
+            from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
+            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
         }
 
         impl $name {
@@ -80,7 +82,9 @@ macro_rules! with_account {
                     timeouts: self.timeouts.take(), ca_file: self.ca_file.take(), tls_check: self.tls_check.take(),
                     fingerprint: self.fingerprint.take(), tls_name: self.tls_name.take(),
                     client_cert: self.client_cert.take(), client_key: self.client_key.take(),
-                    proxy: self.proxy.take(), source: self.source.take(),
+                    proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
+                    names: self.names.take(), must_match: self.must_match.take(),
+                    on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
                 }
             }
         }
@@ -97,9 +101,7 @@ with_account! {
 with_account! {
     /// `[[sender]]`.
     RawSender {
-        name: Field<String>, from: Field<Strings>, enabled: Option<bool>,
-        names: Option<BTreeMap<Spanned<String>, String>>, users: Option<Strings>, groups: Option<Strings>,
-        must_match: Option<bool>, on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+        name: Field<String>, enabled: Option<bool>, users: Option<Strings>, groups: Option<Strings>,
     }
 }
 
@@ -122,6 +124,12 @@ pub(super) struct RawAccount {
     pub client_key: Field<String>,
     pub proxy: Field<String>,
     pub source: Field<String>,
+    pub from: Field<Strings>,
+    pub names: Option<BTreeMap<Spanned<String>, String>>,
+    pub must_match: Option<bool>,
+    pub on_mismatch: Field<String>,
+    pub debug: Option<bool>,
+    pub log_file: Field<String>,
 }
 
 /// One string or a list of them; each of a list with its place.

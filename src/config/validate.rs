@@ -7,20 +7,19 @@ use super::error::{ConfigError, Place};
 use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay, Sender, TlsMode};
 use super::pattern::Pattern;
 use super::server;
-use crate::message::address::Address;
 use std::collections::HashMap;
 
 /// All faults of a configuration, sorted by place; none, and it can be used.
 #[must_use]
 pub fn validate(config: &Config) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    if let DefaultRelay::Server(server, place) = &config.default {
-        relay(server, place, "[default]", &mut errors);
+    if let DefaultRelay::Server(server) = &config.default {
+        relay(&server.relay, &server.place, "[default]", &mut errors);
+        identity(server, &mut errors);
     }
     for sender in &config.senders {
         relay(&sender.relay, &sender.place, &format!("sender {}", sender.name), &mut errors);
         identity(sender, &mut errors);
-        names(sender, &mut errors);
     }
     claims(&config.senders, &mut errors);
     sort(&mut errors);
@@ -87,24 +86,10 @@ fn identity(sender: &Sender, errors: &mut Vec<ConfigError>) {
     ));
 }
 
-/// A name for an address that the sender does not serve would never be shown.
-fn names(sender: &Sender, errors: &mut Vec<ConfigError>) {
-    let own = sender.own_address().map(|address| address.key());
-    for address in sender.names.keys() {
-        let covered = Address::parse(address).is_ok_and(|parsed| {
-            own.as_deref() == Some(address) || sender.from.iter().any(|(pattern, _)| pattern.matches(&parsed))
-        });
-        if !covered {
-            let what = format!("sender {}: names has {address}, which no pattern of from covers; add it", sender.name);
-            errors.push(ConfigError::at(&sender.place, what));
-        }
-    }
-}
-
 /// One name, one sender; one pattern, one sender: the order of definitions must never matter.
 fn claims(senders: &[Sender], errors: &mut Vec<ConfigError>) {
     let mut by_name: HashMap<String, &Place> = HashMap::new();
-    let mut by_pattern: HashMap<&Pattern, (&Sender, &Place)> = HashMap::new();
+    let mut by_pattern: HashMap<Pattern, (&Sender, &Place)> = HashMap::new();
     for sender in senders {
         match by_name.get(&sender.name.to_lowercase()) {
             Some(first) => errors.push(ConfigError::at(
@@ -113,8 +98,11 @@ fn claims(senders: &[Sender], errors: &mut Vec<ConfigError>) {
             )),
             None => drop(by_name.insert(sender.name.to_lowercase(), &sender.place)),
         }
-        for (pattern, place) in &sender.from {
-            match by_pattern.get(pattern) {
+        for pattern in sender.claims() {
+            let place = sender.from.iter().find(|(own, _)| *own == pattern).map_or(&sender.place, |(_, place)| place);
+            match by_pattern.get(&pattern) {
+                // An address may stand in from and in names of one sender, but not twice in its from.
+                Some((other, _)) if other.name == sender.name && sender.names.contains_key(&pattern.to_string()) => {}
                 Some((other, first)) => errors.push(ConfigError::at(
                     place,
                     format!(

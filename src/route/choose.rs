@@ -5,7 +5,7 @@
 //! definitions never matters.
 
 use super::RouteError;
-use crate::config::pattern::Pattern;
+use crate::config::pattern::{Pattern, Specificity};
 use crate::config::{Account, Config, ConfigError, DefaultRelay, Msmtprc, Place, Relay, Sender};
 use crate::exit::Status;
 use crate::message::address::Address;
@@ -143,7 +143,7 @@ pub fn claimed<'c>(config: &'c Config, address: &Address) -> Option<(&'c Sender,
 }
 
 /// How strongly a pattern claims an address.
-fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Option<((u8, usize), Rule)> {
+fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Option<((u8, Specificity), Rule)> {
     let text = pattern.to_string();
     if pattern.matches(address) {
         let class = match pattern {
@@ -200,7 +200,10 @@ fn unknown_name(config: &Config, name: &str) -> String {
 }
 
 /// Whether a caller may use a sender. In-process this is advice; the daemon asks it for the peer's uid.
-fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteError> {
+///
+/// # Errors
+/// Not this user's (77).
+pub fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteError> {
     let open = sender.users.is_empty() && sender.groups.is_empty();
     let numeric = who.uid.to_string();
     let user = sender.users.iter().any(|user| *user == who.name || *user == numeric);
