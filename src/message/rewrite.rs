@@ -1,1 +1,143 @@
-//! stub
+//! What is changed in a header before the message leaves: missing fields added, Bcc taken out, From replaced.
+//!
+//! RFC 5322 section 3.6. Fields that need no change keep their octets and their place; added ones stand at the top.
+//! Each function tells what it did in plain words, for `postrider explain`. The time and the token of the Message-ID
+//! are arguments: there is no clock and no chance here.
+
+use super::Message;
+use super::address::{Address, Mailbox, parse_list};
+use super::header::{Header, format_mailbox};
+use chrono::{DateTime, FixedOffset};
+
+/// Fields that hold address lists, for `qualify`.
+const ADDRESSES: [&str; 10] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-Reply-To",
+    "Resent-To",
+    "Resent-Cc",
+];
+
+/// What a message is completed with.
+#[derive(Clone, Debug)]
+pub struct Completion<'a> {
+    /// Date, where there is none.
+    pub date: DateTime<FixedOffset>,
+    /// Left side of the Message-ID, where there is none: unique, of letters, digits and dots.
+    pub id_token: String,
+    /// Right side of the Message-ID: a domain.
+    pub id_domain: String,
+    /// From, where there is none.
+    pub from: &'a Address,
+    /// The name in an added From.
+    pub from_name: Option<&'a str>,
+}
+
+/// Adds Date, From and Message-ID where they are missing or empty, in this order at the top; removes Return-Path and
+/// every Bcc.
+pub fn complete(message: &mut Message, with: &Completion<'_>) -> Vec<String> {
+    let mut notes = strip_bcc(message);
+    let header = &mut message.header;
+    if header.remove("Return-Path") > 0 {
+        notes.push("removed Return-Path: the last server writes it".to_owned());
+    }
+    let id =
+        |text: &str| -> String { text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect() };
+    let domain = id(&with.id_domain);
+    let domain = if domain.is_empty() { "localhost" } else { &domain };
+    let fields = [
+        ("Message-ID", format!("<{}@{domain}>", id(&with.id_token))),
+        ("From", format_mailbox(with.from_name, with.from)),
+        ("Date", with.date.format("%a, %d %b %Y %H:%M:%S %z").to_string()),
+    ];
+    for (name, value) in fields {
+        if !header.all(name).any(|field| !field.value().is_empty()) {
+            header.remove(name);
+            header.prepend(name, &value);
+            notes.push(format!("added {name}: {value}"));
+        }
+    }
+    notes
+}
+
+/// Removes every Bcc and Resent-Bcc, however it is spelled.
+pub fn strip_bcc(message: &mut Message) -> Vec<String> {
+    let removed = ["Bcc", "Resent-Bcc"].map(|name| (name, message.header.remove(name)));
+    removed.iter().filter(|(_, count)| *count > 0).map(|(name, _)| format!("removed {name}")).collect()
+}
+
+/// Qualifies local names without `@` (`To: root`) with `domain` in every address field that holds one; other fields,
+/// and those that do not parse, keep their octets.
+pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    for name in ADDRESSES {
+        let lists: Result<Vec<Vec<Mailbox>>, _> =
+            message.header.all(name).map(|field| parse_list(field.value(), domain)).collect();
+        let Ok(lists) = lists else { continue };
+        let found: Vec<Mailbox> = lists.into_iter().flatten().collect();
+        if found.iter().any(|one| one.bare) {
+            message.header.replace(name, &format_list(&found));
+            notes.push(format!("qualified {name} with @{domain}"));
+        }
+    }
+    notes
+}
+
+/// Makes the message one of `address`: From is replaced, its name kept unless `name` is given, and Sender removed,
+/// since the two would now be the same. The original From stays in X-Original-From, and in Reply-To unless there is one.
+pub fn set_from(message: &mut Message, address: &Address, name: Option<&str>) -> Vec<String> {
+    let header = &mut message.header;
+    let original: Vec<u8> = header.first("From").map(super::header::Field::unfolded).unwrap_or_default();
+    let mailboxes = from_mailboxes(header, address.domain());
+    if let [only] = mailboxes.as_slice()
+        && header.all("From").count() == 1
+        && !only.bare
+        && only.address.canonical() == address.canonical()
+        && name.is_none_or(|name| only.name.as_deref() == Some(name))
+    {
+        return Vec::new();
+    }
+    let kept = mailboxes.first().and_then(|one| one.name.clone());
+    let value = format_mailbox(name.or(kept.as_deref()), address);
+    header.replace("From", &value);
+    let mut notes = vec![format!("From is now {value}")];
+    if header.remove("Sender") > 0 {
+        notes.push("removed Sender: it is the one in From now".to_owned());
+    }
+    // One of a local name alone would send answers to a stranger of that name.
+    let others: Vec<Mailbox> =
+        mailboxes.into_iter().filter(|one| !one.bare && one.address.key() != address.key()).collect();
+    let answered = header.all("Reply-To").any(|field| !field.value().is_empty());
+    if !answered && !others.is_empty() {
+        header.replace("Reply-To", &format_list(&others));
+        notes.push(format!("Reply-To is the original From: {}", format_list(&others)));
+    }
+    if !original.is_empty() {
+        header.remove("X-Original-From");
+        header.prepend("X-Original-From", &ascii(&original));
+        notes.push("the original From is kept in X-Original-From".to_owned());
+    }
+    notes
+}
+
+/// The mailboxes of From; none where it does not parse.
+fn from_mailboxes(header: &Header, domain: &str) -> Vec<Mailbox> {
+    let lists = header.all("From").map(|field| parse_list(field.value(), domain)).collect::<Result<Vec<_>, _>>();
+    lists.map(|lists| lists.into_iter().flatten().collect()).unwrap_or_default()
+}
+
+fn format_list(mailboxes: &[Mailbox]) -> String {
+    let texts: Vec<String> = mailboxes.iter().map(|one| format_mailbox(one.name.as_deref(), &one.address)).collect();
+    texts.join(", ")
+}
+
+/// A value as it was, or as encoded words where it is not ASCII.
+fn ascii(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    if text.is_ascii() { text.into_owned() } else { super::encoded_word::encode(&text) }
+}
