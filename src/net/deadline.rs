@@ -1,1 +1,143 @@
-//! stub
+//! A socket whose reads and writes end at a point in time, however few octets trickle in.
+//!
+//! A socket's own time limit begins anew with every call, so that one octet every half second extends it for ever. Here
+//! the limit is set to what is left before each call, and when nothing is left the answer is `TimedOut`. TLS lies on
+//! top, so the same holds for its handshake.
+
+use crate::sys::clock::Deadline;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A stream with a deadline that can be moved.
+pub trait Timed: Read + Write {
+    /// From now on, reads and writes fail with `TimedOut` when this has passed.
+    fn set_deadline(&mut self, deadline: Deadline);
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn limit_read(&self, left: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_read_timeout(Some(left)),
+            Self::Unix(socket) => socket.set_read_timeout(Some(left)),
+        }
+    }
+
+    fn limit_write(&self, left: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_write_timeout(Some(left)),
+            Self::Unix(socket) => socket.set_write_timeout(Some(left)),
+        }
+    }
+}
+
+/// A socket with a deadline.
+#[derive(Debug)]
+pub struct TimedStream {
+    stream: Stream,
+    deadline: Deadline,
+}
+
+impl TimedStream {
+    /// Wraps a connected socket.
+    #[must_use]
+    pub fn new(stream: Stream, deadline: Deadline) -> Self {
+        Self { stream, deadline }
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline.left().is_none()
+    }
+
+    /// Calls until something happens or the deadline has passed. A socket that says WouldBlock has reached the limit
+    /// just set; that it is asked once more only covers the kernel's rounding.
+    fn until<T>(
+        &mut self,
+        limit: fn(&Stream, Duration) -> io::Result<()>,
+        mut call: impl FnMut(&mut Stream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let left = self.deadline.left().ok_or(ErrorKind::TimedOut)?;
+            limit(&self.stream, left)?;
+            match call(&mut self.stream) {
+                Err(error) if again(error.kind()) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+fn again(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+impl Timed for TimedStream {
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+}
+
+impl Read for TimedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.until(Stream::limit_read, |stream| match stream {
+            Stream::Tcp(socket) => socket.read(buffer),
+            Stream::Unix(socket) => socket.read(buffer),
+        })
+    }
+}
+
+impl Write for TimedStream {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.until(Stream::limit_write, |stream| match stream {
+            Stream::Tcp(socket) => socket.write(data),
+            Stream::Unix(socket) => socket.write(data),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_does_not_extend_the_limit() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let feeder = std::thread::spawn(move || {
+            while theirs.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let mut stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_millis(60)));
+        let mut all = Vec::new();
+        assert_eq!(stream.read_to_end(&mut all).unwrap_err().kind(), ErrorKind::TimedOut);
+        assert!(stream.is_late() && !all.is_empty());
+        assert_eq!(stream.write(b"x").unwrap_err().kind(), ErrorKind::TimedOut);
+        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
+        assert_eq!(stream.read(&mut [0]).unwrap(), 1, "a moved deadline gives time again");
+        drop(stream);
+        feeder.join().unwrap();
+    }
+
+    #[test]
+    fn a_full_socket_times_out() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_millis(60)));
+        assert_eq!(stream.write_all(&vec![0; 8 << 20]).unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}

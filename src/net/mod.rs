@@ -1,5 +1,13 @@
 //! The network: connecting with a deadline, and TLS. The only module that opens sockets to servers.
+//!
+//! It knows nothing of SMTP. Every wait in it ends at a `sys::clock::Deadline`, inside TLS as well.
 
+pub mod certificate;
 pub mod connect;
 pub mod deadline;
+pub mod socks;
 pub mod tls;
+pub mod trust;
+pub mod wire;
+
+pub use wire::Wire;

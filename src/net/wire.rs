@@ -1,0 +1,64 @@
+//! What a session talks over: a socket with a deadline, with or without TLS.
+
+use super::deadline::{Timed, TimedStream};
+use crate::sys::clock::Deadline;
+use native_tls::TlsStream;
+use std::io::{self, Read, Write};
+
+/// A connection to a server.
+#[derive(Debug)]
+pub enum Wire {
+    /// In clear.
+    Plain(TimedStream),
+    /// Inside TLS.
+    Tls(Box<TlsStream<TimedStream>>),
+}
+
+impl Wire {
+    /// Whether TLS protects it.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Says good-bye to TLS (close_notify), without waiting for the answer; errors no longer matter.
+    pub fn close(self) {
+        if let Self::Tls(mut stream) = self {
+            let _ = stream.shutdown();
+        }
+    }
+}
+
+impl Timed for Wire {
+    fn set_deadline(&mut self, deadline: Deadline) {
+        match self {
+            Self::Plain(stream) => stream.set_deadline(deadline),
+            Self::Tls(stream) => stream.get_mut().set_deadline(deadline),
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(data),
+            Self::Tls(stream) => stream.write(data),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
