@@ -2,8 +2,13 @@
 //!
 //! Everything else in the tree carries failures here unjudged.
 
+use crate::message::address::Address;
+use crate::net::connect::ConnectError;
+use crate::net::tls::{Check, TlsError};
+use crate::smtp::client::{Cause, Failure};
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
+use Permanence::{Permanent, Temporary, Unknown};
 
 /// How far a failure reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,4 +76,207 @@ pub struct Trouble {
     pub what: String,
     /// What the reader can do about it, where that is known.
     pub advice: Option<String>,
+}
+
+/// The most of a reply that goes into one line, characters.
+const REPLY_SHOWN: usize = 500;
+
+impl Trouble {
+    /// The one line for people: `server mx.test:587, RCPT TO, recipient a@b.test: refused: 550 5.1.1 no such user; advice`.
+    #[must_use]
+    pub fn line(&self, server: &str, recipient: Option<&Address>) -> String {
+        let mut line = format!("server {server}, {}", self.phase);
+        if let Some(recipient) = recipient {
+            line.push_str(&format!(", recipient {recipient}"));
+        }
+        line.push_str(&format!(": {}", self.what));
+        if let Some(reply) = &self.reply {
+            line.push_str(": ");
+            line.extend(reply.to_string().chars().take(REPLY_SHOWN));
+        }
+        if let Some(advice) = &self.advice {
+            line.push_str(&format!("; {advice}"));
+        }
+        line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    fn new(scope: Scope, permanence: Permanence, kind: Kind, phase: Phase, what: impl Into<String>) -> Self {
+        Self { scope, permanence, kind, phase, reply: None, what: what.into(), advice: None }
+    }
+
+    fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+}
+
+/// What a failed session means.
+#[must_use]
+pub fn judge(failure: &Failure) -> Trouble {
+    let phase = failure.phase;
+    if failure.in_doubt {
+        return judge_doubt(failure);
+    }
+    match &failure.cause {
+        Cause::Refused(reply) => judge_reply(phase, reply),
+        Cause::RefusedBecause(reply, why) => {
+            let trouble = judge_reply(phase, reply);
+            Trouble { what: format!("{} ({why})", trouble.what), ..trouble }
+        }
+        Cause::TimedOut => Trouble::new(Scope::Site, Temporary, Kind::Network, phase, late(phase)),
+        Cause::Closed => Trouble::new(Scope::Site, Temporary, Kind::Network, phase, "the server closed the connection"),
+        Cause::Lost(why) => {
+            Trouble::new(Scope::Site, Temporary, Kind::Network, phase, format!("the connection was lost: {why}"))
+        }
+        Cause::Protocol(what) => Trouble::new(Scope::Site, Temporary, Kind::Protocol, phase, what.as_str()),
+        Cause::Config(what) => Trouble::new(Scope::Site, Permanent, Kind::Config, phase, what.as_str())
+            .advise("compare the account's settings with what the provider says, or ask the provider"),
+        Cause::Secret(why) => Trouble::new(Scope::Site, Permanent, Kind::Secret, phase, why.as_str()),
+        Cause::Unsendable(what) => Trouble::new(Scope::Message, Permanent, Kind::Message, phase, what.as_str()),
+        Cause::Source(why) => {
+            let what = format!("the message could not be read to its end: {why}; nothing was delivered");
+            Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)
+        }
+    }
+}
+
+/// The final dot may have gone out, and no reply came (RFC 1047).
+fn judge_doubt(failure: &Failure) -> Trouble {
+    let (kind, why) = match &failure.cause {
+        Cause::TimedOut => (Kind::Network, "no answer came in time".to_owned()),
+        Cause::Closed => (Kind::Network, "the server closed the connection".to_owned()),
+        Cause::Lost(why) => (Kind::Network, why.clone()),
+        Cause::Protocol(why) => (Kind::Protocol, why.clone()),
+        _ => (Kind::Network, "no answer came".to_owned()),
+    };
+    let what = format!("the message went out, but whether the server took it is not known: {why}");
+    Trouble::new(Scope::Message, Unknown, kind, failure.phase, what)
+        .advise("it may have been delivered; sent again, it may arrive twice")
+}
+
+fn late(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Body => "the server stopped taking the message",
+        Phase::Greeting => "the server did not greet in time",
+        _ => "the server did not answer in time",
+    }
+}
+
+/// What a 4xx or 5xx means, by phase and code.
+fn judge_reply(phase: Phase, reply: &Reply) -> Trouble {
+    let permanence = if reply.is_transient() { Temporary } else { Permanent };
+    let trouble = match (phase, reply.code) {
+        (_, 421) => Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the server ends the session for now"),
+        (Phase::Auth, code) => judge_auth(code, permanence),
+        (_, 530) => judge_auth(530, Permanent),
+        (Phase::StartTls, _) => Trouble::new(Scope::Site, permanence, Kind::Tls, phase, "STARTTLS was refused"),
+        (Phase::Greeting | Phase::Ehlo, _) => {
+            Trouble::new(Scope::Site, permanence, Kind::Refused, phase, "the server does not serve this host")
+        }
+        _ => judge_transaction(phase, reply, permanence),
+    };
+    Trouble { phase, reply: Some(reply.clone()), ..trouble }
+}
+
+fn judge_auth(code: u16, permanence: Permanence) -> Trouble {
+    let (what, advice) = match code {
+        530 => ("the server wants a login", "configure user and password for this account"),
+        534 => ("the login was refused", "the provider may want an app password or another login method"),
+        538 => ("the login was refused", "the server wants TLS before the login"),
+        400..=499 => ("the login failed for now", "too many tries in a short time may be the reason"),
+        _ => ("the login was refused", "check user and password; many providers want an app password here"),
+    };
+    Trouble::new(Scope::Site, permanence, Kind::Auth, Phase::Auth, what).advise(advice)
+}
+
+/// MAIL, RCPT, DATA and the end of the message.
+fn judge_transaction(phase: Phase, reply: &Reply, permanence: Permanence) -> Trouble {
+    let subject = reply.enhanced.map(|(_, subject, detail)| (subject, detail));
+    match (phase, subject) {
+        // The account's quota (Gmail's 550 5.4.5): the account waits, the message is not to blame.
+        (_, Some((4, 5))) => {
+            Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the account's sending limit is reached")
+                .advise("wait until the provider's window frees")
+        }
+        // The server's own state (RFC 3463 section 3.4), storage among it; x.3.4 is the message's size.
+        (Phase::Mail | Phase::Data | Phase::End, Some((3, detail))) if permanence == Temporary && detail != 4 => {
+            Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the server cannot take mail for now")
+        }
+        (Phase::Rcpt, _) => {
+            let what = if permanence == Temporary { "refused for now" } else { "refused" };
+            let trouble = Trouble::new(Scope::Recipient, permanence, Kind::RecipientRefused, phase, what);
+            match subject {
+                Some((7, 1)) if permanence == Permanent => {
+                    trouble.advise("the account may not send to this recipient, or wants a login")
+                }
+                _ => trouble,
+            }
+        }
+        (Phase::Mail, _) => judge_mail(reply, permanence),
+        _ => {
+            let what =
+                if permanence == Temporary { "the message was refused for now" } else { "the message was refused" };
+            Trouble::new(Scope::Message, permanence, Kind::Refused, phase, what)
+        }
+    }
+}
+
+fn judge_mail(reply: &Reply, permanence: Permanence) -> Trouble {
+    let subject = reply.enhanced.map(|(_, subject, detail)| (subject, detail));
+    let too_big = reply.code == 552 || subject == Some((3, 4));
+    let what = match (permanence, too_big) {
+        (Temporary, _) => "the sender address was refused for now",
+        (_, true) => "the message is too big for this server",
+        _ => "the sender address was refused",
+    };
+    let trouble = Trouble::new(Scope::Message, permanence, Kind::Refused, Phase::Mail, what);
+    match too_big || permanence == Temporary {
+        true => trouble,
+        false => trouble.advise("the account may only send as its own addresses"),
+    }
+}
+
+/// What a failed connect means: always the whole server.
+#[must_use]
+pub fn judge_connect(error: &ConnectError) -> Trouble {
+    let (permanence, kind, phase) = match error {
+        ConnectError::UnknownHost(_) => (Permanent, Kind::UnknownHost, Phase::Resolve),
+        ConnectError::Lookup(..) | ConnectError::LookupLate(_) => (Temporary, Kind::Network, Phase::Resolve),
+        ConnectError::Failed(_) | ConnectError::Proxy(_) => (Temporary, Kind::Network, Phase::Connect),
+    };
+    let trouble = Trouble::new(Scope::Site, permanence, kind, phase, error.to_string());
+    match error {
+        ConnectError::UnknownHost(_) => trouble.advise("check how the server's name is written"),
+        ConnectError::Lookup(..) | ConnectError::LookupLate(_) => trouble.advise("check this host's DNS"),
+        _ => trouble,
+    }
+}
+
+/// What a failed handshake means: always the whole server.
+#[must_use]
+pub fn judge_tls(error: &TlsError) -> Trouble {
+    let (permanence, kind) = match error {
+        TlsError::Setup(_) => (Permanent, Kind::Config),
+        TlsError::Certificate(Check::Expired | Check::NotYet, _) => (Temporary, Kind::Tls),
+        TlsError::Certificate(..) => (Permanent, Kind::Tls),
+        TlsError::Handshake(_) => (Temporary, Kind::Tls),
+        TlsError::TimedOut | TlsError::Lost(_) => (Temporary, Kind::Network),
+    };
+    let trouble = Trouble::new(Scope::Site, permanence, kind, Phase::Tls, error.to_string());
+    match error {
+        TlsError::Certificate(Check::SelfSigned | Check::Issuer, _) => {
+            trouble.advise("if this is the right server, give its authority as a trust file, or pin its fingerprint")
+        }
+        TlsError::Certificate(Check::Name, _) => {
+            trouble.advise("use one of these names as the server, if it is one of yours")
+        }
+        TlsError::Certificate(Check::Expired, _) => {
+            trouble.advise("the server's operator has to renew it; check this host's clock too")
+        }
+        TlsError::Certificate(Check::NotYet, _) => trouble.advise("check this host's clock"),
+        TlsError::Certificate(Check::Fingerprint, _) => trouble
+            .advise("the server's certificate was renewed, or this is another server: find out before changing it"),
+        TlsError::Handshake(_) => trouble.advise("TLS at once is mostly port 465, STARTTLS mostly port 587"),
+        _ => trouble,
+    }
 }

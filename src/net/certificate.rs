@@ -111,5 +111,6 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, String> {
     }
     let pkcs8 = private.private_key_to_pem_pkcs8().map(zeroize::Zeroizing::new);
     let pkcs8 = pkcs8.map_err(|_| format!("client key {} cannot be used", key.display()))?;
-    Identity::from_pkcs8(&chain, &pkcs8).map_err(|error| format!("client certificate {}: {error}", certificate.display()))
+    Identity::from_pkcs8(&chain, &pkcs8)
+        .map_err(|error| format!("client certificate {}: {error}", certificate.display()))
 }

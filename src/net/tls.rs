@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn openssl_texts_in_words() {
-        let verify = "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:ssl.c:1889:";
+        let verify =
+            "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:ssl.c:1889:";
         for (reason, check) in [
             ("self-signed certificate", Check::SelfSigned),
             ("self signed certificate in certificate chain", Check::SelfSigned),
@@ -199,11 +200,18 @@ mod tests {
             ("unsuitable certificate purpose", Check::Other),
         ] {
             let found = explain_text(&format!("{verify} ({reason})"), "mx.test");
-            assert!(matches!(&found, TlsError::Certificate(is, what) if *is == check && what.contains("mx.test") && what.contains(reason)), "{found:?}");
+            assert!(
+                matches!(&found, TlsError::Certificate(is, what) if *is == check && what.contains("mx.test") && what.contains(reason)),
+                "{found:?}"
+            );
         }
-        let version = explain_text("error:0A000102:SSL routines:ssl_choose_client_version:unsupported protocol:x.c:1:", "a");
+        let version =
+            explain_text("error:0A000102:SSL routines:ssl_choose_client_version:unsupported protocol:x.c:1:", "a");
         assert!(version.to_string().contains("1.2"));
-        let other = explain_text("error:0A000410:SSL routines:ssl3_read_bytes:ssl/tls alert handshake failure:x.c:1:SSL alert number 40", "a");
+        let other = explain_text(
+            "error:0A000410:SSL routines:ssl3_read_bytes:ssl/tls alert handshake failure:x.c:1:SSL alert number 40",
+            "a",
+        );
         assert_eq!(other.to_string(), "the TLS handshake failed: ssl/tls alert handshake failure");
     }
 

@@ -84,7 +84,16 @@ mod tests {
 
     #[test]
     fn keywords_in_any_case() {
-        let found = parse(&["pipelining", "Size 1000", "auth plain Login", "AUTH=LOGIN XOAUTH2", "STARTTLS", "8bitMIME", "X-OTHER", ""]);
+        let found = parse(&[
+            "pipelining",
+            "Size 1000",
+            "auth plain Login",
+            "AUTH=LOGIN XOAUTH2",
+            "STARTTLS",
+            "8bitMIME",
+            "X-OTHER",
+            "",
+        ]);
         assert!(found.pipelining && found.starttls && found.eight_bit && found.size && !found.utf8 && !found.dsn);
         assert_eq!(found.size_limit, Some(1000));
         assert_eq!(found.auth, ["PLAIN", "LOGIN", "XOAUTH2"]);

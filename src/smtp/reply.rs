@@ -252,14 +252,29 @@ mod tests {
     fn enhanced_codes() {
         assert_eq!(reply(b"550 5.1.1 no such user\r\n").enhanced, Some((5, 1, 1)));
         assert_eq!(reply(b"250 2.1.5\r\n").enhanced, Some((2, 1, 5)));
-        for other in [&b"550 4.1.1 x\r\n"[..], b"550 5.1 x\r\n", b"550 5.1.1.1 x\r\n", b"550 5.+1.1 x\r\n", b"550 192.0.2.1 x\r\n"] {
+        for other in [
+            &b"550 4.1.1 x\r\n"[..],
+            b"550 5.1 x\r\n",
+            b"550 5.1.1.1 x\r\n",
+            b"550 5.+1.1 x\r\n",
+            b"550 192.0.2.1 x\r\n",
+        ] {
             assert_eq!(reply(other).enhanced, None);
         }
     }
 
     #[test]
     fn no_replies() {
-        for bad in [&b"\r\n"[..], b"25\r\n", b"150 x\r\n", b"650 x\r\n", b"2x0 x\r\n", b"250x\r\n", b"HTTP/1.1 400\r\n", b"\xff\xfe\n"] {
+        for bad in [
+            &b"\r\n"[..],
+            b"25\r\n",
+            b"150 x\r\n",
+            b"650 x\r\n",
+            b"2x0 x\r\n",
+            b"250x\r\n",
+            b"HTTP/1.1 400\r\n",
+            b"\xff\xfe\n",
+        ] {
             assert!(matches!(parse(bad), Err(ReplyError::NoCode(_))), "{bad:?}");
         }
         assert_eq!(parse(b"250-a\r\n251 b\r\n"), Err(ReplyError::OtherCode(250, 251)));

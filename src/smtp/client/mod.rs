@@ -1,1 +1,239 @@
-//! stub
+//! The client's side of an SMTP or LMTP session (RFC 5321, RFC 2033): one connection, from greeting to QUIT.
+//!
+//! It speaks over any stream with a deadline, reads every reply within bounds, and gathers commands so that each flight
+//! is one write. It judges nothing: a `Failure` says what happened and where, and `deliver::trouble` what that means.
+
+mod failure;
+mod login;
+mod stuffing;
+mod transaction;
+
+pub use failure::{Cause, Failure};
+
+#[cfg(test)]
+mod tests;
+
+use super::dialogue::{Event, Transcript};
+use super::ehlo::Capabilities;
+use super::phase::Phase;
+use super::reply::{Parser, Reply};
+use crate::config::{Protocol, Timeouts};
+use crate::net::deadline::Timed;
+use crate::sys::clock::Deadline;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long QUIT's reply is waited for: it changes nothing any more.
+const QUIT_WAIT: Duration = Duration::from_secs(2);
+/// Octets read from the connection at once.
+const READ: usize = 16 * 1024;
+
+/// The time limits of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Any one reply, and any 64 KiB of the message.
+    pub command: Duration,
+    /// The reply after the message.
+    pub data_end: Duration,
+    /// All of it.
+    pub total: Deadline,
+}
+
+impl Limits {
+    /// The configured limits, with the point at which the whole delivery must be over.
+    #[must_use]
+    pub fn new(timeouts: &Timeouts, total: Deadline) -> Self {
+        Self { command: timeouts.command, data_end: timeouts.data_end, total }
+    }
+}
+
+/// A session over a connection.
+pub struct Session<'t, W> {
+    wire: W,
+    protocol: Protocol,
+    limits: Limits,
+    transcript: &'t mut dyn Transcript,
+    /// Octets that were read and belong to no reply yet.
+    input: Vec<u8>,
+    parser: Parser,
+    /// Commands that wait to be written.
+    output: Vec<u8>,
+    capabilities: Capabilities,
+    /// What must not be shown, should the server repeat it: set while a login runs.
+    hidden: Vec<Zeroizing<String>>,
+    quit_sent: bool,
+}
+
+impl<'t, W: Timed> Session<'t, W> {
+    /// A session at its begin. After a TLS handshake there is always a new one, so that nothing read before survives it.
+    pub fn new(wire: W, protocol: Protocol, limits: Limits, transcript: &'t mut dyn Transcript) -> Self {
+        Self {
+            wire,
+            protocol,
+            limits,
+            transcript,
+            input: Vec::new(),
+            parser: Parser::default(),
+            output: Vec::new(),
+            capabilities: Capabilities::default(),
+            hidden: Vec::new(),
+            quit_sent: false,
+        }
+    }
+
+    /// What the server offered at the last EHLO.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Waits for the server's 220.
+    ///
+    /// # Errors
+    /// Another reply, or none.
+    pub fn greeting(&mut self) -> Result<Reply, Failure> {
+        let reply = self.reply(Phase::Greeting)?;
+        match reply.code {
+            220 => Ok(reply),
+            _ => Err(Failure::refused(Phase::Greeting, reply)),
+        }
+    }
+
+    /// EHLO, or LHLO in LMTP. Where `helo` allows it, a server that does not know EHLO is greeted with HELO and offers nothing.
+    ///
+    /// # Errors
+    /// The server refuses both, or the connection is lost; `host` that cannot be said is replaced by `localhost`.
+    pub fn ehlo(&mut self, host: &str, helo: bool) -> Result<(), Failure> {
+        let host = if is_ehlo_word(host) { host } else { "localhost" };
+        let verb = if self.protocol == Protocol::Lmtp { "LHLO" } else { "EHLO" };
+        let reply = self.command(Phase::Ehlo, &format!("{verb} {host}"))?;
+        if reply.is_positive() {
+            self.capabilities = Capabilities::parse(&reply);
+            return Ok(());
+        }
+        if !(helo && self.protocol == Protocol::Smtp && matches!(reply.code, 500 | 501 | 502 | 504 | 550)) {
+            return Err(Failure::refused(Phase::Ehlo, reply));
+        }
+        let reply = self.command(Phase::Ehlo, &format!("HELO {host}"))?;
+        self.capabilities = Capabilities::default();
+        if reply.is_positive() { Ok(()) } else { Err(Failure::refused(Phase::Ehlo, reply)) }
+    }
+
+    /// STARTTLS (RFC 3207). Gives the bare connection back for the handshake; the session ends here.
+    ///
+    /// # Errors
+    /// It is not offered or refused, or something came in clear after the 220: an attack, or a broken server.
+    pub fn starttls(mut self) -> Result<W, Failure> {
+        if !self.capabilities.starttls {
+            let what = "the server does not offer STARTTLS, which the configuration demands; nothing was sent in clear";
+            return Err(Failure::new(Phase::StartTls, Cause::Config(what.into())));
+        }
+        let reply = self.command(Phase::StartTls, "STARTTLS")?;
+        if reply.code != 220 {
+            return Err(Failure::refused(Phase::StartTls, reply));
+        }
+        if !self.input.is_empty() || self.parser.is_midway() {
+            let what = "the server sent more in clear after its answer to STARTTLS (response injection?)";
+            return Err(Failure::new(Phase::StartTls, Cause::Protocol(what.into())));
+        }
+        Ok(self.wire)
+    }
+
+    /// Takes leave: QUIT where it was not yet sent, and a short wait for its reply. Gives the connection back to be closed.
+    pub fn quit(mut self) -> W {
+        let brief = Deadline::after(QUIT_WAIT.min(self.limits.command)).or_earlier(self.limits.total);
+        self.wire.set_deadline(brief);
+        let sent = self.quit_sent || (self.queue("QUIT").is_ok() && self.write_out(Phase::Quit).is_ok());
+        if sent {
+            let _ = self.read_reply(Phase::Quit);
+        }
+        self.wire
+    }
+
+    /// One command and its reply, of whatever code.
+    fn command(&mut self, phase: Phase, line: &str) -> Result<Reply, Failure> {
+        self.queue(line)?;
+        self.flush(phase)?;
+        self.reply(phase)
+    }
+
+    /// Puts a command into the next flight. No line end can be in it, wherever its words come from.
+    fn queue(&mut self, line: &str) -> Result<(), Failure> {
+        if line.bytes().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+            let what = "a value for an SMTP command holds a line end or NUL";
+            return Err(Failure::new(Phase::Mail, Cause::Unsendable(what.into())));
+        }
+        self.transcript.event(&Event::Client(line));
+        self.output.extend_from_slice(line.as_bytes());
+        self.output.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Writes what is queued, in one flight, with a time limit of its own. A server that goes away often says why
+    /// first: its words count more than the broken pipe.
+    fn flush(&mut self, phase: Phase) -> Result<(), Failure> {
+        self.begin(self.limits.command);
+        let failure = match self.write_out(phase) {
+            Err(failure) if matches!(failure.cause, Cause::Closed | Cause::Lost(_)) => failure,
+            done => return done,
+        };
+        match self.read_reply(phase) {
+            Ok(reply) if matches!(reply.code / 100, 4 | 5) => Err(Failure::refused(phase, reply)),
+            _ => Err(failure),
+        }
+    }
+
+    fn write_out(&mut self, phase: Phase) -> Result<(), Failure> {
+        let written = self.wire.write_all(&self.output).and_then(|()| self.wire.flush());
+        self.output.clear();
+        written.map_err(|error| Failure::io(phase, &error))
+    }
+
+    /// Sets the deadline of what comes next.
+    fn begin(&mut self, limit: Duration) {
+        self.wire.set_deadline(Deadline::after(limit).or_earlier(self.limits.total));
+    }
+
+    /// The next reply, with a time limit of its own.
+    fn reply(&mut self, phase: Phase) -> Result<Reply, Failure> {
+        self.begin(if phase == Phase::End { self.limits.data_end } else { self.limits.command });
+        self.read_reply(phase)
+    }
+
+    fn read_reply(&mut self, phase: Phase) -> Result<Reply, Failure> {
+        loop {
+            let fed = self.parser.feed(&self.input);
+            let (taken, reply) = fed.map_err(|error| Failure::new(phase, Cause::Protocol(error.to_string())))?;
+            self.input.drain(..taken);
+            if let Some(reply) = reply {
+                return Ok(self.tell(reply));
+            }
+            self.input.resize(READ, 0);
+            let read = self.wire.read(&mut self.input);
+            self.input.truncate(*read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => return Err(Failure::new(phase, Cause::Closed)),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::io(phase, &error)),
+            }
+        }
+    }
+
+    /// Shows a reply in the transcript, without what must not be shown. A challenge is returned as it came.
+    fn tell(&mut self, reply: Reply) -> Reply {
+        let mut shown = reply.clone();
+        shown.lines.iter_mut().for_each(|line| *line = self.redacted(line));
+        let last = shown.lines.len().saturating_sub(1);
+        for (number, line) in shown.lines.iter().enumerate() {
+            let mark = if number == last { ' ' } else { '-' };
+            self.transcript.event(&Event::Server(format!("{}{mark}{line}", reply.code).trim_end()));
+        }
+        if reply.is_intermediate() { reply } else { shown }
+    }
+}
+
+/// Whether a text can stand after EHLO: a domain or an address literal, printable ASCII without spaces.
+fn is_ehlo_word(host: &str) -> bool {
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(|octet| octet.is_ascii_graphic())
+}

@@ -1,0 +1,132 @@
+//! AUTH (RFC 4954): drives a mechanism's exchange over the session. The secret goes from the payload to the wire, and
+//! nowhere else: the transcript shows `[hidden]`, and a server that repeats it is not quoted.
+
+use super::{Cause, Failure, Session};
+use crate::net::deadline::Timed;
+use crate::smtp::auth::{AuthPayload, Credentials, Exchange, Mechanism, decode};
+use crate::smtp::dialogue::Event;
+use crate::smtp::phase::Phase;
+use crate::smtp::reply::Reply;
+use zeroize::Zeroizing;
+
+/// The most challenges that are answered.
+const ROUNDS: usize = 10;
+/// The longest AUTH command, octets with its line end (RFC 4954 section 4).
+const COMMAND: usize = 12_288;
+/// What a server repeats in shorter pieces than this gives nothing away, octets.
+const TELLING: usize = 6;
+/// The shortest secret that is looked for in what the server says: a shorter one is in every other word, octets.
+const SHORTEST: usize = 3;
+
+impl<W: Timed> Session<'_, W> {
+    /// Logs in with the first of the mechanisms; with the next only where the server does not want the mechanism as
+    /// such. A refused login is never tried in another way: that would count twice at the server. Returns the
+    /// mechanism's name.
+    ///
+    /// # Errors
+    /// The server refuses, or the connection is lost.
+    pub fn login(
+        &mut self,
+        mechanisms: &[&'static Mechanism],
+        credentials: Credentials<'_>,
+    ) -> Result<&'static str, Failure> {
+        let mut result = Err(Failure::new(Phase::Auth, Cause::Config("no login method is left".into())));
+        for mechanism in mechanisms {
+            result = self.exchange(mechanism, credentials).map(|()| mechanism.name);
+            match &result {
+                Err(Failure { cause: Cause::Refused(reply), .. }) if declines_mechanism(reply) => {}
+                _ => break,
+            }
+        }
+        self.hidden.clear();
+        result
+    }
+
+    fn exchange(&mut self, mechanism: &Mechanism, credentials: Credentials<'_>) -> Result<(), Failure> {
+        let begun = (mechanism.begin)(credentials);
+        let mut run = begun.map_err(|why| Failure::new(Phase::Auth, Cause::Config(why)))?;
+        self.hidden.push(Zeroizing::new(credentials.secret.expose().to_owned()));
+        let command = format!("AUTH {}", mechanism.name);
+        let first = run.initial().filter(|first| command.len() + first.expose().len() + 3 <= COMMAND);
+        let mut reply = match first {
+            Some(payload) => self.secretly(&command, &payload)?,
+            None => self.command(Phase::Auth, &command)?,
+        };
+        for _ in 0..ROUNDS {
+            match reply.code {
+                235 => return run.finish().map_err(|why| Failure::new(Phase::Auth, Cause::Protocol(why))),
+                334 => reply = self.answer(run.as_mut(), &reply)?,
+                _ => return Err(self.refusal(reply, run.as_ref())),
+            }
+        }
+        Err(Failure::new(Phase::Auth, Cause::Protocol("the server does not stop asking".into())))
+    }
+
+    /// Answers a challenge, or cancels with `*` where it makes no sense.
+    fn answer(&mut self, run: &mut dyn Exchange, challenge: &Reply) -> Result<Reply, Failure> {
+        let text = challenge.lines.first().map_or("", String::as_str);
+        // LOGIN's prompts are words to look at only; some servers do not encode them.
+        let raw = decode(text).unwrap_or_else(|| text.as_bytes().to_vec());
+        match run.respond(&raw) {
+            Ok(payload) => {
+                if let Some(why) = run.explanation() {
+                    let note = format!("the server's reason: {}", self.redacted(why));
+                    self.transcript.event(&Event::Note(&note));
+                }
+                self.secretly("", &payload)
+            }
+            Err(why) => {
+                self.command(Phase::Auth, "*")?;
+                Err(Failure::new(Phase::Auth, Cause::Protocol(why)))
+            }
+        }
+    }
+
+    /// Sends a command with a payload behind it, or a payload alone, and waits for the reply.
+    fn secretly(&mut self, command: &str, payload: &AuthPayload) -> Result<Reply, Failure> {
+        let secret = payload.expose();
+        let gap = if command.is_empty() { "" } else { " " };
+        // An empty initial response is `=`; an empty answer is an empty line.
+        let said = if secret.is_empty() && !command.is_empty() { "=" } else { secret };
+        let mut line = Zeroizing::new(String::with_capacity(command.len() + gap.len() + said.len() + 2));
+        for part in [command, gap, said, "\r\n"] {
+            line.push_str(part);
+        }
+        let shown = if secret.is_empty() { said } else { "[hidden]" };
+        self.transcript.event(&Event::Client(&format!("{command}{gap}{shown}")));
+        self.hidden.push(Zeroizing::new(secret.to_owned()));
+        self.begin(self.limits.command);
+        let written = self.wire.write_all(line.as_bytes()).and_then(|()| self.wire.flush());
+        written.map_err(|error| Failure::io(Phase::Auth, &error))?;
+        self.reply(Phase::Auth)
+    }
+
+    /// A text of the server without what it repeats of the login: the secret itself, and any piece of its encoded form.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.hidden.iter().filter(|secret| secret.len() >= SHORTEST) {
+            text = text.replace(secret.as_str(), "[hidden]");
+            let pieces = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')));
+            let repeated = pieces.filter(|piece| piece.len() >= TELLING && secret.contains(piece));
+            for piece in repeated.map(str::to_owned).collect::<Vec<_>>() {
+                text = text.replace(&piece, "[hidden]");
+            }
+        }
+        text
+    }
+
+    /// A refused login, with the reason that the mechanism carried, where it did.
+    fn refusal(&self, reply: Reply, run: &dyn Exchange) -> Failure {
+        match run.explanation() {
+            Some(why) if matches!(reply.code / 100, 4 | 5) => {
+                Failure::new(Phase::Auth, Cause::RefusedBecause(reply.short(), self.redacted(why)))
+            }
+            _ => Failure::refused(Phase::Auth, reply),
+        }
+    }
+}
+
+/// Whether the server does not know the mechanism, or does not want it, whoever logs in (RFC 4954 section 6).
+fn declines_mechanism(reply: &Reply) -> bool {
+    matches!(reply.code, 500..=504 | 534)
+}
