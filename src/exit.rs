@@ -104,7 +104,8 @@ pub fn of_attempt(attempt: &Attempt, tempfail: TempFailExit) -> Status {
     if some_sent {
         return Status::Unavailable;
     }
-    let refused = |trouble: &&Trouble| trouble.kind == Kind::RecipientRefused && trouble.permanence == Permanence::Permanent;
+    let refused =
+        |trouble: &&Trouble| trouble.kind == Kind::RecipientRefused && trouble.permanence == Permanence::Permanent;
     if troubles.iter().all(refused) {
         return Status::NoUser;
     }

@@ -49,7 +49,9 @@ fn as_msmtp(arguments: &[OsString]) -> Status {
 /// `mailq` and `newaliases`: sendmail with a mode. Their flags are read, so that `mailq -Ac` works.
 fn with_mode(arguments: &[OsString], mode: Mode) -> Status {
     match sendmail::parse(arguments) {
-        Ok(invocation) if matches!(invocation.mode, Mode::Help | Mode::Version) => commands::sendmail(&invocation, None),
+        Ok(invocation) if matches!(invocation.mode, Mode::Help | Mode::Version) => {
+            commands::sendmail(&invocation, None)
+        }
         Ok(invocation) => commands::sendmail(&Invocation { mode, ..invocation }, None),
         Err(usage) => refuse("sendmail", &usage),
     }

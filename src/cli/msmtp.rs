@@ -249,11 +249,15 @@ pub fn help() -> String {
     for row in TABLE {
         let short = row.letter.map(|letter| format!("-{letter}"));
         let long = (!row.long.is_empty()).then(|| {
-            format!("--{}{}", row.long, match row.value {
-                No => "",
-                Optional => "[=VALUE]",
-                Needed => "=VALUE",
-            })
+            format!(
+                "--{}{}",
+                row.long,
+                match row.value {
+                    No => "",
+                    Optional => "[=VALUE]",
+                    Needed => "=VALUE",
+                }
+            )
         });
         let names: Vec<String> = [short, long].into_iter().flatten().collect();
         text.push_str(&format!("  {:<32} {}\n", names.join(", "), row.help));

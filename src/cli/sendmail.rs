@@ -4,7 +4,7 @@
 //! Clusters (`-ti`, `-tfA`, `-bmi`) work. The help text, the manual page and the tests come from the table. No IO; no
 //! value of an argument is ever opened as a file.
 
-use super::invocation::{DeliveryMode, ErrorMode, Invocation, Mode, Options, Usage};
+use super::invocation::{DeliveryMode, ErrorMode, Invocation, Mode, Usage};
 use crate::envelope::{Notify, Return};
 use std::ffi::OsString;
 
@@ -69,9 +69,7 @@ const fn ignored(name: &'static str, arity: Arity, value: &'static str, help: &'
 
 /// Every flag. Rows of two letters are the values of `-b` and `-o`.
 pub static TABLE: &[Flag] = &[
-    row("a", Required, "NAME", Honoured, "use the sender or msmtp account NAME", |i, v| {
-        set(&mut i.options.account, v)
-    }),
+    row("a", Required, "NAME", Honoured, "use the sender or msmtp account NAME", |i, v| set(&mut i.options.account, v)),
     ignored("A", Required, "c|m", "which sendmail.cf"),
     row("B", Required, "TYPE", Honoured, "body type 7BIT or 8BITMIME, a hint", |_, v| {
         match v.to_ascii_uppercase().as_str() {
@@ -112,12 +110,24 @@ pub static TABLE: &[Flag] = &[
     ignored("m", Bare, "", "send to me too"),
     row("N", Required, "WHEN", Honoured, "delivery notification: never, or of success,delay,failure", notify),
     ignored("n", Bare, "", "no aliasing"),
-    row("O", Required, "OPTION=VALUE", Honoured, "DeliveryMode, ErrorMode, IgnoreDots; others are ignored", long_option),
+    row(
+        "O",
+        Required,
+        "OPTION=VALUE",
+        Honoured,
+        "DeliveryMode, ErrorMode, IgnoreDots; others are ignored",
+        long_option,
+    ),
     row("o", Required, "X[VALUE]", Honoured, "option, see below; others are ignored", short_option),
     row("oi", Bare, "", Honoured, "as -i", |i, _| dots(i)),
-    row("od", Attached, "MODE", Honoured, "delivery: b background, i wait for the result, q or d queue only", |i, v| {
-        delivery(i, v)
-    }),
+    row(
+        "od",
+        Attached,
+        "MODE",
+        Honoured,
+        "delivery: b background, i wait for the result, q or d queue only",
+        |i, v| delivery(i, v),
+    ),
     row("oe", Attached, "MODE", Honoured, "as -e", |i, v| error_mode(i, v)),
     ignored("oQ", Attached, "DIR", "queue directory: never used"),
     ignored("om", Bare, "", "send to me too"),
@@ -256,7 +266,9 @@ fn set_mode(invocation: &mut Invocation, letter: &str) -> Result<(), Usage> {
 /// `-o` with its value: the first letter is the option, the rest its value; those without a row are ignored.
 fn short_option(invocation: &mut Invocation, value: &str) -> Result<(), Usage> {
     let end = value.chars().next().map_or(0, char::len_utf8);
-    find(&format!("o{}", &value[..end])).filter(|_| end > 0).map_or(Ok(()), |flag| (flag.set)(invocation, &value[end..]))
+    find(&format!("o{}", &value[..end]))
+        .filter(|_| end > 0)
+        .map_or(Ok(()), |flag| (flag.set)(invocation, &value[end..]))
 }
 
 /// `-O Name=value`: the few long options that say something about a submission.

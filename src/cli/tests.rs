@@ -130,7 +130,8 @@ fn msmtp_permutes_and_knows_its_long_options() {
     assert_eq!(invocation.options.account.as_deref(), Some("acc"));
     assert!(invocation.options.extract);
     let settings = invocation.msmtp.unwrap().settings;
-    let expected = [("host", "h"), ("port", "25"), ("tls", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let expected =
+        [("host", "h"), ("port", "25"), ("tls", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(settings, expected);
     assert_eq!(read(&["-C", "/x/rc", "--serverinfo"]).unwrap().mode, Mode::ServerInfo);
     assert_eq!(read(&["-P"]).unwrap().mode, Mode::Pretend);

@@ -6,6 +6,7 @@
 use super::Message;
 use super::body::BodyWriter;
 use super::header::{Field, Header, name_and_colon};
+use crate::exit::Status;
 use memchr::memmem;
 use std::fmt;
 use std::io::{self, Read};
@@ -53,6 +54,17 @@ impl fmt::Display for ReadError {
                     "a line of the header field {name} is longer than 998 octets and has no white space to fold it at"
                 )
             }
+        }
+    }
+}
+
+impl ReadError {
+    /// How a command that meets it ends.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Io(_) | Self::Spool(_) => Status::Io,
+            Self::Nul | Self::HeaderTooLarge | Self::HeaderLine(_) => Status::Data,
         }
     }
 }

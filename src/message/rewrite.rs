@@ -36,12 +36,33 @@ pub struct Completion<'a> {
     pub from: &'a Address,
     /// The name in an added From.
     pub from_name: Option<&'a str>,
+    /// What may be added and taken out.
+    pub switches: Switches,
+}
+
+/// What a message may be completed with. All of it, unless an msmtprc says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// Add a missing Date.
+    pub date: bool,
+    /// Add a missing Message-ID.
+    pub message_id: bool,
+    /// Add a missing From.
+    pub from: bool,
+    /// Take every Bcc out.
+    pub strip_bcc: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { date: true, message_id: true, from: true, strip_bcc: true }
+    }
 }
 
 /// Adds Date, From and Message-ID where they are missing or empty, in this order at the top; removes Return-Path and
-/// every Bcc.
+/// every Bcc. The switches may keep it from some of that.
 pub fn complete(message: &mut Message, with: &Completion<'_>) -> Vec<String> {
-    let mut notes = strip_bcc(message);
+    let mut notes = if with.switches.strip_bcc { strip_bcc(message) } else { Vec::new() };
     let header = &mut message.header;
     if header.remove("Return-Path") > 0 {
         notes.push("removed Return-Path: the last server writes it".to_owned());
@@ -51,12 +72,12 @@ pub fn complete(message: &mut Message, with: &Completion<'_>) -> Vec<String> {
     let domain = id(&with.id_domain);
     let domain = if domain.is_empty() { "localhost" } else { &domain };
     let fields = [
-        ("Message-ID", format!("<{}@{domain}>", id(&with.id_token))),
-        ("From", format_mailbox(with.from_name, with.from)),
-        ("Date", with.date.format("%a, %d %b %Y %H:%M:%S %z").to_string()),
+        ("Message-ID", with.switches.message_id, format!("<{}@{domain}>", id(&with.id_token))),
+        ("From", with.switches.from, format_mailbox(with.from_name, with.from)),
+        ("Date", with.switches.date, with.date.format("%a, %d %b %Y %H:%M:%S %z").to_string()),
     ];
-    for (name, value) in fields {
-        if !header.all(name).any(|field| !field.value().is_empty()) {
+    for (name, wanted, value) in fields {
+        if wanted && !header.all(name).any(|field| !field.value().is_empty()) {
             header.remove(name);
             header.prepend(name, &value);
             notes.push(format!("added {name}: {value}"));

@@ -3,7 +3,7 @@
 use super::address::{Address, parse_list};
 use super::read::{ReadError, ReadRules, read};
 use super::reencode::{ReencodeError, Why, reencode};
-use super::rewrite::{Completion, complete, qualify, set_from};
+use super::rewrite::{Completion, Switches, complete, qualify, set_from};
 use super::{Message, recipients};
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -153,6 +153,7 @@ fn completion(from: &Address) -> Completion<'_> {
         id_domain: "example.com".into(),
         from,
         from_name: Some("Jörg\r\nBcc: x@y"),
+        switches: Switches::default(),
     }
 }
 

@@ -149,7 +149,8 @@ fn replies(attempt: &Attempt) -> String {
     match words.first() {
         Some(first) if words.iter().all(|word| word == first) => first.clone(),
         _ => {
-            let each = attempt.outcomes.iter().zip(&words).map(|(outcome, word)| format!("{}: {word}", outcome.recipient));
+            let each =
+                attempt.outcomes.iter().zip(&words).map(|(outcome, word)| format!("{}: {word}", outcome.recipient));
             each.collect::<Vec<_>>().join("; ")
         }
     }

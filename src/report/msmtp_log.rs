@@ -25,7 +25,12 @@ pub fn line(account: &Account, plan: &Plan<'_>, attempt: &Attempt, status: Statu
     }
     let to: Vec<&str> = plan.envelope.recipients().iter().map(|address| address.as_str()).collect();
     line.push_str(&format!(" from={} recipients={}", plan.envelope.from, to.join(",")));
-    match attempt.outcomes.iter().find(|outcome| matches!(outcome.verdict, Verdict::Failed(_))).or(attempt.outcomes.first()) {
+    match attempt
+        .outcomes
+        .iter()
+        .find(|outcome| matches!(outcome.verdict, Verdict::Failed(_)))
+        .or(attempt.outcomes.first())
+    {
         Some(outcome) => match &outcome.verdict {
             Verdict::Sent(reply) => {
                 line.push_str(&format!(" mailsize={} smtpstatus={} smtpmsg='{reply}'", attempt.size, reply.code));

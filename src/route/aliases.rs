@@ -28,14 +28,18 @@ impl Aliases {
                 continue;
             }
             let place = Place::new(file, number + 1);
-            let (name, targets) =
-                line.split_once(':').ok_or_else(|| ConfigError::at(&place, "an alias line is `name: address, address`"))?;
+            let (name, targets) = line
+                .split_once(':')
+                .ok_or_else(|| ConfigError::at(&place, "an alias line is `name: address, address`"))?;
             let targets: Vec<String> = targets.split(',').map(|target| target.trim().to_owned()).collect();
             if name.trim().is_empty() || targets.iter().any(String::is_empty) {
                 return Err(ConfigError::at(&place, "an alias line is `name: address, address`, none of them empty"));
             }
             for target in targets.iter().filter(|target| target.starts_with(['|', '/', ':', '"'])) {
-                return Err(ConfigError::at(&place, format!("{target:?} is no address; programs and files are not delivered to")));
+                return Err(ConfigError::at(
+                    &place,
+                    format!("{target:?} is no address; programs and files are not delivered to"),
+                ));
             }
             if entries.insert(name.trim().to_owned(), targets).is_some() {
                 return Err(ConfigError::at(&place, format!("alias {:?} stands twice", name.trim())));

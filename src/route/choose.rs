@@ -132,17 +132,13 @@ pub fn choose<'c>(
 pub fn claimed<'c>(config: &'c Config, address: &Address) -> Option<(&'c Sender, Rule)> {
     let plain = without_detail(address);
     let claims = config.senders.iter().filter(|sender| sender.enabled).flat_map(|sender| {
-        sender.claims().into_iter().filter_map(|pattern| {
-            let (rank, rule) = strength(&pattern, address, plain.as_ref())?;
-            Some((rank, pattern.to_string(), sender, rule))
-        })
+        let patterns = sender.claims().into_iter();
+        patterns.filter_map(|pattern| Some((strength(&pattern, address, plain.as_ref())?, sender))).collect::<Vec<_>>()
     });
-    // Two patterns of one rank (overlapping wildcards of equal length) are told apart by their text, so that the
-    // order of definitions never matters.
-    claims.max_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1))).map(|(_, _, sender, rule)| (sender, rule))
+    claims.max_by(|((a, _), _), ((b, _), _)| a.cmp(b)).map(|((_, rule), sender)| (sender, rule))
 }
 
-/// How strongly a pattern claims an address.
+/// How strongly a pattern claims an address. Never the same for two patterns, so the order of definitions never matters.
 fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Option<((u8, Specificity), Rule)> {
     let text = pattern.to_string();
     if pattern.matches(address) {
@@ -223,11 +219,14 @@ fn default<'c>(config: &'c Config, identities: &[&Address], rule: Rule) -> Resul
         DefaultRelay::Msmtprc(msmtprc) => account(msmtprc, identities, rule),
         DefaultRelay::Refuse(place) => Err(RouteError::new(
             Status::NoPerm,
-            format!("{rule} refuses ({place}); add a [[sender]] with this address in its from, or give [default] a server"),
+            format!(
+                "{rule} refuses ({place}); add a [[sender]] with this address in its from, or give [default] a server"
+            ),
         )),
-        DefaultRelay::Missing => {
-            Err(RouteError::new(Status::Config, format!("{rule} is not configured; add [default] with a server, or a [[sender]]")))
-        }
+        DefaultRelay::Missing => Err(RouteError::new(
+            Status::Config,
+            format!("{rule} is not configured; add [default] with a server, or a [[sender]]"),
+        )),
     }
 }
 
@@ -246,7 +245,11 @@ fn account<'c>(msmtprc: &'c Msmtprc, identities: &[&Address], rule: Rule) -> Res
             let place = msmtprc.accounts.first().map(|account| account.place.clone());
             let what = match known.as_slice() {
                 [] => "the msmtprc defines no account; add one with at least: host SERVER".to_owned(),
-                known => format!("no account \"{name}\" in the msmtprc (it has {}); add: account {name} : {}", known.join(", "), known[0]),
+                known => format!(
+                    "no account \"{name}\" in the msmtprc (it has {}); add: account {name} : {}",
+                    known.join(", "),
+                    known[0]
+                ),
             };
             let place = place.map(|place| Place { line: 0, ..place });
             Err(RouteError::new(Status::Config, ConfigError { place, what }.to_string()))

@@ -5,6 +5,7 @@
 pub mod aliases;
 pub mod choose;
 pub mod guard;
+mod msmtprc;
 pub mod plan;
 pub mod substitute;
 

@@ -1,15 +1,16 @@
 //! What an msmtprc account changes in a message: the envelope sender, and the `set_*_header` switches. Pure.
 
+use super::RouteError;
 use super::choose::is_pattern;
 use super::plan::{Request, Said};
 use super::substitute::{Facts, substitute};
-use super::RouteError;
 use crate::config::{Account, AutoOnOff, SetTo};
 use crate::envelope::ReversePath;
 use crate::exit::Status;
 use crate::message::Message;
-use crate::message::address::{self, Address};
-use crate::message::rewrite::{self, Completion};
+use crate::message::address::{self, Address, Mailbox};
+use crate::message::header::format_mailbox;
+use crate::message::rewrite::{Completion, Switches};
 
 /// MAIL FROM by msmtp's rule: `-f` where the account lets it, else `from`, else the From header, else the caller.
 pub(super) fn reverse_path(
@@ -37,17 +38,33 @@ pub(super) fn reverse_path(
         .map_err(|error| RouteError::new(Status::Config, format!("{}: from {from}: {error}", account.place)))
 }
 
-/// Adds and removes what the account's switches say; the changes in plain words.
-pub(super) fn complete(account: &Account, message: &mut Message, completion: &Completion<'_>) -> Vec<String> {
+/// Does what the account's `set_*_header` switches say, and tells the completion what is left to do.
+pub(super) fn header(
+    account: &Account,
+    message: &mut Message,
+    completion: &mut Completion<'_>,
+    recipients: &[Mailbox],
+) -> Vec<String> {
     let mut changes = Vec::new();
-    if account.remove_bcc_headers {
-        changes.extend(rewrite::strip_bcc(message));
+    completion.switches = Switches {
+        date: account.set_date_header,
+        message_id: account.set_msgid_header,
+        from: account.set_from_header != AutoOnOff::Off,
+        strip_bcc: account.remove_bcc_headers,
+    };
+    let header = &mut message.header;
+    if account.set_from_header == AutoOnOff::On {
+        let value = format_mailbox(completion.from_name, completion.from);
+        header.replace("From", &value);
+        changes.push(format!("From is now {value} (set_from_header on)"));
     }
-    if account.set_date_header {
-        changes.extend(rewrite::add_date(message, completion));
-    }
-    if account.set_msgid_header {
-        changes.extend(rewrite::add_message_id(message, completion));
+    if account.set_to_header != SetTo::Off && header.first("To").is_none() {
+        let value = match account.set_to_header {
+            SetTo::On => recipients.iter().map(|to| to.address.to_string()).collect::<Vec<_>>().join(", "),
+            _ => "undisclosed-recipients:;".to_owned(),
+        };
+        header.prepend("To", &value);
+        changes.push(format!("added To: {value}"));
     }
     changes
 }

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError, OnMismatch, Sender};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
-use crate::message::rewrite::{self, Completion};
+use crate::message::rewrite::{self, Completion, Switches};
 use crate::message::{Message, recipients};
 use crate::sys::users::Caller;
 use chrono::{DateTime, FixedOffset};
@@ -74,7 +74,7 @@ impl Said {
         })?;
         Ok(Self {
             from: recipients::from(&message.header, domain).map_err(|error| in_header("From", &error))?,
-            sender: recipients::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?.into_iter().next(),
+            sender: recipients::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?,
             envelope: envelope.transpose().map_err(|error| RouteError::new(Status::Data, format!("-f: {error}")))?,
             caller,
         })
@@ -98,11 +98,14 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     let said = Said::of(request, &message)?;
     let choice = choose::choose(config, request.options.account.as_deref(), &said.identities(), request.who)?;
     let (choice, as_account) = guarded(config, request, &said, choice)?;
+    if let Via::Account(account) = choice.via {
+        account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
+    }
     let recipients = all_recipients(request, &message, choice.via)?;
     let mut changes = Vec::new();
 
     let mut from = reverse_path(request, &said, choice.via)?;
-    complete(request, &said, choice.via, &from, &mut message, &mut changes);
+    changes.extend(complete(request, &said, choice.via, &from, &recipients, &mut message));
     if let Some(own) = as_account {
         changes.extend(rewrite::set_from(&mut message, &own, None));
         if from.address().is_some_and(|address| *address != own) {
@@ -113,10 +116,18 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Sender(sender) | Via::Default(sender) = choice.via {
         show_name(sender, &mut message, request.domain, &mut changes);
     }
+    if message.has_long_lines() {
+        message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
+        changes.push("lines of more than 998 octets are sent encoded".to_owned());
+    }
     let dsn = notifications(&request.options.dsn, choice.via);
     let recipients = recipients.into_iter().map(|mailbox| mailbox.address).collect();
     let envelope = Envelope::new(from, recipients, dsn).ok_or_else(|| {
-        let how = if request.options.extract { "neither the arguments nor To, Cc and Bcc name one" } else { "give one, or -t" };
+        let how = if request.options.extract {
+            "neither the arguments nor To, Cc and Bcc name one"
+        } else {
+            "give one, or -t"
+        };
         RouteError::new(Status::Usage, format!("no recipient: {how}"))
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
@@ -139,7 +150,8 @@ fn guarded<'c>(
         OnMismatch::Refuse => Err(refused()),
         OnMismatch::Rewrite => {
             // An envelope alone that does not fit is sent as the From that does.
-            let own = said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(account, address));
+            let own =
+                said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(account, address));
             let own = own.cloned().or_else(|| account.own_address()).ok_or_else(refused)?;
             Ok((choice, Some(own)))
         }
@@ -170,18 +182,22 @@ fn all_recipients(request: &Request<'_>, message: &Message, via: Via<'_>) -> Res
     let Via::Account(account) = via else { return Ok(all) };
     let Some(file) = &account.aliases else { return Ok(all) };
     let aliases = (request.aliases)(file).map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
-    aliases.expand(all, request.domain).map_err(|what| RouteError::new(Status::Data, format!("{}: {what}", file.display())))
+    aliases
+        .expand(all, request.domain)
+        .map_err(|what| RouteError::new(Status::Data, format!("{}: {what}", file.display())))
 }
 
 /// MAIL FROM: `-f`, else the From header, else the account's own address, else the caller.
 fn reverse_path(request: &Request<'_>, said: &Said, via: Via<'_>) -> Result<ReversePath, RouteError> {
-    let header = said.from.iter().find(|mailbox| !mailbox.bare).or(said.from.first()).map(|mailbox| mailbox.address.clone());
+    let header =
+        said.from.iter().find(|mailbox| !mailbox.bare).or(said.from.first()).map(|mailbox| mailbox.address.clone());
     match via {
         Via::Account(account) => msmtprc::reverse_path(request, said, account, header),
         Via::Sender(sender) | Via::Default(sender) => Ok(match &said.envelope {
             Some(path) => path.clone(),
             None => {
-                let claimed = said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(sender, address));
+                let claimed =
+                    said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(sender, address));
                 let own = claimed.cloned().or(header).or_else(|| sender.own_address());
                 ReversePath::Address(own.unwrap_or_else(|| said.caller.clone()))
             }
@@ -195,26 +211,30 @@ fn complete(
     said: &Said,
     via: Via<'_>,
     from: &ReversePath,
+    recipients: &[Mailbox],
     message: &mut Message,
-    changes: &mut Vec<String>,
-) {
+) -> Vec<String> {
+    let mut changes = Vec::new();
     let added = from.address().unwrap_or(&said.caller);
     let names = match via {
         Via::Account(account) => account.from_full_name.as_deref(),
         Via::Sender(sender) | Via::Default(sender) => sender.shown_name(added),
     };
     let name = request.options.full_name.as_deref().or(names).or(request.who.full_name.as_deref());
-    let completion = Completion {
+    let mut completion = Completion {
         date: request.now,
         id_token: request.token.to_owned(),
         id_domain: added.domain().to_owned(),
         from: added,
         from_name: name,
+        switches: Switches::default(),
     };
-    match via {
-        Via::Account(account) => changes.extend(msmtprc::complete(account, message, &completion)),
-        _ => changes.extend(rewrite::complete(message, &completion)),
+    if let Via::Account(account) = via {
+        changes.extend(msmtprc::header(account, message, &mut completion, recipients));
     }
+    changes.extend(rewrite::complete(message, &completion));
+    changes.extend(rewrite::qualify(message, request.domain));
+    changes
 }
 
 /// Puts the sender's name for an address before a From that shows none.

@@ -11,6 +11,7 @@ use crate::deliver::trouble::Trouble;
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::message::Message;
+use crate::message::read::{self, ReadRules};
 use crate::message::address::Address;
 use crate::secret::Secret;
 use crate::smtp::dialogue::{Event, Transcript};
@@ -30,7 +31,7 @@ impl Transcript for Lines {
 }
 
 fn message(octets: &[u8]) -> Message {
-    Message { octets: octets.to_vec() }
+    read::read(&mut &octets[..], ReadRules { dot_ends: false }).unwrap()
 }
 
 fn address(text: &str) -> Address {
