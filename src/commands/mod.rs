@@ -1,1 +1,3 @@
 //! One story per command.
+
+pub mod try_demo;
