@@ -2,7 +2,7 @@
 
 pub mod check;
 pub mod explain;
-//pub mod smtp_stdio;
+pub mod smtp_stdio;
 pub mod submit;
 pub mod surroundings;
 pub mod try_demo;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub fn sendmail(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     match invocation.mode {
         Mode::Deliver => submit::run("sendmail", invocation, config),
-        //Mode::Smtp => smtp_stdio::run(invocation, config),
+        Mode::Smtp => smtp_stdio::run(invocation, config),
         Mode::Verify => explain::verify(invocation, config),
         Mode::Help => {
             report::stdout(&crate::cli::sendmail::help());

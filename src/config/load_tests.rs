@@ -167,7 +167,6 @@ fn faults_of_senders() {
         (format!("{login}server = \"smtp+unix:/run/x\""), "main:1: sender s: a password over a connection"),
         (format!("{server}auth = \"ntlm\""), "main:5: auth: ntlm is not supported"),
         (format!("{server}auth = \"x\""), "main:5: auth: unknown method; one of auto, off, plain"),
-        (format!("{server}names = {{ \"x@y.example\" = \"X\" }}"), "main:1: sender s: names has x@y.example"),
         (format!("{server}ehlo = \"a\\r\\nb\""), "main:5: ehlo: the host name holds"),
         (format!("{server}users = []"), "main:1: users = [] would let everybody in"),
         (format!("{server}client_key = \"k\""), "main:5: client_cert and client_key go together"),
@@ -368,4 +367,13 @@ proptest! {
         judge(&format!("{table}\n\"{key}\" = {:?}", value));
         judge(&format!("{table}\n{key} = {value}"));
     }
+}
+
+#[test]
+fn names_claim_their_addresses() {
+    let first = "[[sender]]\nname = \"s\"\nfrom = \"a@b.example\"\nserver = \"h\"\nnames = { \"x@b.example\" = \"X\" }\n";
+    let fine = good(&format!("{first}[[sender]]\nname = \"t\"\nfrom = \"y@b.example\"\nserver = \"h\"\n"));
+    assert_eq!(fine.senders[0].claims().len(), 2);
+    let twice = faults(&format!("{first}[[sender]]\nname = \"t\"\nfrom = \"x@b.example\"\nserver = \"h\"\n"));
+    assert!(twice.len() == 1 && twice[0].contains("claims x@b.example"), "{twice:?}");
 }

@@ -1,12 +1,15 @@
 //! Child processes: the only place that starts one.
 //!
+//! `output` runs a helper, `run` a program on given input, `attached` a user's own command in the foreground.
 //! A helper that prints a secret gets no standard input (it must not eat the message), an environment of a few known
 //! variables, a time limit, and is killed with its process group when that has passed.
 
 #![expect(clippy::disallowed_methods, reason = "children are started and their environment is chosen here")]
 
-use std::io::Read;
-use std::os::unix::process::CommandExt;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -81,7 +84,8 @@ pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
         return Err(SpawnError::TimedOut(limit));
     };
     match ended {
-        Ok(status) if status.success() && printed.len() as u64 > OUTPUT => Err(SpawnError::TooMuch),
+        // Looked at before the status: who prints too much is ended by the pipe being closed.
+        Ok(_) if printed.len() as u64 > OUTPUT => Err(SpawnError::TooMuch),
         Ok(status) if status.success() => Ok(printed),
         Ok(status) => {
             let said = errors.join().unwrap_or_default();
@@ -90,6 +94,84 @@ pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
         }
         Err(error) => Err(SpawnError::Start(error)),
     }
+}
+
+/// How a command ended, and what it printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status; 128 and the signal's number where a signal ended it, as shells have it.
+    pub status: i32,
+    /// Standard output, the first 64 KiB.
+    pub stdout: Vec<u8>,
+    /// Standard error, the first 64 KiB.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs a program with `input` as its standard input and only the known variables and `environment` around it.
+///
+/// # Errors
+/// When it cannot be started, or takes longer than `limit`.
+pub fn run(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+    input: Vec<u8>,
+    limit: Duration,
+) -> Result<Ended, SpawnError> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(SpawnError::Start)?;
+    let group = rustix::process::Pid::from_child(&child);
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // A program that does not read its input is no failure of the writing.
+    std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
+    let errors = std::thread::spawn(move || read_and_drain(stderr));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let printed = read_and_drain(stdout);
+        let _ = tell.send((printed, errors.join().unwrap_or_default(), child.wait()));
+    });
+    let Ok((stdout, stderr, ended)) = told.recv_timeout(limit) else {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        return Err(SpawnError::TimedOut(limit));
+    };
+    ended.map(|status| Ended { status: number(status), stdout, stderr }).map_err(SpawnError::Start)
+}
+
+/// Runs a program on this process's own input and output, in its environment and `environment`, for as long as it
+/// takes. Gives the exit status as in [`Ended`].
+///
+/// # Errors
+/// When it cannot be started.
+pub fn attached(
+    program: &OsString,
+    arguments: &[OsString],
+    environment: &[(OsString, OsString)],
+) -> Result<i32, SpawnError> {
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    Command::new(program).args(arguments).envs(environment).status().map(number).map_err(SpawnError::Start)
+}
+
+fn number(status: std::process::ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+/// The first 64 KiB; the rest is read and dropped, so that the writer does not wait for ever.
+fn read_and_drain(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut data = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.by_ref().take(OUTPUT).read_to_end(&mut data);
+        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+    }
+    data
 }
 
 /// At most one octet more than allowed, so that too much is seen.
@@ -122,5 +204,22 @@ mod tests {
         assert!(matches!(sh("head -c 100000 /dev/zero"), Err(SpawnError::TooMuch)));
         assert!(matches!(sh("sleep 60 & sleep 60"), Err(SpawnError::TimedOut(_))));
         assert!(matches!(output(&["/nonexistent".into()], Duration::from_secs(1)), Err(SpawnError::Start(_))));
+    }
+
+    #[test]
+    fn runs_with_input_and_environment() {
+        let script = |script: &str| [OsString::from("-c"), script.into()];
+        let environment = [("WORD".into(), "here".into())];
+        let run = |text: &str, input: &[u8]| {
+            let limit = Duration::from_millis(1500);
+            run(Path::new("/bin/sh"), &script(text), &environment, input.to_vec(), limit)
+        };
+        let ended = run("cat; echo $WORD >&2; exit 7", b"in").unwrap();
+        assert_eq!(ended, Ended { status: 7, stdout: b"in".to_vec(), stderr: b"here\n".to_vec() });
+        assert_eq!(run("kill -9 $$", &[0; 200_000]).unwrap().status, 137);
+        assert_eq!(run("head -c 1000000 /dev/zero", b"").unwrap().stdout.len() as u64, OUTPUT);
+        assert!(matches!(run("sleep 60", b""), Err(SpawnError::TimedOut(_))));
+        let status = attached(&"/bin/sh".into(), &script("test $WORD = here && exit 3"), &environment);
+        assert_eq!(status.unwrap(), 3);
     }
 }

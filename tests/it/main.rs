@@ -1,1 +1,9 @@
 //! The integration target: every test drives the real binary.
+
+#![allow(clippy::disallowed_methods, reason = "tests may do what the program may not")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;
+mod postfix;

@@ -191,7 +191,7 @@ fn parameters_where_they_are_offered() {
     let dsn = Dsn { notify, ret: Some(Return::Full), envid: Some("a b".into()) };
     let envelope = Envelope::new(ReversePath::Null, vec![address("ü@b.test"), address("a@b.test")], dsn).unwrap();
     assert!(run(&server.relay, &envelope, &message("ü\r\n".as_bytes())).0.all_sent());
-    assert!(server.said("MAIL FROM:<> SIZE=4 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+20b"));
+    assert!(server.said("MAIL FROM:<> SIZE=6 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+20b"));
     assert!(
         server.said("RCPT TO:<ü@b.test> NOTIFY=NEVER")
             && server.said("RCPT TO:<a@b.test> NOTIFY=NEVER ORCPT=rfc822;a@b.test")
@@ -205,5 +205,5 @@ fn a_large_message_in_pieces() {
     let large = line.repeat(50_000);
     assert!(run(&server.relay, &envelope(&["a@b.test"]), &message(&large)).0.all_sent());
     let record = server.record.lock().unwrap();
-    assert!(record.bodies[0].len() == large.len() + 50_000 + 3 && record.bodies[0].starts_with(b"..0"));
+    assert!(record.bodies[0].len() == large.len() + 50_000 + 5 && record.bodies[0].starts_with(b"\r\n..0"));
 }

@@ -1,0 +1,11 @@
+//! What the integration tests share: running the program, servers to talk to, certificates, and visible skipping.
+
+// Not every test needs every part.
+#![allow(dead_code)]
+
+pub mod certs;
+pub mod postfix;
+pub mod run;
+pub mod script;
+pub mod server;
+pub mod skip;
