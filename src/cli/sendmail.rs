@@ -96,7 +96,7 @@ pub static TABLE: &[Flag] = &[
     ignored("c", Bare, "", "obsolete"),
     ignored("D", Required, "FILE", "debug output: never written"),
     ignored("d", Attached, "LEVEL", "debugging"),
-    row("e", Required, "MODE", Honoured, "error reporting: m, p, w, q, e", |i, v| error_mode(i, v)),
+    row("e", Required, "MODE", Honoured, "error reporting: m, p, w, q, e", error_mode),
     row("F", Required, "NAME", Honoured, "full name of the sender, where a From is added", |i, v| {
         set(&mut i.options.full_name, v)
     }),
@@ -120,15 +120,8 @@ pub static TABLE: &[Flag] = &[
     ),
     row("o", Required, "X[VALUE]", Honoured, "option, see below; others are ignored", short_option),
     row("oi", Bare, "", Honoured, "as -i", |i, _| dots(i)),
-    row(
-        "od",
-        Attached,
-        "MODE",
-        Honoured,
-        "delivery: b background, i wait for the result, q or d queue only",
-        |i, v| delivery(i, v),
-    ),
-    row("oe", Attached, "MODE", Honoured, "as -e", |i, v| error_mode(i, v)),
+    row("od", Attached, "MODE", Honoured, "delivery: b background, i wait for the result, q or d queue only", delivery),
+    row("oe", Attached, "MODE", Honoured, "as -e", error_mode),
     ignored("oQ", Attached, "DIR", "queue directory: never used"),
     ignored("om", Bare, "", "send to me too"),
     ignored("p", Required, "PROTOCOL", "received protocol"),
@@ -136,7 +129,7 @@ pub static TABLE: &[Flag] = &[
     row("q", Attached, "[15m|I..|R..|S..]", Honoured, "deliver what is queued; 0 where there is nothing", |i, _| {
         mode(i, Mode::Flush)
     }),
-    row("R", Required, "hdrs|full", Honoured, "how much of the message a notification returns", |i, v| returned(i, v)),
+    row("R", Required, "hdrs|full", Honoured, "how much of the message a notification returns", returned),
     row("r", Required, "ADDRESS", Honoured, "as -f", |i, v| set(&mut i.options.from, v)),
     ignored("s", Bare, "", "obsolete"),
     ignored("T", Bare, "", "obsolete"),

@@ -371,7 +371,8 @@ proptest! {
 
 #[test]
 fn names_claim_their_addresses() {
-    let first = "[[sender]]\nname = \"s\"\nfrom = \"a@b.example\"\nserver = \"h\"\nnames = { \"x@b.example\" = \"X\" }\n";
+    let first =
+        "[[sender]]\nname = \"s\"\nfrom = \"a@b.example\"\nserver = \"h\"\nnames = { \"x@b.example\" = \"X\" }\n";
     let fine = good(&format!("{first}[[sender]]\nname = \"t\"\nfrom = \"y@b.example\"\nserver = \"h\"\n"));
     assert_eq!(fine.senders[0].claims().len(), 2);
     let twice = faults(&format!("{first}[[sender]]\nname = \"t\"\nfrom = \"x@b.example\"\nserver = \"h\"\n"));

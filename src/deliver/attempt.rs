@@ -50,7 +50,7 @@ pub struct Opened {
     pub login: Option<(String, String)>,
 }
 
-/// Delivers a message over an account. Blocks at most `relay.timeouts.total`, and two seconds more for QUIT at no time.
+/// Delivers a message over an account. Blocks no longer than `relay.timeouts.total` and what fetching the password takes.
 pub fn attempt(relay: &Relay, envelope: &Envelope, message: &Message, context: &mut Context<'_>) -> Attempt {
     let started = clock::instant();
     let mut opened = Opened { tls: "none", ..Opened::default() };

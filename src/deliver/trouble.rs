@@ -123,7 +123,13 @@ pub fn judge(failure: &Failure) -> Trouble {
             let trouble = judge_reply(phase, reply);
             Trouble { what: format!("{} ({why})", trouble.what), ..trouble }
         }
-        Cause::TimedOut => Trouble::new(Scope::Site, Temporary, Kind::Network, phase, late(phase)),
+        Cause::TimedOut => {
+            let trouble = Trouble::new(Scope::Site, Temporary, Kind::Network, phase, late(phase));
+            match phase {
+                Phase::Greeting => trouble.advise("a server on port 465 waits for TLS at once"),
+                _ => trouble,
+            }
+        }
         Cause::Closed => Trouble::new(Scope::Site, Temporary, Kind::Network, phase, "the server closed the connection"),
         Cause::Lost(why) => {
             Trouble::new(Scope::Site, Temporary, Kind::Network, phase, format!("the connection was lost: {why}"))

@@ -114,3 +114,74 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, String> {
     Identity::from_pkcs8(&chain, &pkcs8)
         .map_err(|error| format!("client certificate {}: {error}", certificate.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::asn1::Asn1Time;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::pkey::Private;
+    use openssl::x509::X509Name;
+    use std::io::Write;
+
+    fn key() -> PKey<Private> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+    }
+
+    fn file(octets: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(octets).unwrap();
+        file
+    }
+
+    fn certificate(key: &PKey<Private>) -> X509 {
+        let mut name = X509Name::builder().unwrap();
+        name.append_entry_by_text("CN", "client\u{7}.test").unwrap();
+        let name = name.build();
+        let mut builder = X509::builder().unwrap();
+        builder.set_subject_name(&name).unwrap();
+        builder.set_issuer_name(&name).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(86_400).unwrap()).unwrap();
+        builder.sign(key, MessageDigest::sha256()).unwrap();
+        builder.build()
+    }
+
+    #[test]
+    fn a_certificate_in_words_and_by_fingerprint() {
+        let x509 = certificate(&key());
+        let shown = Certificate::from_der(&x509.to_der().unwrap()).unwrap();
+        let read = Presented::read(&shown).unwrap();
+        assert_eq!(read.names, ["client\u{fffd}.test"], "cleaned; the common name where there are no others");
+        assert!(read.line().ends_with("until Jan  2 00:00:00 1970 GMT") && read.sha256.len() == 95);
+        let digest = |method| x509.digest(method).unwrap().to_vec();
+        assert!(has_fingerprint(&shown, &Fingerprint::Sha256(digest(MessageDigest::sha256()))));
+        assert!(has_fingerprint(&shown, &Fingerprint::Sha1(digest(MessageDigest::sha1()))));
+        assert!(has_fingerprint(&shown, &Fingerprint::Md5(digest(MessageDigest::md5()))));
+        for other in [Vec::new(), digest(MessageDigest::sha1()), vec![0; 32]] {
+            assert!(!has_fingerprint(&shown, &Fingerprint::Sha256(other)));
+        }
+    }
+
+    #[test]
+    fn client_keys_in_either_form() {
+        let key = key();
+        let own = file(&certificate(&key).to_pem().unwrap());
+        let traditional = key.ec_key().unwrap().private_key_to_pem().unwrap();
+        for pem in [key.private_key_to_pem_pkcs8().unwrap(), traditional] {
+            assert!(identity(own.path(), file(&pem).path()).is_ok());
+        }
+        let error = |key: &[u8]| identity(own.path(), file(key).path()).err().unwrap();
+        let other = super::tests::key().private_key_to_pem_pkcs8().unwrap();
+        assert!(error(&other).contains("does not belong to"));
+        assert!(error(b"").contains("no private key"));
+        assert!(
+            identity(Path::new("/nonexistent"), own.path())
+                .err()
+                .unwrap()
+                .starts_with("client certificate /nonexistent")
+        );
+    }
+}

@@ -6,6 +6,7 @@
 use super::certificate::{self, Presented};
 use super::deadline::TimedStream;
 use super::trust;
+pub use super::trust::prepare_environment;
 use super::wire::Wire;
 use crate::config::TlsOptions;
 use native_tls::{HandshakeError, Protocol, TlsConnector, TlsStream};

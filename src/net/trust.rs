@@ -10,8 +10,10 @@ use std::path::Path;
 const FILE_VARIABLE: &str = "SSL_CERT_FILE";
 const DIRECTORY_VARIABLE: &str = "SSL_CERT_DIR";
 const NOTHING: &str = "/dev/null";
+/// A system's own directory has at least that many.
+const MANY: usize = 20;
 
-/// Where OpenSSL and the systems around it look for hashed certificates.
+/// Where native-tls has OpenSSL look for hashed certificates.
 const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /// The system's own bundles: a trust file of this name means the system's store.
@@ -38,11 +40,12 @@ fn set_file_variable() {
     unsafe { std::env::set_var(FILE_VARIABLE, NOTHING) };
 }
 
-/// Whether a system directory has certificates by the hash of their names.
+/// Whether a system directory has the certificates by the hash of their names: the system's, not just a few that
+/// somebody put beside the bundle.
 fn hashed_directory() -> bool {
     DIRECTORIES.iter().any(|directory| {
-        let entries = std::fs::read_dir(directory);
-        entries.is_ok_and(|entries| entries.flatten().any(|entry| is_hashed(&entry.file_name().to_string_lossy())))
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.filter(|entry| is_hashed(&entry.file_name().to_string_lossy())).take(MANY).count() == MANY
     })
 }
 

@@ -25,23 +25,17 @@ pub fn line(account: &Account, plan: &Plan<'_>, attempt: &Attempt, status: Statu
     }
     let to: Vec<&str> = plan.envelope.recipients().iter().map(|address| address.as_str()).collect();
     line.push_str(&format!(" from={} recipients={}", plan.envelope.from, to.join(",")));
-    match attempt
-        .outcomes
-        .iter()
-        .find(|outcome| matches!(outcome.verdict, Verdict::Failed(_)))
-        .or(attempt.outcomes.first())
-    {
-        Some(outcome) => match &outcome.verdict {
-            Verdict::Sent(reply) => {
-                line.push_str(&format!(" mailsize={} smtpstatus={} smtpmsg='{reply}'", attempt.size, reply.code));
+    let failed = attempt.outcomes.iter().find(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+    match failed.or(attempt.outcomes.first()).map(|outcome| &outcome.verdict) {
+        Some(Verdict::Sent(reply)) => {
+            line.push_str(&format!(" mailsize={} smtpstatus={} smtpmsg='{reply}'", attempt.size, reply.code));
+        }
+        Some(Verdict::Failed(trouble)) => {
+            if let Some(reply) = &trouble.reply {
+                line.push_str(&format!(" smtpstatus={} smtpmsg='{reply}'", reply.code));
             }
-            Verdict::Failed(trouble) => {
-                if let Some(reply) = &trouble.reply {
-                    line.push_str(&format!(" smtpstatus={} smtpmsg='{reply}'", reply.code));
-                }
-                line.push_str(&format!(" errormsg='{}'", trouble.what));
-            }
-        },
+            line.push_str(&format!(" errormsg='{}'", trouble.what));
+        }
         None => {}
     }
     line.push_str(&format!(" exitcode={}", status.name()));

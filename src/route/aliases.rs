@@ -35,11 +35,9 @@ impl Aliases {
             if name.trim().is_empty() || targets.iter().any(String::is_empty) {
                 return Err(ConfigError::at(&place, "an alias line is `name: address, address`, none of them empty"));
             }
-            for target in targets.iter().filter(|target| target.starts_with(['|', '/', ':', '"'])) {
-                return Err(ConfigError::at(
-                    &place,
-                    format!("{target:?} is no address; programs and files are not delivered to"),
-                ));
+            if let Some(target) = targets.iter().find(|target| target.starts_with(['|', '/', ':', '"'])) {
+                let what = format!("{target:?} is no address; programs and files are not delivered to");
+                return Err(ConfigError::at(&place, what));
             }
             if entries.insert(name.trim().to_owned(), targets).is_some() {
                 return Err(ConfigError::at(&place, format!("alias {:?} stands twice", name.trim())));

@@ -97,7 +97,7 @@ impl<W: Timed> Session<'_, W> {
         self.hidden.push(Zeroizing::new(secret.to_owned()));
         self.begin(self.limits.command);
         let written = self.wire.write_all(line.as_bytes()).and_then(|()| self.wire.flush());
-        written.map_err(|error| Failure::io(Phase::Auth, &error))?;
+        written.map_err(|error| self.lost(Phase::Auth, Failure::io(Phase::Auth, &error).cause))?;
         self.reply(Phase::Auth)
     }
 

@@ -62,6 +62,8 @@ pub struct Session<'t, W> {
     /// What must not be shown, should the server repeat it: set while a login runs.
     hidden: Vec<Zeroizing<String>>,
     quit_sent: bool,
+    /// Nothing can be said any more: the connection is lost, or the server is left in the middle of a message.
+    broken: bool,
 }
 
 impl<'t, W: Timed> Session<'t, W> {
@@ -78,6 +80,7 @@ impl<'t, W: Timed> Session<'t, W> {
             capabilities: Capabilities::default(),
             hidden: Vec::new(),
             quit_sent: false,
+            broken: false,
         }
     }
 
@@ -139,8 +142,12 @@ impl<'t, W: Timed> Session<'t, W> {
         Ok(self.wire)
     }
 
-    /// Takes leave: QUIT where it was not yet sent, and a short wait for its reply. Gives the connection back to be closed.
+    /// Takes leave: QUIT where it was not yet sent, and a short wait for its reply; neither where the connection is of no
+    /// more use. Gives the connection back to be closed.
     pub fn quit(mut self) -> W {
+        if self.broken {
+            return self.wire;
+        }
         let brief = Deadline::after(QUIT_WAIT.min(self.limits.command)).or_earlier(self.limits.total);
         self.wire.set_deadline(brief);
         let sent = self.quit_sent || (self.queue("QUIT").is_ok() && self.write_out(Phase::Quit).is_ok());
@@ -186,7 +193,7 @@ impl<'t, W: Timed> Session<'t, W> {
     fn write_out(&mut self, phase: Phase) -> Result<(), Failure> {
         let written = self.wire.write_all(&self.output).and_then(|()| self.wire.flush());
         self.output.clear();
-        written.map_err(|error| Failure::io(phase, &error))
+        written.map_err(|error| self.lost(phase, Failure::io(phase, &error).cause))
     }
 
     /// Sets the deadline of what comes next.
@@ -203,7 +210,7 @@ impl<'t, W: Timed> Session<'t, W> {
     fn read_reply(&mut self, phase: Phase) -> Result<Reply, Failure> {
         loop {
             let fed = self.parser.feed(&self.input);
-            let (taken, reply) = fed.map_err(|error| Failure::new(phase, Cause::Protocol(error.to_string())))?;
+            let (taken, reply) = fed.map_err(|error| self.lost(phase, Cause::Protocol(error.to_string())))?;
             self.input.drain(..taken);
             if let Some(reply) = reply {
                 return Ok(self.tell(reply));
@@ -212,12 +219,18 @@ impl<'t, W: Timed> Session<'t, W> {
             let read = self.wire.read(&mut self.input);
             self.input.truncate(*read.as_ref().unwrap_or(&0));
             match read {
-                Ok(0) => return Err(Failure::new(phase, Cause::Closed)),
+                Ok(0) => return Err(self.lost(phase, Cause::Closed)),
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Failure::io(phase, &error)),
+                Err(error) => return Err(self.lost(phase, Failure::io(phase, &error).cause)),
             }
         }
+    }
+
+    /// The connection is of no more use.
+    fn lost(&mut self, phase: Phase, cause: Cause) -> Failure {
+        self.broken = true;
+        Failure::new(phase, cause)
     }
 
     /// Shows a reply in the transcript, without what must not be shown. A challenge is returned as it came.

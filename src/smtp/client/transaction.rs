@@ -51,7 +51,7 @@ impl<W: Timed> Session<'_, W> {
                 }
                 answers[index] = result;
             }
-            open = if self.quit_sent { Vec::new() } else { put_off };
+            open = if self.quit_sent || self.broken { Vec::new() } else { put_off };
         }
         answers
     }
@@ -108,7 +108,10 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         };
         match offered.and_then(|data| self.carry(&data)) {
             Ok(ends) => self.settle(ends),
-            Err(failure) => self.fail(&failure),
+            Err(failure) => {
+                self.session.output.clear();
+                self.fail(&failure)
+            }
         }
     }
 
@@ -185,7 +188,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     /// them needs its answer. Whatever goes wrong here, the refusal stays the reason.
     fn pass_over(&mut self, refusal: &Failure, rcpts: usize, data: bool) {
         if refusal.is_goodbye() || !matches!(refusal.cause, Cause::Refused(_)) {
-            self.session.quit_sent = true;
+            self.session.broken = true;
             return;
         }
         if (0..rcpts).any(|_| self.session.reply(Phase::Rcpt).is_err()) || !data {
@@ -238,11 +241,12 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         self.session.transcript.event(&Event::Message(self.message.wire_size()));
         let ends = if self.session.protocol == Protocol::Lmtp { self.accepted() } else { 1 };
         match sent {
-            // The dot may have gone out: a reply can still tell.
             Err(failure) if !failure.in_doubt => {
-                self.session.quit_sent = true;
+                // The server waits for the rest of the message: whatever was said now would belong to it.
+                self.session.broken = true;
                 Err(failure)
             }
+            // The dot may have gone out, even where writing failed: a reply can still tell.
             _ => Ok(self.read_ends(ends)),
         }
     }
@@ -318,7 +322,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         }
         let addresses_utf8 = !from.is_ascii() || self.recipients.iter().any(|address| !address.is_ascii());
         let utf8 = offered.utf8 && (addresses_utf8 || self.message.header_needs_utf8());
-        if offered.eight_bit && (self.message.needs_8bit() || utf8) {
+        if offered.eight_bit && (self.message.needs_8bit() || self.message.header_needs_utf8() || utf8) {
             command.push_str(" BODY=8BITMIME");
         }
         if utf8 {

@@ -105,9 +105,9 @@ fn nobody_there() {
 
 #[test]
 fn a_refusal_in_the_middle_of_the_message_is_heard() {
-    let mut server = Server::start(|line| (line == "DATA").then(|| Act::SayAndClose("354 go\r\n552 5.3.4 too big")));
+    let mut server = Server::start(|line| (line == "DATA").then_some(Act::SayAndClose("354 go\r\n552 5.3.4 too big")));
     server.relay.timeouts.command = Duration::from_secs(5);
-    let large = message(&b"0123456789\r\n".repeat(2_000_000));
+    let large = message(&[b"Subject: x\r\n\r\n", &b"0123456789\r\n".repeat(2_000_000)[..]].concat());
     let done = run(&server.relay, &envelope(&["a@b.test"]), &large).0;
     let told = trouble(&done, 0);
     assert!(told.reply.as_ref().is_some_and(|reply| reply.code == 552) || told.kind == Kind::Network, "{told:?}");
