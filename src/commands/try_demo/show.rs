@@ -76,7 +76,17 @@ fn what_was_seen(block: &mut String, seen: &Seen) {
     if !seen.from.is_empty() {
         field(block, "envelope", &format!("{} -> {}", seen.from, envelope(seen)));
     }
+    if let Some(from) = seen.message.as_deref().and_then(from_field) {
+        field(block, "arrived", &from);
+    }
     seen.replies.iter().for_each(|reply| field(block, "server's reply", reply));
+}
+
+/// The From field as it arrived, its first line.
+fn from_field(message: &[u8]) -> Option<String> {
+    let lines = message.split(|octet| *octet == b'\n').take_while(|line| !matches!(line, [] | [b'\r']));
+    let mut fields = lines.filter(|line| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"From:")));
+    fields.next().map(|line| String::from_utf8_lossy(line).trim_end().to_owned())
 }
 
 fn envelope(seen: &Seen) -> String {

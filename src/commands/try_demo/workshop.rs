@@ -55,7 +55,7 @@ impl Workshop {
             "[log]\nto = \"off\"\n".to_owned(),
             format!("[default]\n{}", self.account(&starttls, relay)),
             format!(
-                "[[sender]]\nname = \"shop\"\nfrom = [\"shop@example.com\"]\nnames = {{ \"marketing@example.com\" = \"Marketing\" }}\n{}",
+                "[[sender]]\nname = \"shop\"\nfrom = [\"shop@example.com\", \"marketing@example.com\"]\nnames = {{ \"marketing@example.com\" = \"Marketing\" }}\n{}",
                 self.account(&starttls, shop)
             ),
             format!("[[sender]]\nname = \"news\"\nfrom = [\"*@news.example.com\"]\n{}", self.account(&tls, news)),
