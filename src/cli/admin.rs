@@ -29,7 +29,11 @@ enum Command {
     #[command(disable_help_flag = true)]
     Explain(Rest),
     /// Read the whole configuration and say what is wrong with it
-    Check,
+    Check {
+        /// Read the configuration files alone: not the secrets, certificates and logs that they name
+        #[arg(long)]
+        parse_only: bool,
+    },
     /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
     Try(Rest),
 }
@@ -93,7 +97,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check => commands::check::run(admin.config),
+        Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),
     }
 }

@@ -5,18 +5,23 @@
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Config, ConfigError, Endpoint, LogConfig};
+use crate::config::{Config, ConfigError, Endpoint, LogConfig, TlsMode};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
 use crate::exit::{self, Status};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
+use crate::net::tls;
 use crate::report::{self, log, msmtp_log, transcript::Transcripts};
 use crate::route::{self, Plan, Via};
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::reply::Reply;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
+
+/// The CA store is prepared before the first connection with TLS, while this is the only thread, and never without.
+static TRUST: Once = Once::new();
 
 /// The most that a password command may take.
 const PASSWORD_LIMIT: Duration = Duration::from_secs(30);
@@ -136,6 +141,9 @@ impl Submitter<'_> {
 
     fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
+        if relay.tls != TlsMode::Plain {
+            TRUST.call_once(tls::prepare_environment);
+        }
         let host = match &relay.endpoint {
             Endpoint::Tcp(host, _) => host.as_str(),
             Endpoint::Unix(_) => "localhost",

@@ -26,8 +26,8 @@ const BUNDLES: [&str; 6] = [
     "/usr/lib/ssl/cert.pem",
 ];
 
-/// Lets OpenSSL use the hashed directory alone. To be called once by `main`, before any thread and only where TLS will
-/// be used; does nothing where the user chose a store by the environment, or the system has no hashed directory.
+/// Lets OpenSSL use the hashed directory alone. To be called once, before any thread is started and only where TLS
+/// will be used; does nothing where the user chose a store by the environment, or the system has no hashed directory.
 pub fn prepare_environment() {
     if sys::env::var(FILE_VARIABLE).is_none() && sys::env::var(DIRECTORY_VARIABLE).is_none() && hashed_directory() {
         set_file_variable();

@@ -58,8 +58,10 @@ impl<'c> Via<'c> {
 pub enum Rule {
     /// `-a NAME`.
     Named,
-    /// Its `from` or `names` has the very address.
+    /// Its `from` has the very address.
     Exact(String),
+    /// Its `names` has the very address.
+    Alias(String),
     /// Its `from` has the address without `+detail`.
     WithoutDetail(String),
     /// The most specific of the patterns that match.
@@ -68,6 +70,8 @@ pub enum Rule {
     Domain(String),
     /// No sender claims the address (shown where one is known).
     NoMatch(Option<String>),
+    /// Only a sender that is switched off claims the address: its name.
+    SenderOff(String),
     /// `enabled = false`: senders are switched off as a whole.
     SendersOff,
     /// The account's `from` fits the message's From.
@@ -81,11 +85,13 @@ impl fmt::Display for Rule {
         match self {
             Self::Named => f.write_str("named with -a"),
             Self::Exact(address) => write!(f, "exact address {address}"),
+            Self::Alias(address) => write!(f, "alias {address} (names)"),
             Self::WithoutDetail(address) => write!(f, "address without +detail, {address}"),
             Self::Wildcard(pattern) => write!(f, "pattern {pattern}"),
             Self::Domain(pattern) => write!(f, "domain {pattern}"),
             Self::NoMatch(Some(address)) => write!(f, "no sender claims {address}: default relay"),
             Self::NoMatch(None) => f.write_str("no From address: default relay"),
+            Self::SenderOff(name) => write!(f, "sender {name} is switched off (enabled = false): default relay"),
             Self::SendersOff => f.write_str("senders are switched off (enabled = false): default relay"),
             Self::AccountFrom(pattern) => write!(f, "msmtprc account whose from is {pattern}"),
             Self::Owner(address) => write!(f, "owner of {address} (on_mismatch = \"route\")"),
@@ -123,19 +129,38 @@ pub fn choose<'c>(
             allowed(sender, who, &address.to_string())?;
             Ok(Choice { via: Via::Sender(sender), rule })
         }
-        None => default(config, identities, Rule::NoMatch(identities.first().map(|address| address.to_string()))),
+        None => default(config, identities, no_match(config, identities)),
+    }
+}
+
+/// Why no sender takes the message.
+fn no_match(config: &Config, identities: &[&Address]) -> Rule {
+    let off = |address: &&Address| strongest(config.senders.iter().filter(|sender| !sender.enabled), address);
+    match identities.iter().find_map(off) {
+        Some((sender, _)) => Rule::SenderOff(sender.name.clone()),
+        None => Rule::NoMatch(identities.first().map(ToString::to_string)),
     }
 }
 
 /// The sender that claims an address, with the strongest of its patterns. Disabled senders claim nothing.
 #[must_use]
 pub fn claimed<'c>(config: &'c Config, address: &Address) -> Option<(&'c Sender, Rule)> {
+    strongest(config.senders.iter().filter(|sender| sender.enabled), address)
+}
+
+fn strongest<'c>(senders: impl Iterator<Item = &'c Sender>, address: &Address) -> Option<(&'c Sender, Rule)> {
     let plain = without_detail(address);
-    let claims = config.senders.iter().filter(|sender| sender.enabled).flat_map(|sender| {
+    let claims = senders.flat_map(|sender| {
         let patterns = sender.claims().into_iter();
         patterns.filter_map(|pattern| Some((strength(&pattern, address, plain.as_ref())?, sender))).collect::<Vec<_>>()
     });
-    claims.max_by(|((a, _), _), ((b, _), _)| a.cmp(b)).map(|((_, rule), sender)| (sender, rule))
+    let ((_, rule), sender) = claims.max_by(|((a, _), _), ((b, _), _)| a.cmp(b))?;
+    match rule {
+        Rule::Exact(claim) if sender.from.iter().all(|(own, _)| own.exact() != Some(&claim)) => {
+            Some((sender, Rule::Alias(claim)))
+        }
+        rule => Some((sender, rule)),
+    }
 }
 
 /// How strongly a pattern claims an address. Never the same for two patterns, so the order of definitions never matters.
