@@ -19,8 +19,9 @@ pub enum Pattern {
     Domain(String),
 }
 
-/// How specific a pattern is: the greater one wins. Exact before wildcard before domain; of two wildcards the one with
-/// more literal characters, then the one with fewer `*`, then (so that the order is total) by their text.
+/// How specific a pattern is: the greater one wins. Exact before a pattern that says something of the local part, before
+/// one that takes any (`*@*.example.com`, `@example.com`); among those the one with more literal characters, then the
+/// one with fewer `*`, then (so that the order is total) by their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Specificity {
     kind: u8,
@@ -86,14 +87,15 @@ impl Pattern {
     /// How specific it is; of all patterns that fit an address, the greatest wins.
     #[must_use]
     pub fn specificity(&self) -> Specificity {
-        let (kind, text) = match self {
-            Self::Exact(text) => (2, text),
-            Self::Wildcard(text) => (1, text),
-            Self::Domain(text) => (0, text),
+        let text = self.to_string();
+        let kind = match self {
+            Self::Exact(_) => 2,
+            Self::Wildcard(text) if !text.starts_with("*@") => 1,
+            Self::Wildcard(_) | Self::Domain(_) => 0,
         };
         let stars = text.matches('*').count();
         let literal = text.chars().filter(|c| !matches!(c, '*' | '?')).count();
-        Specificity { kind, literal, stars: std::cmp::Reverse(stars), text: text.clone() }
+        Specificity { kind, literal, stars: std::cmp::Reverse(stars), text }
     }
 }
 

@@ -167,15 +167,15 @@ fn strongest<'c>(senders: impl Iterator<Item = &'c Sender>, address: &Address) -
 fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Option<((u8, Specificity), Rule)> {
     let text = pattern.to_string();
     if pattern.matches(address) {
-        let class = match pattern {
-            Pattern::Exact(_) => (4, Rule::Exact(text)),
-            Pattern::Wildcard(_) => (2, Rule::Wildcard(text)),
-            Pattern::Domain(_) => (1, Rule::Domain(text)),
+        let (rank, rule) = match pattern {
+            Pattern::Exact(_) => (2, Rule::Exact(text)),
+            Pattern::Wildcard(_) => (0, Rule::Wildcard(text)),
+            Pattern::Domain(_) => (0, Rule::Domain(text)),
         };
-        return Some(((class.0, pattern.specificity()), class.1));
+        return Some(((rank, pattern.specificity()), rule));
     }
     let plain = plain.filter(|plain| pattern.exact().is_some() && pattern.matches(plain));
-    plain.map(|_| ((3, pattern.specificity()), Rule::WithoutDetail(text)))
+    plain.map(|_| ((1, pattern.specificity()), Rule::WithoutDetail(text)))
 }
 
 /// `user+detail@domain` as `user@domain`.

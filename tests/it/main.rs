@@ -7,3 +7,5 @@ mod support;
 
 mod harness;
 mod postfix;
+mod senders;
+mod told;

@@ -51,7 +51,7 @@ pub(super) const CASES: [Case; 7] = [
     Case { title: "From is an alias of a sender", from: "marketing@example.com", ..SENT },
     Case {
         title: "From matches a sender's pattern",
-        from: "weekly@news.example.com",
+        from: "weekly@eu.news.example.com",
         sender: Some("news"),
         account: "news@example.com",
         implicit: true,

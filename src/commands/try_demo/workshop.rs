@@ -55,10 +55,10 @@ impl Workshop {
             "[log]\nto = \"off\"\n".to_owned(),
             format!("[default]\n{}", self.account(&starttls, relay)),
             format!(
-                "[[sender]]\nname = \"shop\"\nfrom = [\"shop@example.com\", \"marketing@example.com\"]\nnames = {{ \"marketing@example.com\" = \"Marketing\" }}\n{}",
+                "[[sender]]\nname = \"shop\"\nfrom = [\"shop@example.com\"]\nnames = {{ \"marketing@example.com\" = \"Marketing\" }}\n{}",
                 self.account(&starttls, shop)
             ),
-            format!("[[sender]]\nname = \"news\"\nfrom = [\"*@news.example.com\"]\n{}", self.account(&tls, news)),
+            format!("[[sender]]\nname = \"news\"\nfrom = [\"*@*.news.example.com\"]\n{}", self.account(&tls, news)),
             format!("[[sender]]\nname = \"stale\"\nfrom = [\"stale@example.com\"]\n{}", self.account(&starttls, stale)),
         ];
         self.write("postrider.toml", text.join("\n").as_bytes())?;

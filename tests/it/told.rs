@@ -1,0 +1,150 @@
+//! What is told: the log, the transcripts, the one line on stderr; and that no secret is in any of it.
+
+use crate::support::certs::{Authority, Kind};
+use crate::support::run::{Finished, Home};
+use crate::support::script::Script;
+use crate::support::server::Server;
+
+const PASSWORD: &str = "c0rrect-h0rse";
+const MESSAGE: &str = "From: shop@example.com\nTo: you@example.org\n\nbody text\n";
+
+fn server(authority: &Authority, mechanism: &str) -> Server {
+    let script = Script::new().starttls(&authority.issue(Kind::Valid)).offer("PIPELINING");
+    script.auth("shop", PASSWORD, &[mechanism]).start()
+}
+
+fn home(server: &Server, authority: &Authority, top: &str, sender: &str) -> Home {
+    let home = Home::new();
+    home.write("ca.pem", authority.pem());
+    home.write("password", PASSWORD);
+    let port = server.port;
+    let top = top.replace("@HOME", &home.path("").display().to_string());
+    home.config(&format!(
+        "{top}\n[[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtp://127.0.0.1:{port}\"\n\
+         ca_file = \"ca.pem\"\nuser = \"shop\"\npassword = {{ file = \"password\" }}\n{sender}\n"
+    ))
+}
+
+/// Neither the password nor any base64 form that it goes out in.
+#[track_caller]
+fn no_secret(text: &str) {
+    let forms =
+        [format!("\0shop\0{PASSWORD}"), PASSWORD.into(), format!("user=shop\x01auth=Bearer {PASSWORD}\x01\x01")];
+    assert!(!text.contains(PASSWORD), "{text}");
+    for form in forms {
+        assert!(!text.contains(&openssl::base64::encode_block(form.as_bytes())), "{text}");
+    }
+}
+
+#[test]
+fn the_dialogue_is_shown_without_secrets() {
+    let authority = Authority::new();
+    for mechanism in ["PLAIN", "LOGIN", "XOAUTH2"] {
+        let server = server(&authority, mechanism);
+        let auth = if mechanism == "XOAUTH2" { "auth = \"xoauth2\"" } else { "" };
+        let sender = format!("debug = true\nlog_file = \"shop.log\"\n{auth}");
+        let home = home(&server, &authority, "log = { to = \"off\" }", &sender);
+        let run = home.run("sendmail", &["-v", "-t"], MESSAGE).expect(0);
+        let file = std::fs::read_to_string(home.path("shop.log")).unwrap();
+        for text in [&run.stderr, &file] {
+            no_secret(text);
+            assert!(text.contains("EHLO") && text.contains("[hidden]") && text.contains("235 "), "{text}");
+            assert!(text.contains("DATA") && !text.contains("body text"), "the message is not in it: {text}");
+        }
+        assert!(file.contains("to you@example.org sent: 250 2.0.0"), "{file}");
+        assert_eq!(run.stdout, "");
+    }
+}
+
+#[test]
+fn a_refused_login_says_why_and_no_secret() {
+    let authority = Authority::new();
+    let server = Script::new()
+        .starttls(&authority.issue(Kind::Valid))
+        .auth("shop", "other", &["PLAIN"])
+        .reply("AUTH", &format!("535 5.7.8 no such login as {PASSWORD}"))
+        .start();
+    let home = home(&server, &authority, "log = { to = \"stderr\" }", "");
+    let run = home.run("sendmail", &["-v", "-t"], MESSAGE).expect(77);
+    no_secret(&run.stderr);
+    assert!(run.stderr.contains("AUTH: the login was refused: 535 5.7.8"), "{}", run.stderr);
+}
+
+#[test]
+fn the_log_has_one_line_a_message() {
+    let authority = Authority::new();
+    let server = server(&authority, "PLAIN");
+    let text = home(&server, &authority, "log = { to = \"stderr\" }", "");
+    let run = text.run("sendmail", &["-Lcampaign", "-t"], MESSAGE).expect(0);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    for part in
+        ["INFO", "sent", "shop@example.com", "you@example.org", "sender=\"shop\"", "campaign", "250 2.0.0", "STARTTLS"]
+    {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+    let json = home(&server, &authority, "log = { to = \"@HOME/log\", format = \"json\" }", "");
+    json.run("sendmail", &["-t"], MESSAGE).expect(0);
+    json.run("sendmail", &["-t"], MESSAGE.replace("To: you", "To: <yo u")).expect(65);
+    let lines = std::fs::read_to_string(json.path("log")).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with('{') && lines[0].contains("\"sender\":\"shop\"") && lines[0].contains("\"exit\":0"));
+    assert!(lines[1].contains("\"exit\":65") && lines[1].contains("is no address"), "{}", lines[1]);
+}
+
+#[test]
+fn an_unwritable_log_never_loses_mail() {
+    let authority = Authority::new();
+    let server = server(&authority, "PLAIN");
+    let sender = "debug = true\nlog_file = \"/proc/nowhere/shop.log\"";
+    for log in ["/nonexistent/dir/log", "/dev/full", "/"] {
+        let home = home(&server, &authority, &format!("log = {{ to = \"{log}\" }}"), sender);
+        let run = home.run("sendmail", &["-t"], MESSAGE).expect(0);
+        assert_eq!(run.stderr, "", "silence on success");
+    }
+    assert_eq!(server.messages().len(), 3);
+}
+
+#[test]
+fn secrets_are_fetched_with_care() {
+    let authority = Authority::new();
+    let server = server(&authority, "PLAIN");
+    let with = |password: &str| -> Home {
+        let home = Home::new();
+        home.write("ca.pem", authority.pem());
+        home.write("password", PASSWORD);
+        let port = server.port;
+        home.config(&format!(
+            "log = {{ to = \"off\" }}\n[[sender]]\nfrom = \"shop@example.com\"\nserver = \"smtp://127.0.0.1:{port}\"\n\
+             ca_file = \"ca.pem\"\nuser = \"shop\"\npassword = {password}\n"
+        ))
+        .env("MAIL_PASSWORD", PASSWORD)
+    };
+    let send = |password: &str| -> Finished { with(password).run("sendmail", &["-t"], MESSAGE) };
+    send("{ file = \"password\" }").expect(0);
+    send(&format!("{{ command = [\"printf\", \"%s\\\\nnoise\", \"{PASSWORD}\"] }}")).expect(0);
+    send(&format!("{{ command = \"cat; echo {PASSWORD}\" }}")).expect(0);
+    send("{ env = \"MAIL_PASSWORD\" }").expect(0);
+    send(&format!("\"{PASSWORD}\"")).expect(0);
+    assert_eq!(server.messages().len(), 5);
+    let text = String::from_utf8(server.messages()[2].text.clone()).unwrap();
+    assert!(text.ends_with("body text\r\n"), "a command does not eat the message");
+
+    let credentials = with("{ credential = \"shop\" }");
+    credentials.write("credentials/shop", PASSWORD);
+    let directory = credentials.path("credentials");
+    credentials.env("CREDENTIALS_DIRECTORY", directory).run("sendmail", &["-t"], MESSAGE).expect(0);
+
+    let open = with("{ file = \"password\" }");
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(open.path("password"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let run = open.run("sendmail", &["-t"], MESSAGE).expect(78);
+    assert!(run.stderr.contains("0644") && run.stderr.contains("chmod 0640"), "{}", run.stderr);
+    let check = open.run("postrider", &["check"], "").expect(2);
+    assert!(check.stdout.contains("chmod 0640"), "{}", check.stdout);
+    let run = send("{ env = \"NOT_SET\" }").expect(78);
+    assert!(run.stderr.contains("NOT_SET"), "{}", run.stderr);
+    let run = send("{ command = [\"sh\", \"-c\", \"echo broken >&2; exit 3\"] }").expect(78);
+    assert!(run.stderr.contains("broken"), "{}", run.stderr);
+    assert_eq!(server.messages().len(), 6);
+}
