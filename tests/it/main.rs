@@ -7,5 +7,6 @@ mod support;
 
 mod harness;
 mod postfix;
+mod real;
 mod senders;
 mod told;
