@@ -3,6 +3,7 @@
 //! Values only; it never looks at the message's header.
 
 use crate::message::address::Address;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The path of MAIL FROM (RFC 5321 section 4.1.1.2).
@@ -36,7 +37,7 @@ impl fmt::Display for ReversePath {
 }
 
 /// When the server is asked to send a delivery status notification (RFC 3461 section 4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notify {
     /// NEVER: excludes the others.
     pub never: bool,
@@ -49,7 +50,7 @@ pub struct Notify {
 }
 
 /// How much of the message a notification returns (RFC 3461 section 4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Return {
     /// RET=HDRS.
     Headers,
@@ -58,7 +59,7 @@ pub enum Return {
 }
 
 /// What the caller asked about delivery status notifications; used where the server offers DSN.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dsn {
     /// NOTIFY of every recipient.
     pub notify: Option<Notify>,

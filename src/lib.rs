@@ -19,11 +19,13 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod deliver;
 pub mod envelope;
 pub mod exit;
 pub mod message;
 pub mod net;
+pub mod queue;
 pub mod report;
 pub mod route;
 pub mod secret;

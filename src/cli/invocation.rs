@@ -2,6 +2,7 @@
 
 use crate::envelope::Dsn;
 use crate::exit::Status;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What to do.
@@ -35,7 +36,7 @@ pub enum Mode {
 }
 
 /// When the caller wants to know the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryMode {
     /// As soon as the message is safe.
     #[default]
@@ -47,7 +48,7 @@ pub enum DeliveryMode {
 }
 
 /// How errors are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorMode {
     /// On standard error, with the status.
     #[default]

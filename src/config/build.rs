@@ -4,7 +4,7 @@
 
 use super::account::{Builder, host_name};
 use super::error::{ConfigError, Place};
-use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, Sender, TempFailExit};
+use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::message::address::Address;
@@ -19,6 +19,7 @@ pub(super) struct FileConfig {
     pub domain: Option<String>,
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
+    pub queue: QueueConfig,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -46,6 +47,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
+        queue: build.queue(raw.queue.unwrap_or_default()),
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,

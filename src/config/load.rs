@@ -6,7 +6,7 @@
 
 use super::build::{self, DefaultSpec, FileConfig};
 use super::error::{ConfigError, Place};
-use super::model::{Account, Config, DefaultRelay, LogConfig, Msmtprc, TempFailExit};
+use super::model::{Account, Config, DefaultRelay, LogConfig, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Trust, load_accounts};
 use super::toml::Source;
 use super::validate;
@@ -88,6 +88,7 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
         domain: None,
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
+        queue: QueueConfig::default(),
     })
 }
 
@@ -132,6 +133,7 @@ impl<'s> Loader<'s> {
             domain: file.domain,
             tempfail_exit: file.tempfail_exit,
             log: file.log,
+            queue: file.queue,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

@@ -13,6 +13,7 @@ pub mod model;
 pub mod msmtprc;
 pub mod pattern;
 pub mod presets;
+mod queue;
 pub mod server;
 mod tls;
 mod toml;

@@ -26,6 +26,58 @@ pub struct Config {
     pub tempfail_exit: TempFailExit,
     /// Where the log goes.
     pub log: LogConfig,
+    /// `[queue]`.
+    pub queue: QueueConfig,
+}
+
+/// `[queue]`: what is kept, for how long, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// `directory`: where the daemon keeps its queue.
+    pub directory: PathBuf,
+    /// `direct`: what becomes of a temporary failure without the daemon.
+    pub direct: Direct,
+    /// `retry`: the waits before the second, third ... attempt; the last one repeats. Each from a second to a day.
+    pub retry: Vec<Duration>,
+    /// `warn_after`: the sender is told of the delay once; zero is never.
+    pub warn_after: Duration,
+    /// `expire_after`: what is not delivered by then is sent back.
+    pub expire_after: Duration,
+    /// `history`: how long final results are remembered.
+    pub history: Duration,
+    /// `min_free`: below so many free octets nothing is accepted.
+    pub min_free: u64,
+    /// `postmaster`: gets what cannot be sent back to its sender.
+    pub postmaster: Option<Address>,
+    /// `connections`: at most so many to one sender's server at a time, 1 to 100.
+    pub connections: usize,
+}
+
+/// What becomes of a temporary failure without the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direct {
+    /// The caller is told, nothing is kept.
+    #[default]
+    Off,
+    /// It is kept in the caller's own queue, for `sendmail -q`.
+    OnFailure,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Self {
+            directory: "/var/spool/postrider".into(),
+            direct: Direct::Off,
+            retry: [1, 5, 15, 30, 60, 120, 240].map(minutes).to_vec(),
+            warn_after: minutes(4 * 60),
+            expire_after: minutes(5 * 24 * 60),
+            history: minutes(30 * 24 * 60),
+            min_free: 64 << 20,
+            postmaster: None,
+            connections: 4,
+        }
+    }
 }
 
 /// What a temporary failure with nothing kept exits with.

@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub domain: Field<String>,
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
+    pub queue: Option<RawQueue>,
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
@@ -43,6 +44,21 @@ pub(super) struct RawFragment {
 pub(super) struct RawLog {
     pub to: Field<String>,
     pub format: Field<String>,
+}
+
+/// `[queue]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawQueue {
+    pub directory: Field<String>,
+    pub direct: Field<String>,
+    pub retry: Field<Strings>,
+    pub warn_after: Field<String>,
+    pub expire_after: Field<String>,
+    pub history: Field<String>,
+    pub min_free: Field<String>,
+    pub postmaster: Field<String>,
+    pub connections: Field<i64>,
 }
 
 /// `timeouts = { ... }`.

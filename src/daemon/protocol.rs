@@ -1,0 +1,170 @@
+//! What is said on the daemon's socket. Version 1: one request, the message where there is one, one reply, the end.
+//!
+//! ```text
+//! client  "POSTRIDER1\n"  u32 length, JSON Request   [u32 length, octets]...  u32 0   (the message, and its END)
+//! daemon  u32 length, JSON Reply
+//! ```
+//!
+//! Lengths are big-endian. A request is at most 16 MiB, a piece of a message at most 64 KiB, a reply at most 64 MiB. Only
+//! the END makes a message whole: a client that dies before it leaves nothing. Who asks is told by the kernel
+//! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
+
+use crate::cli::invocation::{DeliveryMode, ErrorMode};
+use crate::queue::{Action, Filter, Past, Pause};
+use serde::{Deserialize, Serialize};
+
+/// The first octets of a connection.
+pub const MAGIC: &[u8; 11] = b"POSTRIDER1\n";
+/// Octets of a request.
+pub const REQUEST: u32 = 16 << 20;
+/// Octets of a piece of a message.
+pub const PIECE: u32 = 64 << 10;
+/// Octets of a reply.
+pub const REPLY: u32 = 64 << 20;
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Take the message that follows.
+    Submit(Box<Submit>),
+    /// List messages of the queue.
+    List {
+        /// Which.
+        filter: Filter,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Do something to messages of the queue.
+    Act {
+        /// Which.
+        filter: Filter,
+        /// What.
+        action: Action,
+    },
+    /// Send messages back to where they came from.
+    Bounce {
+        /// Which.
+        filter: Filter,
+    },
+    /// Try what is queued now.
+    Flush {
+        /// Which.
+        filter: Filter,
+    },
+    /// Read the configuration again.
+    Reload,
+    /// Paused lanes and sizes.
+    Status,
+    /// Final results since then, newest first.
+    History {
+        /// Milliseconds since 1970.
+        since: i64,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// A submission: what the command line said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// Made by the client: 32 hex digits. The same id again is the same message.
+    pub id: String,
+    /// The program's name for the log: `sendmail` or `msmtp`.
+    pub program: String,
+    /// `-f`.
+    pub from: Option<String>,
+    /// `-F`.
+    pub full_name: Option<String>,
+    /// `-t`.
+    pub extract: bool,
+    /// `-a`.
+    pub account: Option<String>,
+    /// `-od`.
+    pub delivery: DeliveryMode,
+    /// `-oe`.
+    pub errors: ErrorMode,
+    /// `-N`, `-R`, `-V`.
+    pub dsn: crate::envelope::Dsn,
+    /// `-L`.
+    pub tag: Option<String>,
+    /// The operands.
+    pub recipients: Vec<String>,
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// A submission ended so.
+    Done(Verdict),
+    /// Lines of the queue.
+    Messages(Vec<Line>),
+    /// How many messages were touched.
+    Touched(u64),
+    /// Paused lanes and sizes.
+    Status {
+        /// Queued messages.
+        messages: u64,
+        /// Paused lanes.
+        paused: Vec<Pause>,
+        /// The daemon's process id.
+        pid: u32,
+        /// Since when it runs, milliseconds since 1970.
+        since: i64,
+    },
+    /// Final results.
+    History(Vec<Past>),
+    /// The request could not be carried out; one line for people.
+    Refused(String),
+}
+
+/// How a submission ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The exit status (sysexits).
+    pub status: u8,
+    /// Whether the message is on disk, or delivered: what `status` 0 promises.
+    pub kept: bool,
+    /// The queue's number, where it was queued.
+    pub queued: Option<String>,
+    /// What went wrong, one line; the client adds its name.
+    pub text: Option<String>,
+}
+
+/// A message of the queue as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The number.
+    pub id: String,
+    /// Octets.
+    pub size: u64,
+    /// When it was accepted, milliseconds since 1970.
+    pub created: i64,
+    /// Who submitted it.
+    pub uid: u32,
+    /// The lane.
+    pub sender: String,
+    /// The envelope sender, `<>` for none.
+    pub from: String,
+    /// `active`, `hold`, or `deferred`.
+    pub state: String,
+    /// Why it is on hold.
+    pub hold: Option<String>,
+    /// Its recipients.
+    pub recipients: Vec<LineRecipient>,
+}
+
+/// A recipient of a listed message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineRecipient {
+    /// The address.
+    pub address: String,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When the next is due, milliseconds since 1970.
+    pub due: i64,
+    /// What the last one said.
+    pub last: Option<String>,
+}

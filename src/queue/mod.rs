@@ -1,0 +1,107 @@
+//! The queue: what was accepted and is not yet done with. One durable store, a pure schedule, reports of failure.
+//!
+//! `Store` is the one door to the disk. The policy (when to try again, when to give up, what to tell) is in `schedule`
+//! and `bounce`, which have neither IO nor a clock; `runner` puts the two together with `deliver`.
+
+pub mod types;
+
+pub use types::*;
+
+/// Where messages are kept. Every call that changes something returns when the change is on disk, or with an error and
+/// nothing changed. Safe to call from many threads at once; concurrent calls share one commit.
+///
+/// Small enough that a database server can implement it for several hosts.
+pub trait Store: Send + Sync {
+    /// Keeps a message: the point where it is safe.
+    ///
+    /// # Errors
+    /// Nothing was kept: no space, read-only, a damaged file.
+    fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError>;
+
+    /// Messages with a recipient that is due at `now`, of lanes that are not paused and that `busy` does not name, oldest
+    /// due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,
+    /// `release_claim` or its end.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn claim(&self, now: Millis, busy: &[String], limit: usize) -> Result<Vec<Queued>, StoreError>;
+
+    /// When the next message of a lane that is not paused is due (or a pause ends), for sleeping until then.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn next_due(&self) -> Result<Option<Millis>, StoreError>;
+
+    /// The text of a message.
+    ///
+    /// # Errors
+    /// It is gone or cannot be read.
+    fn text(&self, id: MessageId) -> Result<crate::message::Message, StoreError>;
+
+    /// Writes down what became of recipients, ends the claim, and adds a bounce or warning in the same commit. A message
+    /// whose recipients are all done leaves the queue; each final result goes into the history.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn record(
+        &self,
+        id: MessageId,
+        now: Millis,
+        results: &[Recorded],
+        report: Option<NewMessage>,
+    ) -> Result<(), StoreError>;
+
+    /// Ends a claim without a result: the attempt was not made.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn release_claim(&self, id: MessageId) -> Result<(), StoreError>;
+
+    /// Messages that fit, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Queued>, StoreError>;
+
+    /// How many messages are queued.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn count(&self) -> Result<u64, StoreError>;
+
+    /// Carries an operator's action out on all messages that fit; how many there were. A bounce comes with the message.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError>;
+
+    /// Pauses a lane, or (with `until` `None`) opens it again.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError>;
+
+    /// The paused lanes.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn paused(&self) -> Result<Vec<Pause>, StoreError>;
+
+    /// Moves every time of the schedule by as much as the wall clock was seen to jump.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn shift(&self, by: i64) -> Result<(), StoreError>;
+
+    /// Final results, newest first: what was sent, what failed and why.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError>;
+
+    /// Housekeeping: forgets history and submission ids older than `before`, and gives free space back.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn tidy(&self, before: Millis) -> Result<(), StoreError>;
+}

@@ -1,0 +1,231 @@
+//! What the queue holds, as values.
+
+use crate::envelope::{Dsn, Envelope, ReversePath};
+use crate::message::Message;
+use crate::message::address::Address;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Milliseconds since 1970 on the wall clock.
+pub type Millis = i64;
+
+/// A queued message's number; shown in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MessageId(pub i64);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08X}", self.0)
+    }
+}
+
+impl std::str::FromStr for MessageId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        i64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+/// A message to be kept.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// The client's own id of the submission: 32 hex digits. The same id again is the same message.
+    pub submission: String,
+    /// Who submitted it.
+    pub uid: u32,
+    /// The lane: the name of the sender, `default relay`, or `msmtprc account NAME`, as the plan shows it.
+    pub lane: String,
+    /// The From header's address, empty where there is none.
+    pub header_from: String,
+    /// The envelope.
+    pub envelope: Envelope,
+    /// `-L`.
+    pub tag: Option<String>,
+    /// The message as it will leave.
+    pub message: Message,
+    /// When it was accepted.
+    pub now: Millis,
+    /// When the first attempt is due; `now`, unless it is to wait.
+    pub due: Millis,
+    /// Why it is on hold, where it is.
+    pub hold: Option<String>,
+    /// It is a bounce or a warning: it is never bounced itself.
+    pub report: bool,
+}
+
+/// What accepting came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The number.
+    pub id: MessageId,
+    /// The same submission had been accepted before; nothing was added.
+    pub again: bool,
+}
+
+/// A queued message without its text.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Its number.
+    pub id: MessageId,
+    /// Who submitted it.
+    pub uid: u32,
+    /// Its lane.
+    pub lane: String,
+    /// The From header's address.
+    pub header_from: String,
+    /// The envelope sender.
+    pub from: ReversePath,
+    /// Delivery status notification options.
+    pub dsn: Dsn,
+    /// `-L`.
+    pub tag: Option<String>,
+    /// Octets of the text.
+    pub size: u64,
+    /// When it was accepted.
+    pub created: Millis,
+    /// Why it is on hold, where it is.
+    pub hold: Option<String>,
+    /// It is a bounce or a warning.
+    pub report: bool,
+    /// The sender was told of the delay.
+    pub warned: bool,
+    /// An attempt is under way.
+    pub claimed: bool,
+    /// The recipients that are not done, in their order.
+    pub recipients: Vec<QueuedRecipient>,
+}
+
+/// A recipient that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedRecipient {
+    /// Its place in the message, from 0.
+    pub number: u32,
+    /// The address.
+    pub address: Address,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When the next is due.
+    pub due: Millis,
+    /// What the last one said, one line.
+    pub last: Option<String>,
+}
+
+/// What became of one recipient in one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place in the message.
+    pub number: u32,
+    /// What became of it.
+    pub result: Fate,
+    /// The server's words or the failure, one line.
+    pub said: String,
+    /// The account that was used, for the history.
+    pub via: String,
+}
+
+/// What became of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// The server took it.
+    Sent,
+    /// It will not be tried again.
+    Failed,
+    /// It will be tried again then.
+    Retry {
+        /// When.
+        due: Millis,
+        /// Whether this counts as an attempt of the message (a fault of ours does not make it age).
+        counts: bool,
+    },
+}
+
+/// Which messages an operator means; everything that is set must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// These numbers.
+    pub ids: Vec<MessageId>,
+    /// Part of the sender: lane, From or envelope sender.
+    pub sender: Option<String>,
+    /// Part of a recipient.
+    pub recipient: Option<String>,
+    /// Accepted before.
+    pub before: Option<Millis>,
+    /// On hold (true) or not (false).
+    pub held: Option<bool>,
+    /// Submitted by this user alone: what anybody but root and the service user may see and touch.
+    pub uid: Option<u32>,
+}
+
+/// What an operator does to messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Due at once.
+    Retry,
+    /// On hold, for this reason.
+    Hold(String),
+    /// No longer on hold.
+    Release,
+    /// Out of the queue without a word.
+    Delete,
+}
+
+/// A paused lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The lane.
+    pub lane: String,
+    /// Until when.
+    pub until: Millis,
+    /// Why.
+    pub reason: String,
+    /// How many times in a row it was paused.
+    pub times: u32,
+}
+
+/// A final result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// The message's number.
+    pub id: MessageId,
+    /// When it was accepted.
+    pub created: Millis,
+    /// When it ended.
+    pub ended: Millis,
+    /// The lane.
+    pub lane: String,
+    /// The recipient.
+    pub recipient: String,
+    /// Sent rather than failed.
+    pub sent: bool,
+    /// The server's words or the failure.
+    pub said: String,
+}
+
+/// Why the store did not do it. Nothing was changed.
+#[derive(Debug)]
+pub enum StoreError {
+    /// No space, too many files, read-only: what the system said.
+    Io(String),
+    /// Below the configured floor of free space.
+    NoSpace(String),
+    /// The file is damaged or of another program.
+    Damaged(String),
+    /// Another process has the queue.
+    Taken(String),
+    /// There is no such message.
+    Gone,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(what) | Self::NoSpace(what) | Self::Damaged(what) | Self::Taken(what) => f.write_str(what),
+            Self::Gone => f.write_str("there is no such message in the queue"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
