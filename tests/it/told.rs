@@ -148,3 +148,33 @@ fn secrets_are_fetched_with_care() {
     assert!(run.stderr.contains("broken"), "{}", run.stderr);
     assert_eq!(server.messages().len(), 6);
 }
+
+#[test]
+fn syslog_gets_the_line() {
+    let test = "syslog_gets_the_line";
+    let path = std::path::Path::new("/dev/log");
+    if !crate::support::skip::require(test, "root") {
+        return;
+    }
+    if path.exists() {
+        return crate::support::skip::say(test, "this machine has a syslog of its own");
+    }
+    let socket = std::os::unix::net::UnixDatagram::bind(path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let authority = Authority::new();
+    let server = server(&authority, "PLAIN");
+    home(&server, &authority, "", "").run("sendmail", &["-Lsyslog-test", "-t"], MESSAGE).expect(0);
+    let mut datagram = [0; 8192];
+    let line = loop {
+        // Other tests may log at the same time.
+        let size = socket.recv(&mut datagram).unwrap();
+        let line = String::from_utf8_lossy(&datagram[..size]).into_owned();
+        if line.contains("syslog-test") {
+            break line;
+        }
+    };
+    std::fs::remove_file(path).unwrap();
+    assert!(line.starts_with("<21>"), "facility mail, severity notice: {line}");
+    assert!(line.contains("postrider/sendmail[") && line.contains("sender=\"shop\""), "{line}");
+    no_secret(&line);
+}

@@ -14,12 +14,15 @@ pub fn require(test: &str, package: &str) -> bool {
         other => program(other),
     };
     if !there {
-        let why = if package == "root" { "it needs root".to_owned() } else { format!("package {package} is absent") };
-        // Past the test harness, which would swallow the line of a passing test.
-        let line = format!("SKIPPED {test}: {why}\n");
-        let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
+        say(test, &if package == "root" { "it needs root".to_owned() } else { format!("package {package} is absent") });
     }
     there
+}
+
+/// Says on standard error that a test is skipped, past the test harness, which would swallow the line of a passing test.
+pub fn say(test: &str, why: &str) {
+    let line = format!("SKIPPED {test}: {why}\n");
+    let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
 }
 
 fn program(name: &str) -> bool {
