@@ -15,11 +15,15 @@ pub fn require(test: &str, package: &str) -> bool {
     };
     if !there {
         let why = if package == "root" { "it needs root".to_owned() } else { format!("package {package} is absent") };
-        // Past the test harness, which would swallow the line of a passing test.
-        let line = format!("SKIPPED {test}: {why}\n");
-        let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
+        because(test, &why);
     }
     there
+}
+
+/// Says on standard error that the test is skipped, past the test harness, which would swallow the line of a passing test.
+pub fn because(test: &str, why: &str) {
+    let line = format!("SKIPPED {test}: {why}\n");
+    let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
 }
 
 fn program(name: &str) -> bool {
