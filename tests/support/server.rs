@@ -259,7 +259,7 @@ impl<'a> Dialogue<'a> {
 
     fn handshake(&mut self) -> Result<(), Over> {
         let fault = self.fault("HANDSHAKE");
-        if matches!(fault, Some(Fault::Raw(_) | Fault::Bytewise(_))) {
+        if matches!(fault, Some(Fault::Raw(_) | Fault::Bytewise(_) | Fault::Reset)) {
             // The client's hello comes first: what is sent before it is another fault.
             self.fill()?;
         }

@@ -33,11 +33,12 @@ fn garbage() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 pub fn table() -> Vec<Scenario> {
     let mut table = Vec::new();
     for (at, phase) in POINTS {
-        for (what, octets, said) in garbage() {
-            table.push(broken(format!("{what} at {at}"), at, phase, Fault::Raw(octets), said));
+        for ((what, octets, said), mode) in garbage().into_iter().zip([Mode::Implicit, Mode::Plain].into_iter().cycle())
+        {
+            table.push(broken(format!("{what} at {at}"), mode, (at, phase), Fault::Raw(octets), said));
         }
         let said = if at == "CONNECT" { "reply" } else { "lines" };
-        table.push(broken(format!("endless lines at {at}"), at, phase, Fault::Endless, said));
+        table.push(broken(format!("endless lines at {at}"), Mode::StartTls, (at, phase), Fault::Endless, said));
     }
     table.extend(odd_but_fine());
     table.extend(refusals());
@@ -45,8 +46,7 @@ pub fn table() -> Vec<Scenario> {
     table
 }
 
-fn broken(name: String, at: &str, phase: &str, fault: Fault, said: &str) -> Scenario {
-    let mode = if name.len() % 2 == 0 { Mode::Implicit } else { Mode::Plain };
+fn broken(name: String, mode: Mode, (at, phase): (&str, &str), fault: Fault, said: &str) -> Scenario {
     let scenario = Scenario::new(name, mode).server(|script| script.on(at, fault));
     let scenario = scenario.ends(76, &[&format!(", {phase}: "), said]);
     if at == "DOT" { scenario.taken(Taken::Unknown) } else { scenario }

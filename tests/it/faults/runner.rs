@@ -2,7 +2,7 @@
 
 use crate::support::certs::{Authority, Identity, Kind};
 use crate::support::run::{Finished, Home};
-use crate::support::script::Script;
+use crate::support::script::{Fault, Script};
 use crate::support::server::{Message, Server};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -238,9 +238,8 @@ impl Scenario {
         require(self.elsewhere || said.starts_with(&begin), || "the server is not named".into())?;
         require(said.ends_with('\n') && said.lines().count() == 1, || "not one line".into())?;
         require(said.len() < 1500 && !said.trim_end().chars().any(char::is_control), || "unfit for people".into())?;
-        for missing in self.says.iter().filter(|word| !said.contains(word.as_str())) {
-            return Err(format!("'{missing}' is not said"));
-        }
+        let missing = self.says.iter().find(|word| !said.contains(word.as_str()));
+        require(missing.is_none(), || format!("'{}' is not said", missing.map_or("", String::as_str)))?;
         let doubt = matches!(self.taken, Some(Taken::Unknown));
         require(doubt == said.contains("it may have been delivered"), || format!("in doubt: {doubt}"))?;
         let encoded = openssl::base64::encode_block(format!("\0{USER}\0{PASSWORD}").as_bytes());
@@ -298,6 +297,26 @@ pub fn run(table: Vec<Scenario>) {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {} scenarios:\n{}", wrong.len(), table.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_runner_sees_what_is_wrong() {
+    let well = || Scenario::new("well", Mode::Plain);
+    let refused = || well().server(|script| script.reply("MAIL", "550 no")).ends(69, &["550 no"]);
+    assert_eq!((well().check(), refused().check()), (Ok(()), Ok(())));
+    let lost = || well().server(|script| script.on("DOT", Fault::Lose)).ends(69, &[]);
+    for (wrong, why) in [
+        (well().ends(69, &[]), "status 69 was due"),
+        (refused().ends(69, &["551"]), "'551' is not said"),
+        (well().taken(Taken::By(Vec::new())), "ann@example.org got it 1 times"),
+        (refused().taken(Taken::By(vec!["ann@example.org"])), "ann@example.org got it 0 times"),
+        (refused().taken(Taken::Unknown), "in doubt: true"),
+        (lost(), "in doubt: false"),
+        (well().unseen(&["MAIL"]), "was said"),
+    ] {
+        let found = wrong.check().expect_err(why);
+        assert!(found.contains(why), "{found}");
+    }
 }
 
 #[test]

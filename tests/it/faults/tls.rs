@@ -3,7 +3,8 @@
 use super::runner::{self, AUTHORITY, Mode, PASSWORD, Scenario, USER};
 use crate::support::certs::Kind;
 use crate::support::script::{Fault, Script};
-use openssl::ssl::SslVersion;
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// All of them.
@@ -178,4 +179,20 @@ fn mismatched() -> Vec<Scenario> {
 #[test]
 fn protection_that_is_missing_or_wrong() {
     runner::run(table());
+}
+
+/// The servers of the table do speak the old versions, to whoever asks for them.
+#[test]
+fn old_versions_are_spoken_to_old_clients() {
+    for (version, name) in [(SslVersion::TLS1, "TLSv1"), (SslVersion::TLS1_1, "TLSv1.1")] {
+        let scenario = Scenario::new("", Mode::Implicit).server(|script| script.tls_versions(version, version));
+        let server = scenario.script.start();
+        let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        connector.set_verify(SslVerifyMode::NONE);
+        connector.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+        connector.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        let stream = connector.build().connect("localhost", stream).unwrap();
+        assert_eq!(stream.ssl().version_str(), name);
+    }
 }
