@@ -153,7 +153,7 @@ impl Submitter<'_> {
             home: self.around.who.home.as_deref(),
             host,
             user: relay.user.as_deref().unwrap_or_default(),
-            limit: PASSWORD_LIMIT,
+            limit: PASSWORD_LIMIT.min(relay.timeouts.total),
         };
         let mut context = Context {
             host: &self.around.hostname,

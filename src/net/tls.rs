@@ -157,8 +157,10 @@ fn explain_text(text: &str, name: &str) -> TlsError {
 }
 
 /// OpenSSL's reasons without its codes, functions and source files: `error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:...`.
-fn reasons(text: &str) -> String {
-    let all = text.split(", ").map(|one| one.split(':').nth(4).filter(|reason| !reason.is_empty()).unwrap_or(one));
+/// Other texts stay as they are.
+pub(crate) fn reasons(text: &str) -> String {
+    let reason = |one| str::strip_prefix(one, "error:")?.split(':').nth(3).filter(|reason| !reason.is_empty());
+    let all = text.split(", ").map(|one| reason(one).unwrap_or(one));
     all.map(str::trim).collect::<Vec<_>>().join(", ").chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

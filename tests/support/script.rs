@@ -27,10 +27,14 @@ pub enum Fault {
     Delay(Duration),
     /// Continuation lines without end, as long as the client takes them.
     Endless,
+    /// Nothing is said or read any more.
+    Deaf,
+    /// The message is taken, and the connection closed without a reply (`DOT` only).
+    Lose,
 }
 
 /// A server to be. Points at which faults can be set: `CONNECT` (the greeting), `EHLO`, `HELO`, `LHLO`, `STARTTLS`,
-/// `HANDSHAKE` (with `Hang`, `Close`, `Reset` or `Raw` in place of it), `AUTH` (the final reply), `CHALLENGE` (each 334),
+/// `HANDSHAKE` (with `Hang`, `Close`, `Reset`, `Raw`, or `Bytewise` for a TLS record without end in place of it), `AUTH` (the final reply), `CHALLENGE` (each 334),
 /// `MAIL`, `RCPT`, `DATA`, `BODY` (when the first octets of the text come), `DOT` (the reply to the text; under LMTP
 /// once a recipient), `BDAT`, `RSET`, `NOOP`, `QUIT`.
 #[derive(Clone, Default)]
@@ -43,6 +47,9 @@ pub struct Script {
     pub(super) logins: Vec<(String, String)>,
     pub(super) mechanisms: Vec<String>,
     pub(super) auth_in_clear: bool,
+    pub(super) no_auth_in_tls: bool,
+    pub(super) flushes: bool,
+    pub(super) careless: bool,
     pub(super) require_auth: bool,
     pub(super) offers: Vec<String>,
     pub(super) lmtp: bool,
@@ -86,6 +93,21 @@ impl Script {
     /// AUTH is offered without TLS too.
     pub fn auth_in_clear(self) -> Self {
         Self { auth_in_clear: true, ..self }
+    }
+
+    /// AUTH is offered without TLS, and no more inside it.
+    pub fn auth_in_clear_only(self) -> Self {
+        Self { auth_in_clear: true, no_auth_in_tls: true, ..self }
+    }
+
+    /// What came with a command is thrown away when it has been answered, as servers do that know no pipelining.
+    pub fn flushes_input(self) -> Self {
+        Self { flushes: true, ..self }
+    }
+
+    /// DATA is taken though no recipient was.
+    pub fn careless(self) -> Self {
+        Self { careless: true, ..self }
     }
 
     /// A further line of the EHLO reply (`PIPELINING`, `SIZE 1000`, `8BITMIME` ...).

@@ -234,7 +234,8 @@ impl<'a> Dialogue<'a> {
         if script.starttls && !self.in_tls {
             lines.push("STARTTLS".into());
         }
-        if !script.mechanisms.is_empty() && (self.in_tls || script.auth_in_clear) {
+        let auth = if self.in_tls { !script.no_auth_in_tls } else { script.auth_in_clear };
+        if auth && !script.mechanisms.is_empty() {
             lines.push(format!("AUTH {}", script.mechanisms.join(" ")));
         }
         if script.lmtp != (verb == "LHLO") {
@@ -257,11 +258,24 @@ impl<'a> Dialogue<'a> {
     }
 
     fn handshake(&mut self) -> Result<(), Over> {
-        match self.fault("HANDSHAKE") {
+        let fault = self.fault("HANDSHAKE");
+        if matches!(fault, Some(Fault::Raw(_) | Fault::Bytewise(_) | Fault::Reset)) {
+            // The client's hello comes first: what is sent before it is another fault.
+            self.fill()?;
+        }
+        match fault {
             Some(Fault::Raw(octets)) => self.write(&octets)?,
             Some(Fault::Close) => return Err(Over),
             Some(Fault::Reset) => return self.reset(),
             Some(Fault::Hang) => return self.hang(),
+            Some(Fault::Bytewise(pause)) => {
+                // The begin of a record of 16 KiB, and zeros.
+                self.write(&[0x16, 3, 3, 0x40, 0])?;
+                loop {
+                    self.write(&[0])?;
+                    std::thread::sleep(pause);
+                }
+            }
             _ => {}
         }
         let context = self.shared.context.as_ref().ok_or(Over)?;
@@ -294,13 +308,17 @@ impl<'a> Dialogue<'a> {
         let login = match name.as_str() {
             _ if !self.shared.script.mechanisms.contains(&name) => return self.say("504 5.5.4 not offered"),
             "PLAIN" => {
-                let text = self.response(&initial, "")?;
+                let Some(text) = self.response(&initial, "")? else { return Ok(()) };
                 let mut parts = text.split('\0').skip(1).map(str::to_owned);
                 (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
             }
-            "LOGIN" => (self.response(&initial, "VXNlcm5hbWU6")?, self.response("", "UGFzc3dvcmQ6")?),
+            "LOGIN" => {
+                let Some(user) = self.response(&initial, "VXNlcm5hbWU6")? else { return Ok(()) };
+                let Some(password) = self.response("", "UGFzc3dvcmQ6")? else { return Ok(()) };
+                (user, password)
+            }
             "XOAUTH2" => {
-                let text = self.response(&initial, "")?;
+                let Some(text) = self.response(&initial, "")? else { return Ok(()) };
                 let part =
                     |key| text.split('\u{1}').find_map(|part| part.strip_prefix(key)).unwrap_or_default().to_owned();
                 (part("user="), part("auth=Bearer "))
@@ -317,16 +335,18 @@ impl<'a> Dialogue<'a> {
         Ok(())
     }
 
-    /// The initial response, or the one to this challenge; decoded.
-    fn response(&mut self, initial: &str, challenge: &str) -> Result<String, Over> {
+    /// The initial response, or the one to this challenge; decoded. None where the script has it end here.
+    fn response(&mut self, initial: &str, challenge: &str) -> Result<Option<String>, Over> {
         let text = if initial.is_empty() {
-            self.answer("CHALLENGE", &format!("334 {challenge}"))?;
+            if !self.answer("CHALLENGE", &format!("334 {challenge}"))? {
+                return Ok(None);
+            }
             self.line()?
         } else {
             initial.to_owned()
         };
         let octets = openssl::base64::decode_block(text.trim_end_matches('\r')).unwrap_or_default();
-        Ok(String::from_utf8_lossy(&octets).into_owned())
+        Ok(Some(String::from_utf8_lossy(&octets).into_owned()))
     }
 
     fn mail(&mut self, rest: &str) -> Result<(), Over> {
@@ -355,7 +375,8 @@ impl<'a> Dialogue<'a> {
     }
 
     fn data(&mut self) -> Result<(), Over> {
-        if self.message.as_ref().is_none_or(|message| message.recipients.is_empty()) {
+        let careless = self.shared.script.careless;
+        if self.message.as_ref().is_none_or(|message| message.recipients.is_empty() && !careless) {
             return self.say("554 5.5.1 no recipients");
         }
         if !self.answer("DATA", "354 go on")? {
@@ -414,6 +435,7 @@ impl<'a> Dialogue<'a> {
         }
         match fault {
             Fault::Hang => self.hang(),
+            Fault::Deaf => self.deaf(),
             Fault::Reset => self.reset(),
             Fault::Reply(text) => self.say(&text).and(Err(Over)),
             _ => Err(Over),
@@ -432,9 +454,9 @@ impl<'a> Dialogue<'a> {
             _ => proper.to_owned(),
         };
         let positive = text.starts_with(['2', '3']);
-        let answered =
-            !matches!(fault, Some(Fault::Raw(_) | Fault::Hang | Fault::Close | Fault::Reset | Fault::Endless));
-        if positive && answered {
+        let silent = matches!(fault, Some(Fault::Hang | Fault::Deaf | Fault::Close | Fault::Reset | Fault::Lose));
+        let answered = !silent && !matches!(fault, Some(Fault::Raw(_) | Fault::Endless));
+        if positive && (answered || matches!(fault, Some(Fault::Lose))) {
             self.note(taken);
         }
         let whole = format!("{text}\r\n").into_bytes();
@@ -442,7 +464,8 @@ impl<'a> Dialogue<'a> {
             None | Some(Fault::Reply(_)) => self.write(&whole)?,
             Some(Fault::Raw(octets)) => self.write(&octets)?,
             Some(Fault::Hang) => self.hang()?,
-            Some(Fault::Close) => return Err(Over),
+            Some(Fault::Deaf) => self.deaf()?,
+            Some(Fault::Close | Fault::Lose) => return Err(Over),
             Some(Fault::Reset) => self.reset()?,
             Some(Fault::CloseAfter) => self.write(&whole).and(Err(Over))?,
             Some(Fault::Bytewise(pause)) => {
@@ -459,6 +482,9 @@ impl<'a> Dialogue<'a> {
             Some(Fault::Endless) => loop {
                 self.write(&b"250-and so on\r\n".repeat(100))?;
             },
+        }
+        if self.shared.script.flushes {
+            self.input.clear();
         }
         Ok(positive && answered)
     }
@@ -477,6 +503,15 @@ impl<'a> Dialogue<'a> {
             self.input.clear();
             self.fill()?;
         }
+    }
+
+    /// Reads nothing until the test is over.
+    fn deaf(&mut self) -> Result<(), Over> {
+        self.note(|connection| connection.ended = true);
+        while !self.shared.stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(Over)
     }
 
     fn reset(&mut self) -> Result<(), Over> {

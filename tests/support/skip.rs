@@ -14,13 +14,14 @@ pub fn require(test: &str, package: &str) -> bool {
         other => program(other),
     };
     if !there {
-        say(test, &if package == "root" { "it needs root".to_owned() } else { format!("package {package} is absent") });
+        let why = if package == "root" { "it needs root".to_owned() } else { format!("package {package} is absent") };
+        because(test, &why);
     }
     there
 }
 
-/// Says on standard error that a test is skipped, past the test harness, which would swallow the line of a passing test.
-pub fn say(test: &str, why: &str) {
+/// Says on standard error that the test is skipped, past the test harness, which would swallow the line of a passing test.
+pub fn because(test: &str, why: &str) {
     let line = format!("SKIPPED {test}: {why}\n");
     let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
 }

@@ -1,5 +1,6 @@
 //! What went wrong in a session, unjudged.
 
+use crate::net::tls;
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use std::io::{self, ErrorKind};
@@ -62,7 +63,7 @@ impl Failure {
         let cause = match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Cause::TimedOut,
             ErrorKind::UnexpectedEof | ErrorKind::WriteZero => Cause::Closed,
-            _ => Cause::Lost(error.to_string().split(" (os error").next().unwrap_or_default().to_owned()),
+            _ => Cause::Lost(tls::reasons(error.to_string().split(" (os error").next().unwrap_or_default())),
         };
         Self::new(phase, cause)
     }

@@ -186,6 +186,8 @@ impl<'t, W: Timed> Session<'t, W> {
         };
         match self.read_reply(phase) {
             Ok(reply) if matches!(reply.code / 100, 4 | 5) => Err(Failure::refused(phase, reply)),
+            // TLS has an alert that says why (no client certificate, as TLS 1.3 tells after the handshake).
+            Err(Failure { cause: Cause::Lost(why), .. }) => Err(self.lost(phase, Cause::Lost(why))),
             _ => Err(failure),
         }
     }

@@ -77,6 +77,13 @@ impl<W: Timed> Session<'_, W> {
     }
 }
 
+/// A refusal after the dot; with another code the two sides are out of step, and the real reply may yet say yes.
+fn not_taken(reply: Reply) -> Failure {
+    let refusal = matches!(reply.code / 100, 4 | 5);
+    let failure = Failure::refused(Phase::End, reply);
+    if refusal { failure } else { failure.in_doubt() }
+}
+
 fn is_put_off(answer: &Answer) -> bool {
     matches!(answer, Err(Failure { phase: Phase::Rcpt, cause: Cause::Refused(reply), .. }) if reply.too_many_recipients())
 }
@@ -303,7 +310,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
             let lost = end.is_err();
             ends.push(end.and_then(|reply| match reply.is_positive() {
                 true => Ok(reply.short()),
-                false => Err(Failure::refused(Phase::End, reply)),
+                false => Err(not_taken(reply)),
             }));
             if lost {
                 let last = ends[ends.len() - 1].clone();

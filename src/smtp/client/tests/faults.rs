@@ -15,7 +15,8 @@ fn rude(at: &'static str, act: fn() -> Act) -> Server {
 
 #[test]
 fn dropped_after_the_dot_is_unknown() {
-    for act in [|| Act::Close, || Act::Stall, || Act::Raw(b"garbage\r\n".to_vec())] as [fn() -> Act; 3] {
+    let garbage = || Act::Raw(b"garbage\r\n".to_vec());
+    for act in [|| Act::Close, || Act::Stall, garbage, || Act::Say("354 more".into())] as [fn() -> Act; 4] {
         let done = deliver(&rude(".", act), &["a@b.test", "c@b.test"]);
         let lost = trouble(&done, 1);
         assert_eq!((lost.permanence, lost.scope, lost.phase), (Permanence::Unknown, Scope::Message, Phase::End));
