@@ -5,8 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bs;
+mod flags;
 mod harness;
+mod nasty;
 mod postfix;
 mod real;
+mod rules;
 mod senders;
 mod told;
