@@ -6,16 +6,17 @@ use crate::cli::invocation::Invocation;
 use crate::config::{Config, Endpoint, Relay, TlsMode};
 use crate::exit::Status;
 use crate::message::Message;
-use crate::message::read::{self, ReadRules};
+use crate::message::read::{self, ReadError, ReadRules};
 use crate::report::{self, printable};
 use crate::route::{self, Plan, RouteError};
+use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
 
 /// Explains the message on standard input.
 #[must_use]
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
-    match read::read(&mut std::io::stdin().lock(), rules) {
+    match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
         Ok(message) => explain("postrider explain", invocation, config, message),
         Err(error) => {
             report::stderr(&format!("postrider explain: {error}"));

@@ -13,6 +13,7 @@ use crate::message::read::{self, ReadRules};
 use crate::report;
 use crate::smtp::server::{Action, Features, Limits, MailFrom, RcptTo, Session};
 use crate::sys::spool::Spool;
+use crate::sys::stdin::Stdin;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ const CHUNK: usize = 64 * 1024;
 
 /// Speaks SMTP until QUIT or the end of the input.
 ///
-/// The status is 0 once the dialogue ended in order: what became of each message is in the replies.
+/// The status is 0 once the dialogue ended in order: what became of each message is in the replies. An input that ends
+/// in the middle of a message is 74, and nothing of that message was sent.
 #[must_use]
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let around = Surroundings::look();
@@ -29,8 +31,14 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let domain = config.as_ref().ok().map(|config| around.domain(config).to_owned());
     let features = Features { domain, local: true, ..Features::named(&around.hostname) };
     let limits = Limits { message: 1 << 30, recipients: 100_000, ..Limits::default() };
-    let mut host = Host { around: &around, invocation, config, transaction: None, out: io::stdout().lock() };
-    match host.converse(&mut Session::new(limits, features, false), &mut io::stdin().lock()) {
+    let mut host =
+        Host { around: &around, invocation, config, transaction: None, in_message: false, out: io::stdout().lock() };
+    let mut session = Session::new(limits, features, false);
+    match Stdin::open().and_then(|mut input| host.converse(&mut session, &mut input)) {
+        Ok(()) if host.in_message && session.in_transaction() => {
+            report::stderr("sendmail: standard input ended in the middle of a message; nothing of it was sent");
+            Status::Io
+        }
         Ok(()) => Status::Ok,
         // The caller went away: there is nobody to tell.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Ok,
@@ -55,6 +63,8 @@ struct Host<'a, W> {
     invocation: &'a Invocation,
     config: Result<Config, Vec<ConfigError>>,
     transaction: Option<Transaction>,
+    /// The text of a message has begun and its end has not come.
+    in_message: bool,
     out: W,
 }
 
@@ -91,13 +101,19 @@ impl<W: Write> Host<'_, W> {
                 self.transaction.iter_mut().for_each(|transaction| transaction.to.push((*to).clone()));
                 session.accept();
             }
-            Action::DataBegin => session.accept(),
+            Action::DataBegin => {
+                self.in_message = true;
+                session.accept();
+            }
             Action::Data(octets) => self.keep(&octets),
-            Action::DataEnd(_) => match self.transaction.take() {
-                Some(transaction) => answer(session, &self.submit(transaction)),
-                None => session.reject(451, (4, 3, 0), "No transaction"),
-            },
-            Action::Reset => self.transaction = None,
+            Action::DataEnd(_) => {
+                self.in_message = false;
+                match self.transaction.take() {
+                    Some(transaction) => answer(session, &self.submit(transaction)),
+                    None => session.reject(451, (4, 3, 0), "No transaction"),
+                }
+            }
+            Action::Reset => (self.transaction, self.in_message) = (None, false),
             Action::Quit => return Ok(false),
         }
         Ok(true)
@@ -154,6 +170,8 @@ fn answer(session: &mut Session, done: &Done) {
     }
     let refused = done.reply.as_ref().filter(|reply| reply.code >= 400 && reply.code != 421);
     let (code, enhanced) = match (refused, done.status) {
+        // SMTP has no word for it here. Never a 4xx: sent again, the message would reach the others twice.
+        _ if done.partly => (554, (5, 0, 0)),
         (Some(reply), _) => (reply.code, reply.enhanced.unwrap_or(((reply.code / 100) as u8, 0, 0))),
         (None, Status::Usage | Status::Data) => (554, (5, 6, 0)),
         (None, Status::NoPerm) => (550, (5, 7, 1)),

@@ -1,6 +1,7 @@
 //! The main job: read the message whole, plan its route, deliver it, tell what became of it.
 //!
-//! Nothing is sent before the input has ended well, so a producer that dies in the middle sends nothing.
+//! Nothing is sent before the input has ended well. A pipe's end does not tell whether its writer had finished: who
+//! wants to call a message off ends this program (any signal does), or speaks SMTP to it (`-bs`).
 
 use super::surroundings::Surroundings;
 use super::verdict;
@@ -10,12 +11,13 @@ use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
 use crate::exit::{self, Status};
 use crate::message::Message;
-use crate::message::read::{self, ReadRules};
+use crate::message::read::{self, ReadError, ReadRules};
 use crate::net::tls;
 use crate::report::{self, log, msmtp_log, transcript::Transcripts};
 use crate::route::{self, Plan, Via};
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::reply::Reply;
+use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
@@ -35,11 +37,13 @@ pub struct Done {
     pub line: Option<String>,
     /// The server's last word, where it said one.
     pub reply: Option<Reply>,
+    /// Some recipients were sent the message and others not.
+    pub partly: bool,
 }
 
 impl Done {
     fn refused(what: impl Into<String>, status: Status) -> Self {
-        Self { status, line: Some(what.into()), reply: None }
+        Self { status, line: Some(what.into()), reply: None, partly: false }
     }
 }
 
@@ -58,7 +62,7 @@ fn from_stdin(program: &str, around: &Surroundings, invocation: &Invocation, con
     let submitter = Submitter { program, around, options: &invocation.options };
     // The input comes first: a caller that is still writing must not be cut off by our errors.
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
-    let message = match read::read(&mut std::io::stdin().lock(), rules) {
+    let message = match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
         Ok(message) => message,
         Err(error) => return submitter.unlogged(error.to_string(), error.status()),
     };
@@ -136,7 +140,9 @@ impl Submitter<'_> {
             }
         }
         let line = (status != Status::Ok).then(|| verdict::line(&attempt));
-        Done { status, line, reply: verdict::reply(&attempt) }
+        let failed = attempt.troubles().count();
+        let partly = failed > 0 && failed < attempt.outcomes.len();
+        Done { status, line, reply: verdict::reply(&attempt), partly }
     }
 
     fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {

@@ -226,9 +226,10 @@ impl<'t> Parser<'t> {
     }
 
     /// A colon: what came before it is the name of a group (RFC 5322 section 3.4). One that is never closed ends with
-    /// the list.
+    /// the list. An address before the colon is no name: there was a line end once, or somebody would have one.
     fn group(&mut self) -> Result<(), &'static str> {
-        if !self.grouping || self.element.angle.is_some() || self.element.words.is_empty() {
+        let named = !self.element.words.is_empty() && !self.element.words.iter().any(|word| word.is('@'));
+        if !self.grouping || self.element.angle.is_some() || !named {
             return Err("a colon stands where none belongs");
         }
         self.depth += 1;

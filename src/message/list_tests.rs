@@ -120,6 +120,8 @@ fn garbage_is_an_error() {
         "a@\"b\"",
         "<@a:>",
         "<@a@b>",
+        "a@b Bcc: c@d",
+        "a@b: c@d;",
     ] {
         assert!(shown(text).is_err(), "{text:?}: {:?}", shown(text));
     }

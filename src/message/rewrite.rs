@@ -93,13 +93,16 @@ pub fn strip_bcc(message: &mut Message) -> Vec<String> {
 }
 
 /// Qualifies local names without `@` (`To: root`) with `domain` in every address field that holds one; other fields,
-/// and those that do not parse, keep their octets.
+/// those that do not parse and those that are no UTF-8 (they could not be written again) keep their octets.
 pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
     let mut notes = Vec::new();
     for name in ADDRESSES {
         let lists: Result<Vec<Vec<Mailbox>>, _> =
             message.header.all(name).map(|field| parse_list(field.value(), domain)).collect();
         let Ok(lists) = lists else { continue };
+        if message.header.all(name).any(|field| std::str::from_utf8(field.raw()).is_err()) {
+            continue;
+        }
         let found: Vec<Mailbox> = lists.into_iter().flatten().collect();
         if found.iter().any(|one| one.bare) {
             message.header.replace(name, &format_list(&found));

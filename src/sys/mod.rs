@@ -6,4 +6,5 @@ pub mod files;
 pub mod random;
 pub mod spawn;
 pub mod spool;
+pub mod stdin;
 pub mod users;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "children are started and their environment is chosen here")]
 
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -92,6 +93,8 @@ pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
             let last = String::from_utf8_lossy(&said).lines().rfind(|line| !line.trim().is_empty()).map(clean);
             Err(SpawnError::Failed(last.map_or(status.to_string(), |line| format!("{status}: {line}"))))
         }
+        // A caller that ignores SIGCHLD takes the status away; what was printed has to do.
+        Err(error) if error.raw_os_error() == Some(Errno::CHILD.raw_os_error()) && !printed.is_empty() => Ok(printed),
         Err(error) => Err(SpawnError::Start(error)),
     }
 }

@@ -1,7 +1,8 @@
 //! A message's bytes between reading and sending: in memory up to 1 MiB, beyond that in an unlinked temporary file.
 //!
 //! The file has no name from the start (`O_TMPFILE`, or unlinked at once), so nothing is left behind when the process
-//! dies. Reading takes `&self`: several readers may stand at different places.
+//! dies. Reading takes `&self`: several readers may stand at different places. A file larger than the process may write
+//! (RLIMIT_FSIZE) is an error here, not the signal that would end the process without a word.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -52,11 +53,19 @@ impl Write for Spool {
     fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + data.len() > MEMORY {
             let mut file = tempfile::tempfile()?;
-            file.write_all(&self.memory)?;
+            if fits(self.len) {
+                file.write_all(&self.memory)?;
+            }
             self.memory = Vec::new();
             self.file = Some(file);
         }
         match &mut self.file {
+            Some(_) if !fits(self.len.saturating_add(data.len() as u64)) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "larger than this process may write (ulimit -f)",
+                ));
+            }
             Some(file) => file.write_all(data)?,
             None => self.memory.extend_from_slice(data),
         }
@@ -67,6 +76,11 @@ impl Write for Spool {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether the process may write a file of that size.
+fn fits(octets: u64) -> bool {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_none_or(|limit| octets <= limit)
 }
 
 /// Reads a spool from a place of its own.

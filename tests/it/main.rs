@@ -5,9 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bs;
 mod faults;
+mod flags;
 mod harness;
+mod nasty;
 mod postfix;
 mod real;
+mod rules;
 mod senders;
 mod told;

@@ -1,0 +1,155 @@
+//! What the process is given instead of a good standard input, output and error, and the signals that it gets.
+
+use super::{COMPLETE, Case, case, check, home, server};
+use crate::support::run::Home;
+use crate::support::skip;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+fn whole() -> String {
+    format!("{COMPLETE}To: a@b.test\n\nhi\n")
+}
+
+fn start(name: &'static str, script: &str) -> Case {
+    case(name).argv(&["-t", "-i"]).input(whole()).shell(script)
+}
+
+fn sent(name: &'static str, script: &str) -> Case {
+    start(name, script).sends(&["a@b.test"], whole())
+}
+
+#[test]
+fn descriptors() {
+    check(vec![
+        start("standard input closed", "exec \"$@\" <&-").fails(74, "standard input is closed"),
+        start("standard input closed, -bs", "exec \"$@\" -bs <&-").fails(74, "standard input is closed"),
+        start("all three closed", "exec \"$@\" <&- >&- 2>&-").fails(74, ""),
+        start("input closed, error full", "exec \"$@\" <&- 2>/dev/full").fails(74, ""),
+        start("standard input a directory", "exec \"$@\" </").fails(74, "is a directory"),
+        start("standard input for writing alone", "exec \"$@\" 0>/dev/null").fails(74, "not open for reading"),
+        start("standard input is /dev/null", "exec \"$@\" </dev/null").fails(64, "no recipient"),
+        sent("standard output closed", "exec \"$@\" >&-"),
+        sent("standard error closed", "exec \"$@\" 2>&-"),
+        sent("output and error closed", "exec \"$@\" >&- 2>&-"),
+        sent("output and error full", "exec \"$@\" >/dev/full 2>/dev/full"),
+        start("a failure with error closed", "exec \"$@\" -bz 2>&-").fails(64, ""),
+        start("a failure with error full", "exec \"$@\" -bz 2>/dev/full").fails(64, ""),
+        sent("-v with error full", "exec \"$@\" -v 2>/dev/full"),
+        sent("many open descriptors", "exec 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; exec \"$@\""),
+        sent("few descriptors", "ulimit -n 8; exec \"$@\""),
+        sent("SIGCHLD, SIGPIPE and SIGINT ignored", "trap '' CHLD PIPE INT; exec \"$@\""),
+    ]);
+}
+
+#[test]
+fn an_input_that_fails() {
+    if skip::require("an_input_that_fails", "root") {
+        // The first page of a process is in no memory: reading it is EIO.
+        let script = "\"$@\" </proc/$PPID/mem; exit $?";
+        check(vec![start("an input that fails", script).fails(74, "cannot read the message")]);
+    }
+}
+
+#[test]
+fn broken_pipes() {
+    let server = server();
+    let home = home(&server);
+    for (argv, status) in [(vec!["-ti", "-v"], 0), (vec!["-bp"], 0), (vec!["--help"], 0), (vec!["-bz"], 64)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = command(&home)
+            .args(&argv)
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(whole().as_bytes());
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{argv:?}");
+    }
+    assert_eq!(server.messages().len(), 1);
+}
+
+/// The program in that home, without the help of a shell.
+fn command(home: &Home) -> Command {
+    let mut command = Command::new(home.path("bin/sendmail"));
+    command.env_clear().env("POSTRIDER_CONFIG", home.path("postrider.toml")).env("HOME", home.path(""));
+    command
+}
+
+#[test]
+fn signals_while_reading_send_nothing() {
+    let server = server();
+    let home = home(&server);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        for argv in [&["-t", "-i"][..], &["-bs"]] {
+            let mut child = command(&home).args(argv).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            let mut input = child.stdin.take().unwrap();
+            let start = match argv {
+                ["-bs"] => "MAIL FROM:<shop@example.com>\nRCPT TO:<a@b.test>\nDATA\n".to_owned() + &whole(),
+                _ => whole(),
+            };
+            input.write_all(start.as_bytes()).unwrap();
+            // More than a pipe holds: when it is written, the program is reading.
+            input.write_all(&b"text\n".repeat(60_000)).unwrap();
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()), "{argv:?}");
+            drop(input);
+        }
+    }
+    assert!(server.connections().is_empty(), "nothing is said before the message is whole");
+}
+
+#[test]
+fn a_producer_that_dies_with_its_reader_sends_nothing() {
+    let server = server();
+    let script = "cd \"$HOME\"; (printf 'To: a@b.test\\n\\nhalf'; kill -TERM 0; sleep 10) | \"$@\"";
+    let home = home(&server);
+    let sendmail = home.path("bin/sendmail");
+    let argv = ["-c", script, "sh", sendmail.to_str().unwrap(), "-t"];
+    let finished = home.program(std::path::Path::new("/bin/sh"), &argv, "");
+    assert_eq!(finished.status, 128 + 15);
+    assert!(server.messages().is_empty());
+}
+
+#[test]
+fn an_input_that_does_not_block_is_waited_for() {
+    let server = server();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&reader).unwrap();
+    rustix::fs::fcntl_setfl(&reader, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    let home = home(&server);
+    let mut child = command(&home).args(["-t", "-i"]).stdin(reader).stderr(Stdio::piped()).spawn().unwrap();
+    for piece in whole().as_bytes().chunks(20) {
+        writer.write_all(piece).unwrap();
+        std::thread::yield_now();
+    }
+    drop(writer);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+    assert_eq!(server.messages().len(), 1);
+}
+
+#[test]
+fn a_full_disk() {
+    let large = format!("{COMPLETE}To: a@b.test\n\n{}", "text\n".repeat(1 << 20));
+    let case = |name, script: &str| case(name).argv(&["-t", "-i"]).input(&large).shell(script);
+    check(vec![
+        case("a file size limit", "ulimit -f 4000; exec \"$@\"").fails(74, "ulimit -f"),
+        case("no temporary directory", "TMPDIR=/nonexistent exec \"$@\"").fails(74, "temporary directory"),
+    ]);
+    if !skip::require("a_full_disk", "root") || !skip::require("a_full_disk", "unshare") {
+        return;
+    }
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED a_full_disk: no mount namespaces here");
+        return;
+    }
+    // In a mount namespace of its own, so that the file system is gone with the process.
+    let mounted = "mount -t tmpfs -o size=2m tiny tiny && TMPDIR=$HOME/tiny exec \"$@\"";
+    let script = format!("mkdir tiny && unshare -m sh -c '{mounted}' sh \"$@\"; status=$?; rmdir tiny; exit $status");
+    check(vec![case("a full disk", &script).fails(74, "temporary directory")]);
+}
