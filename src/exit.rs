@@ -5,6 +5,7 @@
 use crate::config::TempFailExit;
 use crate::deliver::Attempt;
 use crate::deliver::trouble::{Kind, Permanence, Trouble};
+use crate::smtp::phase::Phase;
 
 /// How a command ended, as the caller's shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +93,41 @@ impl Status {
             Self::NoPerm => "EX_NOPERM",
             Self::Config => "EX_CONFIG",
         }
+    }
+}
+
+/// Whose exit statuses a caller knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contract {
+    /// sendmail's.
+    #[default]
+    Sendmail,
+    /// msmtp's, except where they would lose mail: 75 is never said, since some callers take it for success.
+    Msmtp,
+}
+
+/// The status of an attempt to deliver, as the caller knows it.
+#[must_use]
+pub fn of_attempt_for(contract: Contract, attempt: &Attempt, tempfail: TempFailExit) -> Status {
+    let status = of_attempt(attempt, tempfail);
+    if contract == Contract::Sendmail || attempt.all_sent() || attempt.troubles().count() < attempt.outcomes.len() {
+        return status;
+    }
+    let refused = |trouble: &&Trouble| trouble.kind == Kind::RecipientRefused;
+    let worst = attempt.troubles().map(|(_, trouble)| trouble).find(|trouble| !refused(trouble));
+    worst.or_else(|| attempt.troubles().next().map(|(_, trouble)| trouble)).map_or(status, of_trouble_msmtp)
+}
+
+/// msmtp's status of a failure: 65 for what the server refuses for good before the text, 69 after it.
+#[must_use]
+pub fn of_trouble_msmtp(trouble: &Trouble) -> Status {
+    let refused = trouble.reply.as_ref().map(|reply| reply.code / 100);
+    match (trouble.kind, trouble.phase) {
+        (Kind::Auth, _) => Status::NoPerm,
+        (Kind::Config, Phase::Auth | Phase::StartTls) => Status::Unavailable,
+        (_, Phase::Greeting | Phase::Ehlo) if refused.is_some() => Status::Protocol,
+        (_, Phase::Mail | Phase::Rcpt | Phase::Data) if refused == Some(5) => Status::Data,
+        _ => of_trouble(trouble, TempFailExit::Unavailable),
     }
 }
 

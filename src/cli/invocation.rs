@@ -1,7 +1,7 @@
 //! What a command line asks for: values only, the same for the sendmail and the msmtp personality.
 
 use crate::envelope::Dsn;
-use crate::exit::Status;
+use crate::exit::{Contract, Status};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -84,6 +84,10 @@ pub struct Options {
     pub log_tag: Option<String>,
     /// `-v`.
     pub verbose: bool,
+    /// msmtp's `--read-envelope-from`: the From header stands for `-f`.
+    pub read_envelope_from: bool,
+    /// Whose exit statuses the caller knows.
+    pub contract: Contract,
     /// The operands, as given.
     pub recipients: Vec<String>,
 }
@@ -106,8 +110,6 @@ pub struct MsmtpOptions {
     pub file: Option<PathBuf>,
     /// Account settings in the words of an msmtprc: command and argument, in order.
     pub settings: Vec<(String, String)>,
-    /// `--read-envelope-from`.
-    pub read_envelope_from: bool,
 }
 
 impl Invocation {

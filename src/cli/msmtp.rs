@@ -5,6 +5,8 @@
 
 use super::invocation::{Invocation, Mode, MsmtpOptions, Options, Usage};
 use super::sendmail;
+use crate::config::msmtprc::check_setting;
+use crate::exit::Contract;
 use std::ffi::OsString;
 
 /// What an option does.
@@ -146,7 +148,7 @@ pub static TABLE: &[Row] = &[
 /// An unknown option, a missing or impossible value, an argument that is no UTF-8.
 pub fn parse(arguments: &[OsString]) -> Result<Invocation, Usage> {
     let start = Invocation {
-        options: Options { ignore_dots: true, ..Options::default() },
+        options: Options { ignore_dots: true, contract: Contract::Msmtp, ..Options::default() },
         msmtp: Some(MsmtpOptions::default()),
         ..Invocation::default()
     };
@@ -164,7 +166,21 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Usage> {
             None => parser.invocation.options.recipients.push(argument.to_owned()),
         }
     }
+    contradictions(&parser.invocation)?;
     Ok(parser.invocation)
+}
+
+/// Options that exclude each other, as msmtp has it.
+fn contradictions(invocation: &Invocation) -> Result<(), Usage> {
+    let options = &invocation.options;
+    let host = invocation.msmtp.iter().flat_map(|own| &own.settings).any(|(name, _)| name == "host");
+    if host && options.account.is_some() {
+        return Err(Usage::new("--host makes an account of its own; leave out --account, or --host"));
+    }
+    if options.read_envelope_from && options.from.is_some() {
+        return Err(Usage::new("--from and --read-envelope-from exclude each other; give one of them"));
+    }
+    Ok(())
 }
 
 struct Parser<'a> {
@@ -211,9 +227,14 @@ impl<'a> Parser<'a> {
         let invocation = &mut self.invocation;
         let own = invocation.msmtp.get_or_insert_default();
         match row.act {
-            Act::Setting(command) => own.settings.push((command.to_owned(), value.to_owned())),
+            Act::Setting(command) => {
+                // sendmail's word for it is taken too.
+                let value = if (command, value) == ("dsn_return", "hdrs") { "headers" } else { value };
+                check_setting(command, value).map_err(|why| Usage::new(format!("option --{}: {why}", row.long)))?;
+                own.settings.push((command.to_owned(), value.to_owned()));
+            }
             Act::File => own.file = Some(value.into()),
-            Act::ReadEnvelopeFrom => own.read_envelope_from = true,
+            Act::ReadEnvelopeFrom => invocation.options.read_envelope_from = true,
             Act::Mode(mode) => invocation.mode = mode,
             Act::Flag(flag) => sendmail::apply(flag, invocation, value)?,
             Act::Biff => sendmail::apply("b", invocation, value)?,

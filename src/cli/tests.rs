@@ -125,20 +125,23 @@ fn wrong_command_lines_are_usage() {
 #[test]
 fn msmtp_permutes_and_knows_its_long_options() {
     let read = |line: &[&str]| msmtp::parse(&words(line));
-    let invocation = read(&["x@y", "-t", "--host=h", "--port", "25", "-a", "acc", "--tls", "z@y", "--", "-d"]).unwrap();
+    let invocation = read(&["x@y", "-t", "--user=u", "--port", "25", "-a", "acc", "--tls", "z@y", "--", "-d"]).unwrap();
     assert_eq!(invocation.options.recipients, ["x@y", "z@y", "-d"]);
     assert_eq!(invocation.options.account.as_deref(), Some("acc"));
     assert!(invocation.options.extract);
     let settings = invocation.msmtp.unwrap().settings;
     let expected =
-        [("host", "h"), ("port", "25"), ("tls", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        [("user", "u"), ("port", "25"), ("tls", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(settings, expected);
     assert_eq!(read(&["-C", "/x/rc", "--serverinfo"]).unwrap().mode, Mode::ServerInfo);
     assert_eq!(read(&["-P"]).unwrap().mode, Mode::Pretend);
     assert_eq!(read(&["--vers"]).unwrap().mode, Mode::Version, "an unambiguous beginning serves");
     assert!(read(&["--tls-c=x"]).unwrap_err().what.contains("ambiguous"));
     assert!(read(&["--read-recipients=x"]).unwrap_err().what.contains("takes no value"));
-    assert_eq!(read(&["--nonsense"]).unwrap_err().status, Status::Usage);
+    for line in [&["--nonsense"][..], &["--host=h", "-a", "acc"], &["-f", "a@b", "--read-envelope-from"], &["--port=0"]]
+    {
+        assert_eq!(read(line).unwrap_err().status, Status::Usage, "{line:?}");
+    }
     for row in msmtp::TABLE {
         assert!(msmtp::help().contains(row.help), "{row:?}");
     }

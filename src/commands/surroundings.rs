@@ -1,8 +1,9 @@
 //! What a command finds around it: caller, host names, configuration. Gathered once, so that the rest gets values.
 
-use crate::cli::invocation::{Invocation, Options};
+use crate::cli::invocation::{Invocation, MsmtpOptions, Options};
 use crate::config::load::{self, Sources};
-use crate::config::{Config, ConfigError};
+use crate::config::msmtprc::Overrides;
+use crate::config::{Config, ConfigError, DefaultRelay};
 use crate::route::Request;
 use crate::route::aliases::Aliases;
 use crate::sys::users::Caller;
@@ -62,15 +63,45 @@ impl Surroundings {
         })
     }
 
-    /// Loads the configuration for an invocation: for `msmtp` its own files come first.
+    /// Loads the configuration for an invocation. For `msmtp` its own files and options decide, unless they name no
+    /// account of theirs; then it is as for `sendmail`.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load_for(&self, invocation: &Invocation, explicit: Option<PathBuf>) -> Result<Config, Vec<ConfigError>> {
-        match &invocation.msmtp {
-            None => self.load(explicit),
-            Some(_) => self.load(explicit),
+        let Some(own) = &invocation.msmtp else { return self.load(explicit) };
+        let named = invocation.options.account.as_deref();
+        let overrides = Overrides::new(&own.settings, named).map_err(|error| vec![error])?;
+        let config = load::load_msmtp(&self.msmtp_sources(own), &overrides).map_err(|error| vec![error])?;
+        let theirs = match &config.default {
+            DefaultRelay::Msmtprc(msmtprc) => {
+                msmtprc.accounts.iter().any(|account| named.is_none_or(|name| account.name == name))
+            }
+            _ => false,
+        };
+        if theirs || own.file.is_some() {
+            return Ok(config);
         }
+        if !overrides.is_empty() {
+            let what = format!(
+                "no msmtprc account that {} could apply to; give --host, or write ~/.msmtprc",
+                overrides.names()
+            );
+            return Err(vec![ConfigError { place: None, what }]);
+        }
+        self.load(explicit)
+    }
+
+    /// The log file for a fault of the msmtp personality's own configuration, where one can be made out.
+    #[must_use]
+    pub fn msmtp_log_hint(&self, invocation: &Invocation) -> Option<PathBuf> {
+        let own = invocation.msmtp.as_ref()?;
+        let overrides = Overrides::new(&own.settings, None).unwrap_or_default();
+        load::msmtp_log_hint(&self.msmtp_sources(own), &overrides)
+    }
+
+    fn msmtp_sources(&self, own: &MsmtpOptions) -> Sources {
+        Sources { explicit: own.file.clone(), home: self.who.home.clone(), uid: self.who.uid, etc: ETC.into() }
     }
 
     /// What a bare name is qualified with: `domain` of the configuration, else /etc/mailname, else the host's name.
@@ -87,6 +118,7 @@ impl Surroundings {
             who: &self.who,
             domain: self.domain(config),
             hostname: &self.hostname,
+            canonical: &env::canonical_hostname,
             mailname: self.mailname.as_deref(),
             now: self.now,
             token: &self.token,

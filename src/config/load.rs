@@ -6,8 +6,8 @@
 
 use super::build::{self, DefaultSpec, FileConfig};
 use super::error::{ConfigError, Place};
-use super::model::{Account, Config, DefaultRelay, LogConfig, Msmtprc, QueueConfig, TempFailExit};
-use super::msmtprc::{self, MsmtprcFiles, Trust, load_accounts};
+use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
+use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
 use super::toml::Source;
 use super::validate;
 use crate::sys::{env, files};
@@ -38,6 +38,15 @@ impl Sources {
 
     fn msmtprc_files(&self) -> MsmtprcFiles {
         MsmtprcFiles::discover(&self.etc, self.home.as_deref(), self.config_home().as_deref())
+    }
+
+    /// The files of the msmtp personality, where `explicit` is what `-C` names.
+    fn msmtp_files(&self) -> MsmtprcFiles {
+        let mut files = self.msmtprc_files();
+        if self.explicit.is_some() {
+            files.user.clone_from(&self.explicit);
+        }
+        files
     }
 
     /// Every file that is looked for, in order.
@@ -79,30 +88,56 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
         let what = format!("no configuration; looked for {}; write one of them", looked.join(", "));
         return Err(vec![ConfigError { place: None, what }]);
     }
-    let accounts = load_accounts(&msmtp, sources.uid, sources.home.as_deref()).map_err(|error| vec![error])?;
-    Ok(Config {
-        files: msmtp.system.into_iter().chain(msmtp.user).collect(),
+    let home = sources.home.as_deref();
+    let accounts = load_accounts(&msmtp, sources.uid, home, &Overrides::default()).map_err(|error| vec![error])?;
+    Ok(of_msmtprc(msmtp, Msmtprc { accounts, account: None, match_from: MatchFrom::Never }))
+}
+
+/// A configuration that is an msmtprc and nothing else.
+fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
+    Config {
+        files: files.system.into_iter().chain(files.user).collect(),
         enabled: true,
-        default: DefaultRelay::Msmtprc(Msmtprc { accounts, account: None, match_from: false }),
+        default: DefaultRelay::Msmtprc(msmtprc),
         senders: Vec::new(),
         domain: None,
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
-    })
+    }
 }
 
-/// Reads the accounts for the msmtp personality: the system's file and the user's, or in the user's place the one that
-/// `-C` names (`sources.explicit`). No account at all is an empty list: then the caller goes on as `sendmail`.
+/// The configuration of the msmtp personality: the system's file and the user's, or in the user's place the one that
+/// `-C` names (`sources.explicit`), with the command line's settings over the account. A `host` on the command line
+/// without `-a` is an account of its own, and no file is read. No account at all is an empty list: then the caller goes
+/// on as `sendmail`.
 ///
 /// # Errors
 /// As `load_accounts`.
-pub fn load_msmtp(sources: &Sources) -> Result<Vec<Account>, ConfigError> {
-    let mut files = sources.msmtprc_files();
-    if sources.explicit.is_some() {
-        files.user.clone_from(&sources.explicit);
+pub fn load_msmtp(sources: &Sources, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let home = sources.home.as_deref();
+    if overrides.is_account() {
+        let account = msmtprc::command_line_account(overrides, home)?;
+        let name = Some(account.name.clone());
+        let msmtprc = Msmtprc { accounts: vec![account], account: name, match_from: MatchFrom::Never };
+        return Ok(of_msmtprc(MsmtprcFiles::default(), msmtprc));
     }
-    load_accounts(&files, sources.uid, sources.home.as_deref())
+    let files = sources.msmtp_files();
+    let accounts = load_accounts(&files, sources.uid, home, overrides)?;
+    Ok(of_msmtprc(files, Msmtprc { accounts, account: None, match_from: MatchFrom::Envelope }))
+}
+
+/// The log file that an unusable msmtp configuration names nevertheless, so that its fault can be logged there: the
+/// command line's, else the first of the user's file, else of the system's.
+#[must_use]
+pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBuf> {
+    let home = sources.home.as_deref();
+    let files = sources.msmtp_files();
+    let read = |path: &PathBuf| {
+        let (data, _) = files::read(path).ok()?;
+        msmtprc::log_hint(&Zeroizing::new(data), home)
+    };
+    overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
 /// Reads one postrider.toml and what belongs to it.
@@ -218,6 +253,7 @@ impl<'s> Loader<'s> {
             let what = format!("account: the msmtprc has no such account; it has {}", known.join(", "));
             self.errors.push(ConfigError::at(place, what));
         }
+        let match_from = if match_from { MatchFrom::Header } else { MatchFrom::Never };
         DefaultRelay::Msmtprc(Msmtprc { accounts, account, match_from })
     }
 
@@ -228,13 +264,13 @@ impl<'s> Loader<'s> {
             self.files.push(path.to_owned());
             let system = path == self.sources.etc.join("msmtprc") && is_there(path, false);
             let trust = if system { Trust::System } else { Trust::Named };
-            return msmtprc::read_file(path, trust, uid, home).map(Some);
+            return msmtprc::read_file(path, trust, uid, home, &Overrides::default()).map(Some);
         }
         let files = self.sources.msmtprc_files();
         if files.system.is_none() && files.user.is_none() {
             return Ok(None);
         }
         self.files.extend(files.system.iter().chain(&files.user).cloned());
-        load_accounts(&files, uid, home).map(Some)
+        load_accounts(&files, uid, home, &Overrides::default()).map(Some)
     }
 }

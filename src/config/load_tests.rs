@@ -2,6 +2,7 @@
 
 use super::load::{Sources, load, load_msmtp};
 use super::model::*;
+use super::msmtprc::Overrides;
 use crate::secret::SecretSource;
 use proptest::prelude::*;
 use std::io::Write;
@@ -301,11 +302,55 @@ fn msmtprc_of_the_default_and_of_msmtp_itself() {
     assert_eq!((relay.account.as_deref(), relay.accounts.len()), (Some("site1"), 1));
     place.file(MAIN, "[default]\nmsmtprc = \"rc\"\naccount = \"site2\"", 0o644);
     assert!(place.load().unwrap_err()[0].contains("has no such account; it has site1"));
-    assert!(load_msmtp(&place.sources()).unwrap().is_empty());
+    let load_msmtp = |sources: &Sources| load_msmtp(sources, &Overrides::default());
+    assert!(of_msmtp(load_msmtp(&place.sources()).unwrap()).accounts.is_empty());
     let named = Sources { explicit: Some(place.folder.path().join("etc/postrider/rc")), ..place.sources() };
     assert!(load_msmtp(&named).unwrap_err().to_string().contains("chmod 0600"));
     let strange = Sources { uid: named.uid.wrapping_add(1), ..named };
     assert!(load_msmtp(&strange).unwrap_err().to_string().contains("chown"));
+}
+
+fn of_msmtp(config: Config) -> Msmtprc {
+    let DefaultRelay::Msmtprc(msmtprc) = config.default else { panic!() };
+    msmtprc
+}
+
+#[test]
+fn a_command_line_over_msmtp_accounts() {
+    let place = Place::new();
+    place.file("home/.msmtprc", "account a\nhost ha\naccount b : a\nhost hb\n", 0o600);
+    let over = |settings: &[(&str, &str)], account: Option<&str>| {
+        let all: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let config = load_msmtp(&place.sources(), &Overrides::new(&all, account).unwrap());
+        config.map(|config| {
+            let accounts = of_msmtp(config).accounts.into_iter();
+            accounts
+                .map(|account| (account.name, crate::deliver::attempt::server(&account.relay.endpoint)))
+                .collect::<Vec<_>>()
+        })
+    };
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, server)| ((*name).into(), (*server).into())).collect()
+    };
+    assert_eq!(over(&[("port", "99")], None).unwrap(), pairs(&[("a", "ha:99"), ("b", "hb:99")]));
+    assert_eq!(over(&[("port", "99")], Some("b")).unwrap(), pairs(&[("a", "ha:25"), ("b", "hb:99")]));
+    assert_eq!(over(&[("host", "hc"), ("tls", "on")], None).unwrap(), pairs(&[("command line", "hc:25")]));
+    let error = over(&[("host", "hc"), ("tls_key_file", "x")], None).unwrap_err();
+    assert_eq!(error.to_string(), "command line: tls_key_file: goes only together with tls_cert_file");
+    for bad in [("port", "secret"), ("hots", "secret")] {
+        let error = Overrides::new(&[(bad.0.into(), bad.1.into())], None).unwrap_err().to_string();
+        assert!(error.starts_with("command line: ") && !error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn a_broken_msmtprc_still_says_where_to_log() {
+    let place = Place::new();
+    place.file("home/.msmtprc", "hots x\nlogfile ~/log\n", 0o600);
+    let log = |overrides: &Overrides| super::load::msmtp_log_hint(&place.sources(), overrides);
+    assert_eq!(log(&Overrides::default()), Some(place.folder.path().join("home/log")));
+    let given = Overrides::new(&[("logfile".into(), "/x".into())], None).unwrap();
+    assert_eq!(log(&given).as_deref(), Some(Path::new("/x")));
 }
 
 #[test]
@@ -337,10 +382,15 @@ fn the_samples_load() {
     let place = Place::new();
     let all = place.file("all", &all, 0o600);
     let home = Some(place.folder.path());
-    super::msmtprc::read_file(&all, super::msmtprc::Trust::System, sources.uid, home).unwrap();
+    super::msmtprc::read_file(&all, super::msmtprc::Trust::System, sources.uid, home, &Overrides::default()).unwrap();
     let msmtprc = Sources { explicit: None, ..sources };
-    let accounts =
-        super::msmtprc::read_file(&samples.join("msmtprc"), super::msmtprc::Trust::System, msmtprc.uid, None);
+    let accounts = super::msmtprc::read_file(
+        &samples.join("msmtprc"),
+        super::msmtprc::Trust::System,
+        msmtprc.uid,
+        None,
+        &Overrides::default(),
+    );
     assert!(accounts.unwrap().iter().all(|account| account.check().is_ok()));
 }
 

@@ -110,8 +110,20 @@ pub struct Msmtprc {
     pub accounts: Vec<Account>,
     /// The account that `[default]` names, else msmtp's own choice (`default`).
     pub account: Option<String>,
-    /// `match_from`: choose the account by its `from` where the message's From fits one.
-    pub match_from: bool,
+    /// Which address chooses the account by its `from`, before `account` does.
+    pub match_from: MatchFrom,
+}
+
+/// Which address is compared with the `from` of msmtprc accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatchFrom {
+    /// None: the named account, or `default`.
+    #[default]
+    Never,
+    /// `match_from = true`: the message's From.
+    Header,
+    /// As msmtp itself: the `-f` address alone, or the From header where `--read-envelope-from` makes it one.
+    Envelope,
 }
 
 /// One msmtprc account.

@@ -6,17 +6,20 @@
 
 mod commands;
 mod files;
+mod overrides;
 mod settings;
+pub mod show;
 #[cfg(test)]
 mod tests;
 
-pub use files::{MsmtprcFiles, load_accounts};
+pub use files::{MsmtprcFiles, command_line_account, load_accounts};
 pub(super) use files::{Trust, read_file};
+pub use overrides::{Overrides, check_setting};
 
 use super::error::{ConfigError, Place};
 use super::model::Account;
 use settings::{Draft, Settings};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest line, octets without its end.
@@ -30,8 +33,10 @@ const ACCOUNTS: usize = 1_000;
 pub struct Facts<'w> {
     /// The caller's home directory, for a leading `~`.
     pub home: Option<&'w Path>,
-    /// The host name, for `%H` and `%C` in `domain`.
+    /// The host name, for `%H` in `domain`.
     pub hostname: &'w str,
+    /// The canonical host name, for `%C` in `domain`.
+    pub canonical: &'w str,
     /// The first line of /etc/mailname, for `%M` in `domain`.
     pub mailname: Option<&'w str>,
 }
@@ -53,6 +58,20 @@ pub type Eval<'e> = dyn FnMut(&str) -> Result<Zeroizing<Vec<u8>>, String> + 'e;
 /// # Errors
 /// The first fault, with file and line.
 pub fn parse(text: &[u8], file: &Path, facts: &Facts<'_>, eval: &mut Eval<'_>) -> Result<Parsed, ConfigError> {
+    parse_with(text, file, facts, &Overrides::default(), eval)
+}
+
+/// As `parse`, with settings of a command line over those of the accounts.
+///
+/// # Errors
+/// The first fault, with file and line.
+pub fn parse_with(
+    text: &[u8],
+    file: &Path,
+    facts: &Facts<'_>,
+    overrides: &Overrides,
+    eval: &mut Eval<'_>,
+) -> Result<Parsed, ConfigError> {
     let mut parser = Parser {
         file: Place::new(file, 0),
         defaults: Settings::default(),
@@ -64,8 +83,19 @@ pub fn parse(text: &[u8], file: &Path, facts: &Facts<'_>, eval: &mut Eval<'_>) -
         let place = Place { line: index + 1, ..parser.file.clone() };
         parser.line(line, &place, eval).map_err(|what| ConfigError::at(&place, what))?;
     }
+    for draft in parser.drafts.iter_mut().filter(|draft| overrides.concerns(&draft.name)) {
+        draft.explicit.overlay(&overrides.settings);
+    }
     let accounts = parser.drafts.iter().map(|draft| draft.account(&parser.file, facts)).collect::<Result<_, _>>()?;
     Ok(Parsed { accounts, password_line: parser.password_line })
+}
+
+/// The first `logfile` of a text that need not be a good msmtprc.
+#[must_use]
+pub fn log_hint(text: &[u8], home: Option<&Path>) -> Option<PathBuf> {
+    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| split(line).ok().flatten());
+    let (_, path) = lines.find(|(command, argument)| *command == "logfile" && !argument.is_empty())?;
+    settings::in_home(path, home)
 }
 
 /// What the next command belongs to.

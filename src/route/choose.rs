@@ -6,7 +6,7 @@
 
 use super::RouteError;
 use crate::config::pattern::{Pattern, Specificity};
-use crate::config::{Account, Config, ConfigError, DefaultRelay, Msmtprc, Place, Relay, Sender};
+use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Relay, Sender};
 use crate::exit::Status;
 use crate::message::address::Address;
 use crate::sys::users::Caller;
@@ -257,7 +257,7 @@ fn default<'c>(config: &'c Config, identities: &[&Address], rule: Rule) -> Resul
 
 /// The msmtprc account: the configured one, with `match_from` the first whose `from` fits, else `default`.
 fn account<'c>(msmtprc: &'c Msmtprc, identities: &[&Address], rule: Rule) -> Result<Choice<'c>, RouteError> {
-    if msmtprc.match_from
+    if msmtprc.match_from != MatchFrom::Never
         && let Some((account, from)) = identities.iter().find_map(|address| account_from(&msmtprc.accounts, address))
     {
         return Ok(Choice { via: Via::Account(account), rule: Rule::AccountFrom(from.to_owned()) });
@@ -280,6 +280,16 @@ fn account<'c>(msmtprc: &'c Msmtprc, identities: &[&Address], rule: Rule) -> Res
             Err(RouteError::new(Status::Config, ConfigError { place, what }.to_string()))
         }
     }
+}
+
+/// The msmtprc account that a message without a route would most likely have taken, for a log line about it: the named
+/// one, else the configured one, else `default`, else the first.
+#[must_use]
+pub fn probable_account<'c>(config: &'c Config, named: Option<&str>) -> Option<&'c Account> {
+    let DefaultRelay::Msmtprc(msmtprc) = &config.default else { return None };
+    let by_name = |name: &str| msmtprc.accounts.iter().find(|account| account.name == name);
+    let account = named.and_then(by_name).or_else(|| by_name(msmtprc.account.as_deref().unwrap_or("default")));
+    account.or(msmtprc.accounts.first())
 }
 
 /// The first account whose `from` fits an address (msmtp's rule): a pattern with `?*[` to the letter, otherwise without

@@ -9,7 +9,7 @@ use crate::envelope::ReversePath;
 use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::{self, Address, Mailbox};
-use crate::message::header::format_mailbox;
+use crate::message::header::{Header, format_mailbox};
 use crate::message::rewrite::{Completion, Switches};
 
 /// MAIL FROM by msmtp's rule: `-f` where the account lets it, else `from`, else the From header, else the caller.
@@ -26,10 +26,14 @@ pub(super) fn reverse_path(
         // A pattern is no address: it only chooses the account.
         return Ok(ReversePath::Address(header.unwrap_or_else(|| said.caller.clone())));
     };
+    if from.contains("%F") && header.is_none() {
+        return Ok(ReversePath::Address(said.caller.clone()));
+    }
+    let canonical = if from.contains("%C") { (request.canonical)() } else { String::new() };
     let facts = Facts {
         user: &request.who.name,
         host: request.hostname,
-        canonical: request.hostname,
+        canonical: &canonical,
         mailname: request.mailname.unwrap_or(request.hostname),
         from: header.as_ref(),
     };
@@ -58,13 +62,38 @@ pub(super) fn header(
         header.replace("From", &value);
         changes.push(format!("From is now {value} (set_from_header on)"));
     }
-    if account.set_to_header != SetTo::Off && header.first("To").is_none() {
-        let value = match account.set_to_header {
-            SetTo::On => recipients.iter().map(|to| to.address.to_string()).collect::<Vec<_>>().join(", "),
-            _ => "undisclosed-recipients:;".to_owned(),
-        };
-        header.prepend("To", &value);
-        changes.push(format!("added To: {value}"));
-    }
+    changes.extend(to(account, header, recipients));
     changes
+}
+
+/// What `set_to_header` does: `on` shows the recipients where no To does, but none that a Bcc holds;
+/// `undisclosed_recipients` takes the place of To, Cc and Bcc.
+fn to(account: &Account, header: &mut Header, recipients: &[Mailbox]) -> Option<String> {
+    let undisclosed = || "undisclosed-recipients:;".to_owned();
+    let value = match account.set_to_header {
+        SetTo::Off => return None,
+        SetTo::On if header.first("To").is_some() => return None,
+        SetTo::On => {
+            // A Bcc that cannot be read hides everybody.
+            let hidden = blind(header)?;
+            let shown = recipients.iter().filter(|to| !hidden.contains(&to.address.canonical()));
+            let shown: Vec<String> = shown.map(|to| to.address.to_string()).collect();
+            if shown.is_empty() { undisclosed() } else { shown.join(", ") }
+        }
+        SetTo::Undisclosed => {
+            for name in ["To", "Cc", "Bcc"] {
+                header.remove(name);
+            }
+            undisclosed()
+        }
+    };
+    header.prepend("To", &value);
+    Some(format!("To is now {value} (set_to_header)"))
+}
+
+/// The recipients of Bcc; `None` where it cannot be read.
+fn blind(header: &Header) -> Option<Vec<String>> {
+    let lists = header.all("Bcc").map(|field| address::parse_list(field.value(), "localhost"));
+    let lists: Vec<Vec<Mailbox>> = lists.collect::<Result<_, _>>().ok()?;
+    Some(lists.into_iter().flatten().map(|to| to.address.canonical()).collect())
 }

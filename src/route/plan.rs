@@ -6,7 +6,7 @@
 use super::choose::{self, Choice, Rule, Via};
 use super::{RouteError, aliases::Aliases, guard, msmtprc};
 use crate::cli::invocation::Options;
-use crate::config::{Config, ConfigError, OnMismatch, Sender};
+use crate::config::{Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub domain: &'a str,
     /// The host's name.
     pub hostname: &'a str,
+    /// Gives the host's canonical name.
+    pub canonical: &'a dyn Fn() -> String,
     /// The first line of /etc/mailname.
     pub mailname: Option<&'a str>,
     /// The time of submission.
@@ -72,16 +74,21 @@ impl Said {
         let caller = Address::parse(&format!("{}@{domain}", request.who.name)).map_err(|error| {
             RouteError::new(Status::Config, format!("{error}; set domain = \"example.com\" in postrider.toml"))
         })?;
-        Ok(Self {
-            from: recipients::from(&message.header, domain).map_err(|error| in_header("From", &error))?,
-            sender: recipients::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?,
-            envelope: envelope.transpose().map_err(|error| RouteError::new(Status::Data, format!("-f: {error}")))?,
-            caller,
-        })
+        let from = recipients::from(&message.header, domain).map_err(|error| in_header("From", &error))?;
+        let envelope = match from.first().filter(|_| request.options.read_envelope_from) {
+            Some(mailbox) => Some(ReversePath::Address(mailbox.address.clone())),
+            None => envelope.transpose().map_err(|error| RouteError::new(Status::Data, format!("-f: {error}")))?,
+        };
+        let sender = recipients::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?;
+        Ok(Self { from, sender, envelope, caller })
     }
 
-    /// The addresses that may choose the sender, the From header before `-f`, that before the caller.
-    fn identities(&self) -> Vec<&Address> {
+    /// The addresses that may choose the sender, the From header before `-f`, that before the caller. As msmtp has it,
+    /// the envelope alone.
+    fn identities(&self, config: &Config) -> Vec<&Address> {
+        if let DefaultRelay::Msmtprc(Msmtprc { match_from: MatchFrom::Envelope, .. }) = &config.default {
+            return self.envelope.as_ref().and_then(ReversePath::address).into_iter().collect();
+        }
         let header: Vec<&Address> = self.from.iter().map(|mailbox| &mailbox.address).collect();
         if !header.is_empty() {
             return header;
@@ -96,7 +103,7 @@ impl Said {
 /// No recipient (64), an address that is none (65), not allowed (77), no route (78).
 pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message) -> Result<Plan<'c>, RouteError> {
     let said = Said::of(request, &message)?;
-    let choice = choose::choose(config, request.options.account.as_deref(), &said.identities(), request.who)?;
+    let choice = choose::choose(config, request.options.account.as_deref(), &said.identities(config), request.who)?;
     let (choice, as_account) = guarded(config, request, &said, choice)?;
     if let Via::Account(account) = choice.via {
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
@@ -220,7 +227,9 @@ fn complete(
         Via::Account(account) => account.from_full_name.as_deref(),
         Via::Sender(sender) | Via::Default(sender) => sender.shown_name(added),
     };
-    let name = request.options.full_name.as_deref().or(names).or(request.who.full_name.as_deref());
+    // An msmtprc account shows no name that nobody gave it.
+    let own = if matches!(via, Via::Account(_)) { None } else { request.who.full_name.as_deref() };
+    let name = request.options.full_name.as_deref().or(names).or(own);
     let mut completion = Completion {
         date: request.now,
         id_token: request.token.to_owned(),

@@ -2,8 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the environment is read here")]
 
+use super::files;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `$NAME`, unless it is empty.
 #[must_use]
@@ -22,4 +23,35 @@ pub fn path(name: &str) -> Option<PathBuf> {
 pub fn hostname() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "localhost".into() } else { name }
+}
+
+/// The host's canonical name as `/etc/hosts` has it: the first name of the line on which the host name stands; the host
+/// name where it stands on none. DNS is not asked.
+#[must_use]
+pub fn canonical_hostname() -> String {
+    let name = hostname();
+    let hosts = files::read(Path::new("/etc/hosts")).map(|(hosts, _)| String::from_utf8_lossy(&hosts).into_owned());
+    hosts.ok().and_then(|hosts| canonical(&hosts, &name)).unwrap_or(name)
+}
+
+fn canonical(hosts: &str, name: &str) -> Option<String> {
+    hosts.lines().find_map(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut names = line.split_ascii_whitespace().skip(1);
+        let first = names.next()?;
+        let named = std::iter::once(first).chain(names).any(|one| one.eq_ignore_ascii_case(name));
+        (named && !first.eq_ignore_ascii_case("localhost")).then(|| first.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_name_is_the_first_of_its_line() {
+        let hosts = "127.0.0.1 localhost box\n# 127.0.1.1 no box\n127.0.1.1\tbox.example.com Box # box\n";
+        assert_eq!(canonical(hosts, "box").as_deref(), Some("box.example.com"));
+        assert_eq!(canonical(hosts, "other"), None);
+    }
 }

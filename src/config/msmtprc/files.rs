@@ -5,7 +5,8 @@
 use super::super::error::{ConfigError, Place};
 use super::super::load::is_there;
 use super::super::model::Account;
-use super::{Facts, Parsed, parse};
+use super::overrides::Overrides;
+use super::{Facts, Parsed, parse_with};
 use crate::sys::files::{Guard, check_secret};
 use crate::sys::{env, files, spawn};
 use std::io::ErrorKind;
@@ -58,13 +59,18 @@ pub(in super::super) enum Trust {
 /// # Errors
 /// The first fault with file and line; a file that is there but cannot be read; a user's file with a literal
 /// `password` that others may read.
-pub fn load_accounts(files: &MsmtprcFiles, uid: u32, home: Option<&Path>) -> Result<Vec<Account>, ConfigError> {
+pub fn load_accounts(
+    files: &MsmtprcFiles,
+    uid: u32,
+    home: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<Vec<Account>, ConfigError> {
     let mut accounts = Vec::new();
     if let Some(system) = files.system.as_deref() {
-        accounts = read_file(system, Trust::System, uid, home)?;
+        accounts = read_file(system, Trust::System, uid, home, overrides)?;
     }
     if let Some(user) = files.user.as_deref() {
-        let own = read_file(user, Trust::User, uid, home)?;
+        let own = read_file(user, Trust::User, uid, home, overrides)?;
         accounts.retain(|account| own.iter().all(|other| other.name != account.name));
         accounts.extend(own);
     }
@@ -77,6 +83,7 @@ pub(in super::super) fn read_file(
     trust: Trust,
     uid: u32,
     home: Option<&Path>,
+    overrides: &Overrides,
 ) -> Result<Vec<Account>, ConfigError> {
     let whole = Place::new(path, 0);
     let (data, guard) = match files::read(path) {
@@ -84,12 +91,25 @@ pub(in super::super) fn read_file(
         Err(error) if error.kind() == ErrorKind::NotFound && trust == Trust::System => return Ok(Vec::new()),
         Err(error) => return Err(ConfigError::at(&whole, format!("cannot be read: {error}"))),
     };
-    let mailname = files::read(Path::new("/etc/mailname")).ok().and_then(|(name, _)| first_word(&name));
-    let hostname = env::hostname();
-    let facts = Facts { home, hostname: &hostname, mailname: mailname.as_deref() };
-    let parsed = parse(&data, path, &facts, &mut |command| run(command))?;
+    let parsed = with_facts(home, |facts| parse_with(&data, path, facts, overrides, &mut |command| run(command)))?;
     check(path, trust, guard, uid, &parsed)?;
     Ok(parsed.accounts)
+}
+
+/// The account that a command line makes on its own.
+///
+/// # Errors
+/// A setting that makes no sense without another.
+pub fn command_line_account(overrides: &Overrides, home: Option<&Path>) -> Result<Account, ConfigError> {
+    with_facts(home, |facts| overrides.account(facts))
+}
+
+/// Calls a function with what the substitutions stand for on this host.
+fn with_facts<T>(home: Option<&Path>, call: impl FnOnce(&Facts<'_>) -> T) -> T {
+    let mailname = files::read(Path::new("/etc/mailname")).ok().and_then(|(name, _)| first_word(&name));
+    let hostname = env::hostname();
+    let canonical = env::canonical_hostname();
+    call(&Facts { home, hostname: &hostname, canonical: &canonical, mailname: mailname.as_deref() })
 }
 
 /// Owner and mode of a file with a literal password.

@@ -11,7 +11,7 @@ use super::Facts;
 use crate::envelope::{Dsn, Notify, Return};
 use crate::secret::{Literal, Secret, SecretSource};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -31,7 +31,17 @@ impl Settings {
         self.0.extend(other.0.iter().map(|(key, value)| (*key, value.clone())));
     }
 
-    fn get(&self, key: &str) -> Option<&str> {
+    /// Whether nothing is set or unset.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is set or unset.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
@@ -83,7 +93,7 @@ impl Draft {
                 _ => AutoOnOff::Auto,
             },
             set_date_header: all.on("set_date_header", true),
-            set_msgid_header: all.on("set_msgid_header", false),
+            set_msgid_header: all.on("set_msgid_header", true),
             set_to_header: match all.get("set_to_header") {
                 Some("on") => SetTo::On,
                 Some("undisclosed_recipients") => SetTo::Undisclosed,
@@ -116,9 +126,8 @@ impl Maker<'_> {
     /// A path with `~` replaced.
     fn path(&self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
         let Some(text) = self.all.get(key) else { return Ok(None) };
-        let Some(rest) = text.strip_prefix('~') else { return Ok(Some(text.into())) };
-        let home = self.facts.home.ok_or_else(|| self.fault(key, "~ needs a home directory, and there is none"))?;
-        Ok(Some(home.join(rest.trim_start_matches('/'))))
+        let path = in_home(text, self.facts.home);
+        path.map(Some).ok_or_else(|| self.fault(key, "~ needs a home directory, and there is none"))
     }
 
     /// `from`, or what the legacy `auto_from` and `maildomain` make of it.
@@ -208,7 +217,16 @@ impl Maker<'_> {
     fn ehlo(&self) -> String {
         let host = self.facts.hostname;
         let domain = self.all.get("domain").unwrap_or("localhost");
-        domain.replace("%H", host).replace("%C", host).replace("%M", self.facts.mailname.unwrap_or(host))
+        let mailname = self.facts.mailname.unwrap_or(host);
+        domain.replace("%H", host).replace("%C", self.facts.canonical).replace("%M", mailname)
+    }
+}
+
+/// A path with a leading `~` replaced; `None` where that needs a home and there is none.
+pub(super) fn in_home(text: &str, home: Option<&Path>) -> Option<PathBuf> {
+    match text.strip_prefix('~') {
+        None => Some(text.into()),
+        Some(rest) => home.map(|home| home.join(rest.trim_start_matches('/'))),
     }
 }
 

@@ -6,7 +6,8 @@ use crate::secret::SecretSource;
 use proptest::prelude::*;
 use std::time::Duration;
 
-const FACTS: Facts<'static> = Facts { home: None, hostname: "box.example", mailname: Some("mail.example") };
+const FACTS: Facts<'static> =
+    Facts { home: None, hostname: "box.example", canonical: "box.example.org", mailname: Some("mail.example") };
 
 fn read(text: &str) -> Result<Vec<Account>, String> {
     let facts = Facts { home: Some(Path::new("/home/joe")), ..FACTS };
@@ -210,6 +211,17 @@ fn legacy_commands() {
 }
 
 proptest! {
+    #[test]
+    fn any_setting_of_a_command_line_is_judged_and_not_repeated(name in "[a-z_]{1,24}", argument in "secret[ -~é\n]{0,20}") {
+        let commands = ["host", "port", "auth", "domain", "tls_fingerprint", "dsn_notify", "syslog", "source_ip", &name];
+        for command in commands {
+            if let Err(error) = check_setting(command, &argument) {
+                prop_assert!(!error.contains("secret") || name.contains("secret"), "{error}");
+            }
+            let _ = Overrides::new(&[(command.to_owned(), argument.clone())], None);
+        }
+    }
+
     #[test]
     fn any_bytes_are_judged(data in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&data, Path::new("rc"), &FACTS, &mut |_| Ok(Zeroizing::new(Vec::new())));
