@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod explain;
+pub mod msmtp_info;
 pub mod smtp_stdio;
 pub mod submit;
 pub mod surroundings;
@@ -33,6 +34,9 @@ pub fn sendmail(invocation: &Invocation, config: Option<PathBuf>) -> Status {
 pub fn msmtp(invocation: &Invocation) -> Status {
     match invocation.mode {
         Mode::Deliver => submit::run("msmtp", invocation, None),
+        Mode::Pretend => msmtp_info::pretend(invocation),
+        Mode::ServerInfo => msmtp_info::server_info(invocation),
+        Mode::Version => msmtp_info::version(),
         Mode::Help => {
             report::stdout(&crate::cli::msmtp::help());
             Status::Ok

@@ -6,15 +6,16 @@
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Config, ConfigError, Endpoint, LogConfig, TlsMode};
+use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig, TlsMode};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
-use crate::exit::{self, Status};
+use crate::exit::{self, Contract, Status};
 use crate::message::Message;
 use crate::message::read::{self, ReadError, ReadRules};
 use crate::net::tls;
-use crate::report::{self, log, msmtp_log, transcript::Transcripts};
-use crate::route::{self, Plan, Via};
+use crate::report::msmtp_log::{self, Sinks};
+use crate::report::{self, log, transcript::Transcripts};
+use crate::route::{self, Plan, Via, choose};
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
@@ -71,7 +72,14 @@ fn from_stdin(program: &str, around: &Surroundings, invocation: &Invocation, con
             submitter.open_log(&config.log);
             submitter.submit(&config, message)
         }
-        Err(errors) => submitter.unlogged(misconfigured(&errors), Status::Config),
+        Err(errors) => {
+            let (what, status) = (misconfigured(&errors), misconfigured_status(invocation, &errors));
+            if let Some(file) = around.msmtp_log_hint(invocation) {
+                let sinks = Sinks { file: Some(&file), ..Sinks::default() };
+                submitter.msmtp_refused(None, sinks, &what, status);
+            }
+            submitter.unlogged(what, status)
+        }
     }
 }
 
@@ -82,6 +90,19 @@ pub fn misconfigured(errors: &[ConfigError]) -> String {
     match errors.len() {
         0 | 1 => first,
         count => format!("{first} (and {} more: postrider check lists them)", count - 1),
+    }
+}
+
+/// The status of an unusable configuration: 78, but 74 where the file that msmtp's `-C` names cannot be read, as msmtp
+/// has it.
+#[must_use]
+pub fn misconfigured_status(invocation: &Invocation, errors: &[ConfigError]) -> Status {
+    let named = invocation.msmtp.as_ref().and_then(|own| own.file.as_deref());
+    let place = errors.first().and_then(|error| error.place.as_ref());
+    match (named, place) {
+        // Only what concerns the whole file has no line.
+        (Some(named), Some(place)) if place.line == 0 && *place.file == *named => Status::Io,
+        _ => Status::Config,
     }
 }
 
@@ -101,7 +122,31 @@ impl Submitter<'_> {
     pub fn submit(&self, config: &Config, message: Message) -> Done {
         match route::plan(config, &self.around.request(config, self.options), message) {
             Ok(plan) => self.deliver(config, &plan),
-            Err(error) => self.refused(error.what, error.status),
+            Err(error) => {
+                // With senders beside it the msmtprc may have had no part in it.
+                let account = choose::probable_account(config, self.options.account.as_deref());
+                if let Some(account) = account.filter(|_| config.senders.is_empty()) {
+                    self.msmtp_refused(Some(account), Sinks::of(account), &error.what, error.status);
+                }
+                self.refused(error.what, error.status)
+            }
+        }
+    }
+
+    /// The line of a refusal in an msmtprc's own log.
+    fn msmtp_refused(&self, account: Option<&Account>, sinks: Sinks<'_>, what: &str, status: Status) {
+        let from = self.options.from.as_deref().unwrap_or_default();
+        let line = msmtp_log::refused(account, from, &self.options.recipients, what, status);
+        self.msmtp_log(sinks, &line);
+    }
+
+    fn msmtp_log(&self, sinks: Sinks<'_>, line: &str) {
+        if let Err(problem) = msmtp_log::write(sinks, line, self.around.now) {
+            match self.options.contract {
+                // As msmtp, which says it unasked.
+                Contract::Msmtp => report::stderr(&format!("{}: {problem}", self.program)),
+                Contract::Sendmail => self.aside(&problem),
+            }
         }
     }
 
@@ -128,16 +173,14 @@ impl Submitter<'_> {
 
     /// One attempt over the plan's account, and what it came to.
     fn deliver(&self, config: &Config, plan: &Plan<'_>) -> Done {
+        self.aside(&format!("using {} ({}): {}", plan.via.name(), plan.via.place(), plan.rule));
         let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
         let attempt = self.attempt(plan, &mut transcripts);
-        let status = exit::of_attempt(&attempt, config.tempfail_exit);
+        let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
         if let Via::Account(account) = plan.via {
-            let line = msmtp_log::line(account, plan, &attempt, status);
-            if let Err(problem) = msmtp_log::write(account, &line, self.around.now) {
-                self.aside(&problem);
-            }
+            self.msmtp_log(Sinks::of(account), &msmtp_log::line(account, plan, &attempt, status));
         }
         let line = (status != Status::Ok).then(|| verdict::line(&attempt));
         let failed = attempt.troubles().count();
