@@ -9,6 +9,7 @@ mod bs;
 mod faults;
 mod flags;
 mod harness;
+mod msmtp;
 mod nasty;
 mod postfix;
 mod real;
