@@ -6,6 +6,7 @@
 mod support;
 
 mod bs;
+mod clients;
 mod faults;
 mod flags;
 mod harness;
