@@ -14,6 +14,8 @@ fi
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then as_root="sudo"; fi
 echo "installing:$missing" >&2
-$as_root apt-get update -qq
+# The lists are fetched once an hour, not once a call.
+[ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mmin -60 2>/dev/null | head -n 1)" ] ||
+    $as_root apt-get update -qq
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

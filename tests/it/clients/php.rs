@@ -71,10 +71,15 @@ fn msmtp_as_bitrix_calls_it() {
         let log = std::fs::read_to_string(home.path("msmtp.log")).unwrap_or_default();
         if taken {
             assert_eq!(said(&finished), "true\n");
-            // Like msmtp, it adds Date and no Message-ID.
             site.arrived()
                 .envelope("shop", SHOP, &[CUSTOMER, AUDIT])
-                .header_as_given(&["Date: *", "To: customer@example.org", "From: Shop <shop@example.com>", SUBJECT])
+                .header_as_given(&[
+                    "Date: *",
+                    "Message-ID: *",
+                    "To: customer@example.org",
+                    "From: Shop <shop@example.com>",
+                    SUBJECT,
+                ])
                 .body(&format!("{BODY}\n"));
             assert!(log.contains("exitcode=EX_OK"), "{log}");
         } else {
