@@ -15,7 +15,10 @@ as_root=""
 if [ "$(id -u)" -ne 0 ]; then as_root="sudo"; fi
 echo "installing:$missing" >&2
 # The lists are fetched once an hour, not once a call.
-[ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mmin -60 2>/dev/null | head -n 1)" ] ||
+lists=/var/lib/apt/lists
+if [ -z "$(find $lists -maxdepth 1 -name '*Packages*' 2>/dev/null | head -n 1)" ] ||
+    [ -z "$(find $lists/partial -maxdepth 0 -mmin -60 2>/dev/null)" ]; then
     $as_root apt-get update -qq
+fi
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
