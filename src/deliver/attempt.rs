@@ -238,8 +238,9 @@ fn login(
     let source = relay.password.as_ref();
     let source = source.ok_or_else(|| config(format!("no password is configured for the login {user}")))?;
     let offered = &session.capabilities().auth;
-    let mechanisms = auth::candidates(&relay.auth, offered, protected || relay.plaintext_password).map_err(config)?;
+    let mechanisms =
+        auth::candidates(&relay.auth, offered, protected || relay.plaintext_password, false).map_err(config)?;
     let secret = fetch(source).map_err(|why| Failure::new(Phase::Secret, Cause::Secret(why)))?;
-    let mechanism = session.login(&mechanisms, Credentials { user, secret: &secret })?;
+    let mechanism = session.login(&mechanisms, Credentials::new(user, &secret))?;
     Ok(Some((mechanism.to_owned(), user.to_owned())))
 }

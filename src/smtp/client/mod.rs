@@ -239,6 +239,10 @@ impl<'t, W: Timed> Session<'t, W> {
     fn tell(&mut self, reply: Reply) -> Reply {
         let mut shown = reply.clone();
         shown.lines.iter_mut().for_each(|line| *line = self.redacted(line));
+        if reply.code == 334 && !self.hidden.is_empty() && !reply.lines.iter().all(String::is_empty) {
+            // Challenge and proof of a SCRAM login together would do to try passwords.
+            shown.lines = vec!["[challenge]".into()];
+        }
         let last = shown.lines.len().saturating_sub(1);
         for (number, line) in shown.lines.iter().enumerate() {
             let mark = if number == last { ' ' } else { '-' };
