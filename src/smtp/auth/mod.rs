@@ -115,6 +115,14 @@ pub struct Mechanism {
     pub begin: Begin,
 }
 
+impl Mechanism {
+    /// Whether it needs a password or token: EXTERNAL has the client's certificate.
+    #[must_use]
+    pub fn takes_secret(&self) -> bool {
+        self.name != "EXTERNAL"
+    }
+}
+
 /// Begins a run of a mechanism; the error says in words why it cannot.
 pub type Begin = for<'c> fn(Credentials<'c>) -> Result<Box<dyn Exchange + 'c>, String>;
 

@@ -96,7 +96,7 @@ impl<W: Timed> Session<'_, W> {
         let shown = if secret.is_empty() { said } else { "[hidden]" };
         self.transcript.event(&Event::Client(&format!("{command}{gap}{shown}")));
         self.hidden.push(Zeroizing::new(secret.to_owned()));
-        self.begin(self.limits.command);
+        self.begin(Phase::Auth);
         let written = self.wire.write_all(line.as_bytes()).and_then(|()| self.wire.flush());
         written.map_err(|error| self.lost(Phase::Auth, Failure::io(Phase::Auth, &error).cause))?;
         self.reply(Phase::Auth)
