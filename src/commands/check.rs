@@ -42,8 +42,10 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool) -> Status {
 fn faults(config: &Config, uid: u32) -> Vec<String> {
     let mut faults = Vec::new();
     for (relay, place) in relays(config) {
-        if let Some(SecretSource::File(path)) = &relay.password {
-            faults.extend(secret_file(path, uid).map(|what| format!("{place}: password: {what}")));
+        for (name, source) in [("password", &relay.password), ("client_password", &relay.client_password)] {
+            if let Some(SecretSource::File(path)) = source {
+                faults.extend(secret_file(path, uid).map(|what| format!("{place}: {name}: {what}")));
+            }
         }
         let tls = &relay.tls_options;
         let named = tls.trust_file.iter().chain(tls.client.iter().flat_map(|(cert, key)| [cert, key]));

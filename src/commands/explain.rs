@@ -81,8 +81,13 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Server, port and protection.
+/// Every server of the account, in the order in which they are asked.
 fn server(relay: &Relay) -> String {
+    relay.at_each_server().map(|relay| one_server(&relay)).collect::<Vec<_>>().join("; else ")
+}
+
+/// Server, port and protection.
+fn one_server(relay: &Relay) -> String {
     let tls = match relay.tls {
         TlsMode::Implicit => "TLS from the start",
         TlsMode::StartTls => "STARTTLS required",

@@ -7,7 +7,8 @@ use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
 use crate::config::msmtprc::show;
 use crate::config::{AuthChoice, Config, Protocol, Relay};
-use crate::deliver::attempt::{self, Context, Opened};
+use crate::deliver::attempt::{self, Context};
+use crate::deliver::open::Opened;
 use crate::envelope::ReversePath;
 use crate::exit::{self, Status};
 use crate::message::address::{self, Address};
@@ -46,7 +47,7 @@ pub fn server_info(invocation: &Invocation) -> Status {
         let mut context = Context {
             host: &around.hostname,
             transcript: &mut transcripts,
-            secret: &|_: &SecretSource| Err("no login is made".into()),
+            secret: &|_: &SecretSource, _| Err("no login is made".into()),
         };
         let server = attempt::server(&relay.endpoint);
         match attempt::probe(&relay, &mut context) {

@@ -6,28 +6,20 @@
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig, TlsMode};
+use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
 use crate::exit::{self, Contract, Status};
 use crate::message::Message;
 use crate::message::read::{self, ReadError, ReadRules};
-use crate::net::tls;
 use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Via, choose};
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
-use std::sync::Once;
-use std::time::Duration;
-
-/// The CA store is prepared before the first connection with TLS, while this is the only thread, and never without.
-static TRUST: Once = Once::new();
-
-/// The most that a password command may take.
-const PASSWORD_LIMIT: Duration = Duration::from_secs(30);
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -190,9 +182,6 @@ impl Submitter<'_> {
 
     fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
-        if relay.tls != TlsMode::Plain {
-            TRUST.call_once(tls::prepare_environment);
-        }
         let host = match &relay.endpoint {
             Endpoint::Tcp(host, _) => host.as_str(),
             Endpoint::Unix(_) => "localhost",
@@ -202,12 +191,14 @@ impl Submitter<'_> {
             home: self.around.who.home.as_deref(),
             host,
             user: relay.user.as_deref().unwrap_or_default(),
-            limit: PASSWORD_LIMIT.min(relay.timeouts.total),
+            limit: relay.timeouts.of(Phase::Secret),
         };
         let mut context = Context {
             host: &self.around.hostname,
             transcript: transcripts,
-            secret: &|source| fetch::fetch(source, &fetching).map_err(|error| error.to_string()),
+            secret: &|source, limit| {
+                fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
+            },
         };
         attempt::attempt(relay, &plan.envelope, &plan.message, &mut context)
     }

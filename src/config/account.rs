@@ -3,15 +3,18 @@
 //! Values only. Faults are collected, not thrown at the first; a value is never repeated where it may be a secret.
 
 use super::error::{ConfigError, Place};
-use super::model::{AuthChoice, Endpoint, Protocol, Relay, Timeouts, TlsOptions};
+use super::model::{AuthChoice, Endpoint, PhaseLimits, Protocol, Relay, Timeouts, TlsOptions};
 use super::presets::{self, Preset};
 use super::server::{self, Server};
-use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source};
+use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source, Strings};
 use super::{presets::PRESETS, tls};
 use crate::secret::SecretSource;
+use ::toml::Spanned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The most servers of one account.
+const SERVERS: usize = 10;
 /// Longest time limit, a day: more is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
@@ -73,6 +76,10 @@ impl Builder<'_> {
             host_override: self.field("tls_name", raw.tls_name, host_name),
             client: self.client_certificate(raw.client_cert, raw.client_key),
         };
+        let client_password = raw.client_password.and_then(|password| {
+            let at = self.source.place(&password);
+            self.password(password.into_inner(), &at)
+        });
         let ehlo = self.field("ehlo", raw.ehlo, ehlo_name);
         let proxy = self.field("proxy", raw.proxy, proxy_address);
         let source = self.field("source", raw.source, |text| text.parse().map_err(|_| "an IP address is needed"));
@@ -80,13 +87,15 @@ impl Builder<'_> {
         if !named {
             return self.fault(place, format!("{what} has no server; give server = \"smtps://...\" or a provider"));
         }
-        let Server { endpoint, tls, protocol } = server?;
+        let mut servers = server?.into_iter();
+        let Server { endpoint, tls, protocol } = servers.next()?;
         let auth = auth.unwrap_or_else(|| default_auth(provider, user.is_some() || password.is_some()));
         let plaintext_password = raw.allow_plaintext_password == Some(true);
         let relay = Relay {
             endpoint,
             tls,
             tls_options,
+            client_password,
             protocol,
             auth,
             user,
@@ -96,6 +105,7 @@ impl Builder<'_> {
             proxy,
             source,
             timeouts,
+            backups: servers.collect(),
         };
         Some((relay, provider))
     }
@@ -112,23 +122,19 @@ impl Builder<'_> {
         })
     }
 
-    /// The server that is given, else the provider's.
+    /// The servers that are given, else the provider's; never empty.
     fn server(
         &mut self,
-        given: Field<String>,
+        given: Field<Strings>,
         region: Field<String>,
         provider: Option<&'static Preset>,
         place: &Place,
-    ) -> Option<Server> {
+    ) -> Option<Vec<Server>> {
         let region_place = region.as_ref().map(|region| self.source.place(region));
         let region_given = region.is_some();
         let region = self.field("region", region, |text| server::check_host(text).map(|()| text.to_owned()));
         if let Some(given) = given {
-            let at = self.source.place(&given);
-            return match server::parse(given.get_ref()) {
-                Ok(server) => Some(server),
-                Err(error) => self.fault(&at, error),
-            };
+            return self.servers(given);
         }
         let host = *provider?.hosts.first()?;
         let wants_region = host.contains("{region}");
@@ -140,7 +146,26 @@ impl Builder<'_> {
         }
         let host = if wants_region { host.replace("{region}", &region?) } else { host.to_owned() };
         let port = provider?.ports.first()?;
-        Some(Server { endpoint: Endpoint::Tcp(host, port.port), tls: port.tls, protocol: Protocol::Smtp })
+        Some(vec![Server { endpoint: Endpoint::Tcp(host, port.port), tls: port.tls, protocol: Protocol::Smtp }])
+    }
+
+    /// One server, or a list of which the later ones stand in for the earlier.
+    fn servers(&mut self, given: Spanned<Strings>) -> Option<Vec<Server>> {
+        let at = self.source.place(&given);
+        let list = given.into_inner().0;
+        if list.is_empty() || list.len() > SERVERS {
+            return self.fault(&at, format!("server is one, or a list of up to {SERVERS}"));
+        }
+        let mut servers = Vec::new();
+        for (span, text) in list {
+            let at = span.map_or_else(|| at.clone(), |span| self.source.at(span.start));
+            match server::parse(&text) {
+                Ok(server) if servers.contains(&server) => return self.fault(&at, "server: it stands here twice"),
+                Ok(server) => servers.push(server),
+                Err(error) => return self.fault(&at, error),
+            }
+        }
+        Some(servers)
     }
 
     fn user(&mut self, field: Field<String>) -> Option<String> {
@@ -203,19 +228,32 @@ impl Builder<'_> {
         let one = cert.as_ref().or(key.as_ref()).map(|one| self.source.place(one));
         match (self.path("client_cert", cert), self.path("client_key", key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
+            (Some(both), None) => Some((both.clone(), both)),
             (None, None) => None,
-            _ => one.and_then(|place| self.fault(&place, "client_cert and client_key go together")),
+            (None, Some(_)) => one.and_then(|place| self.fault(&place, "client_key goes only with client_cert")),
         }
     }
 
     fn timeouts(&mut self, raw: Option<RawTimeouts>) -> Timeouts {
         let usual = Timeouts::default();
         let Some(raw) = raw else { return usual };
+        let mut limit = |key: &str, field| self.field(&format!("timeouts.{key}"), field, duration);
         Timeouts {
-            connect: self.field("timeouts.connect", raw.connect, duration).unwrap_or(usual.connect),
-            command: self.field("timeouts.command", raw.command, duration).unwrap_or(usual.command),
-            data_end: self.field("timeouts.data_end", raw.data_end, duration).unwrap_or(usual.data_end),
-            total: self.field("timeouts.total", raw.total, duration).unwrap_or(usual.total),
+            connect: limit("connect", raw.connect).unwrap_or(usual.connect),
+            command: limit("command", raw.command).unwrap_or(usual.command),
+            data_end: limit("data_end", raw.data_end).unwrap_or(usual.data_end),
+            total: limit("total", raw.total).unwrap_or(usual.total),
+            phases: PhaseLimits {
+                password: limit("password", raw.password),
+                greeting: limit("greeting", raw.greeting),
+                ehlo: limit("ehlo", raw.ehlo),
+                auth: limit("auth", raw.auth),
+                mail: limit("mail", raw.mail),
+                rcpt: limit("rcpt", raw.rcpt),
+                data: limit("data", raw.data),
+                body: limit("body", raw.body),
+                quit: limit("quit", raw.quit),
+            },
         }
     }
 }

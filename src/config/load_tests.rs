@@ -4,6 +4,7 @@ use super::load::{Sources, load, load_msmtp};
 use super::model::*;
 use super::msmtprc::Overrides;
 use crate::secret::SecretSource;
+use crate::smtp::phase::Phase;
 use proptest::prelude::*;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -110,6 +111,21 @@ source = "::1"
 }
 
 #[test]
+fn several_servers_and_limits_of_phases() {
+    let text = "server = [\"smtps://a.test\", \"smtp://b.test\"]\nclient_cert = \"/c.p12\"\n\
+                client_password = { env = \"P\" }\ntimeouts = { command = \"9s\", mail = \"5m\", password = \"3s\" }";
+    let config = good(&format!("[[sender]]\nfrom = \"a@b.example\"\n{text}"));
+    let relay = &config.senders[0].relay;
+    let servers: Vec<_> = relay.at_each_server().map(|relay| (relay.endpoint.clone(), relay.tls)).collect();
+    assert_eq!(servers[0], (Endpoint::Tcp("a.test".into(), 465), TlsMode::Implicit));
+    assert_eq!(servers[1..], [(Endpoint::Tcp("b.test".into(), 587), TlsMode::StartTls)]);
+    assert_eq!(relay.tls_options.client, Some(("/c.p12".into(), "/c.p12".into())));
+    assert!(matches!(relay.client_password, Some(SecretSource::Env(_))));
+    let seconds = |phase| relay.timeouts.of(phase).as_secs();
+    assert_eq!([Phase::Mail, Phase::Rcpt, Phase::Secret, Phase::Quit].map(seconds), [300, 9, 3, 2]);
+}
+
+#[test]
 fn presets_fill_in_and_give_way() {
     let of = |text: &str| good(&format!("[[sender]]\nfrom = \"a@b.example\"\n{text}")).senders.pop().unwrap();
     let ses = of("provider = \"ses\"\nregion = \"eu-west-1\"\nuser = \"u\"\npassword = {env = \"X\"}");
@@ -170,7 +186,13 @@ fn faults_of_senders() {
         (format!("{server}auth = \"x\""), "main:5: auth: unknown method; one of auto, off, plain"),
         (format!("{server}ehlo = \"a\\r\\nb\""), "main:5: ehlo: the host name holds"),
         (format!("{server}users = []"), "main:1: users = [] would let everybody in"),
-        (format!("{server}client_key = \"k\""), "main:5: client_cert and client_key go together"),
+        (format!("{server}client_key = \"k\""), "main:5: client_key goes only with client_cert"),
+        (format!("{server}client_password = {{ env = \"P\" }}"), "main:1: sender s: client_password without"),
+        (format!("{server}timeouts = {{ rcpt = \"0s\" }}"), "main:5: timeouts.rcpt: a time limit"),
+        ("server = []".into(), "main:4: server is one, or a list"),
+        ("server = [\"h\", \"h\"]".into(), "main:4: server: it stands here twice"),
+        ("server = [\"h\", \"smtp://u:hunter2@h\"]".into(), "main:4: server holds a login"),
+        (format!("{login}server = [\"h\", \"smtp+plain://h\"]"), "main:1: sender s: a password over a connection"),
         (format!("{server}timeouts = {{ total = \"0s\" }}"), "main:5: timeouts.total: a time limit"),
         (format!("{server}password = 5\nuser = \"u\""), "main:5: password: expected { file"),
         (

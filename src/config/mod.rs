@@ -21,3 +21,4 @@ pub mod validate;
 
 pub use error::{ConfigError, Place};
 pub use model::*;
+pub use server::Server;

@@ -2,8 +2,10 @@
 
 use super::error::{ConfigError, Place};
 use super::pattern::Pattern;
+use super::server::Server;
 use crate::message::address::Address;
 use crate::secret::SecretSource;
+use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -244,6 +246,8 @@ pub struct Relay {
     pub tls: TlsMode,
     /// What the TLS handshake must prove and offer.
     pub tls_options: TlsOptions,
+    /// Where the passphrase of the client's key comes from.
+    pub client_password: Option<SecretSource>,
     /// SMTP or LMTP.
     pub protocol: Protocol,
     /// Which AUTH mechanisms may be used.
@@ -262,6 +266,20 @@ pub struct Relay {
     pub source: Option<IpAddr>,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Servers that take over, in this order, where the ones before cannot be reached or do not serve.
+    pub backups: Vec<Server>,
+}
+
+impl Relay {
+    /// The account at each of its servers, the first one first.
+    pub fn at_each_server(&self) -> impl Iterator<Item = std::borrow::Cow<'_, Self>> {
+        use std::borrow::Cow;
+        let others = self.backups.iter().map(|server| {
+            let Server { endpoint, tls, protocol } = server.clone();
+            Cow::Owned(Self { endpoint, tls, protocol, backups: Vec::new(), ..self.clone() })
+        });
+        std::iter::once(Cow::Borrowed(self)).chain(others)
+    }
 }
 
 /// Where a server listens.
@@ -285,7 +303,7 @@ pub enum TlsMode {
 }
 
 /// What the TLS handshake must prove and offer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
     /// A file of CA certificates in PEM; the system's store where none is given.
     pub trust_file: Option<PathBuf>,
@@ -295,12 +313,12 @@ pub struct TlsOptions {
     pub fingerprint: Option<Fingerprint>,
     /// The name for SNI and the certificate check, where it is not the host's.
     pub host_override: Option<String>,
-    /// Client certificate file and key file, both PEM.
+    /// Client certificate file and key file, PEM; one file with both (PEM or PKCS#12) stands in both places.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// A certificate's digest over its DER form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fingerprint {
     /// 32 octets.
     Sha256(Vec<u8>),
@@ -337,21 +355,76 @@ pub enum AuthChoice {
 pub struct Timeouts {
     /// Name lookup, TCP connect and TLS handshake, each address.
     pub connect: Duration,
-    /// A reply to any command.
+    /// A reply to any command, and any 64 KiB of the message, where `phases` says nothing else.
     pub command: Duration,
     /// The reply after the final dot.
     pub data_end: Duration,
     /// The whole delivery, from lookup to the last reply.
     pub total: Duration,
+    /// Limits of single phases in place of `command`.
+    pub phases: PhaseLimits,
+}
+
+/// Limits of single phases; `None`: `Timeouts::command`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhaseLimits {
+    /// Fetching the password.
+    pub password: Option<Duration>,
+    /// The server's 220.
+    pub greeting: Option<Duration>,
+    /// EHLO, HELO, LHLO and STARTTLS.
+    pub ehlo: Option<Duration>,
+    /// Each step of AUTH.
+    pub auth: Option<Duration>,
+    /// MAIL.
+    pub mail: Option<Duration>,
+    /// RCPT.
+    pub rcpt: Option<Duration>,
+    /// DATA before the message.
+    pub data: Option<Duration>,
+    /// Each 64 KiB of the message.
+    pub body: Option<Duration>,
+    /// QUIT; never more than two seconds, as it changes nothing any more.
+    pub quit: Option<Duration>,
+}
+
+impl Timeouts {
+    /// The limit of a phase.
+    #[must_use]
+    pub fn of(&self, phase: Phase) -> Duration {
+        let phases = &self.phases;
+        let given = match phase {
+            Phase::Resolve | Phase::Connect | Phase::Tls => return self.connect,
+            Phase::End => return self.data_end,
+            Phase::Secret => return phases.password.unwrap_or(Self::PASSWORD),
+            Phase::Quit => return phases.quit.unwrap_or(self.command).min(Self::QUIT),
+            Phase::Greeting => phases.greeting,
+            Phase::Ehlo | Phase::StartTls => phases.ehlo,
+            Phase::Auth => phases.auth,
+            Phase::Mail => phases.mail,
+            Phase::Rcpt => phases.rcpt,
+            Phase::Data => phases.data,
+            Phase::Body => phases.body,
+        };
+        given.unwrap_or(self.command)
+    }
+
+    /// How long fetching a password may take where nothing else is said.
+    const PASSWORD: Duration = Duration::from_secs(30);
+    /// How long QUIT's reply is waited for at most.
+    const QUIT: Duration = Duration::from_secs(2);
 }
 
 impl Default for Timeouts {
+    /// No more than RFC 5321 asks of a client with a queue, as somebody may be waiting; but its ten minutes after the
+    /// message, where giving up early makes duplicates.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(30),
             command: Duration::from_secs(60),
-            data_end: Duration::from_secs(300),
+            data_end: Duration::from_secs(600),
             total: Duration::from_secs(900),
+            phases: PhaseLimits::default(),
         }
     }
 }

@@ -67,7 +67,16 @@ pub(super) struct RawQueue {
 pub(super) struct RawTimeouts {
     pub connect: Field<String>,
     pub command: Field<String>,
+    pub password: Field<String>,
+    pub greeting: Field<String>,
+    pub ehlo: Field<String>,
+    pub auth: Field<String>,
+    pub mail: Field<String>,
+    pub rcpt: Field<String>,
+    pub data: Field<String>,
+    pub body: Field<String>,
     pub data_end: Field<String>,
+    pub quit: Field<String>,
     pub total: Field<String>,
 }
 
@@ -79,11 +88,11 @@ macro_rules! with_account {
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
             $(pub $own: $kind,)*
-            provider: Field<String>, region: Field<String>, server: Field<String>, user: Field<String>,
+            provider: Field<String>, region: Field<String>, server: Field<Strings>, user: Field<String>,
             password: Field<RawPassword>, auth: Field<String>, allow_plaintext_password: Option<bool>,
             ehlo: Field<String>, timeouts: Option<RawTimeouts>, ca_file: Field<String>, tls_check: Option<bool>,
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
-            client_key: Field<String>, proxy: Field<String>, source: Field<String>,
+            client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
         }
@@ -98,6 +107,7 @@ macro_rules! with_account {
                     timeouts: self.timeouts.take(), ca_file: self.ca_file.take(), tls_check: self.tls_check.take(),
                     fingerprint: self.fingerprint.take(), tls_name: self.tls_name.take(),
                     client_cert: self.client_cert.take(), client_key: self.client_key.take(),
+                    client_password: self.client_password.take(),
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
@@ -125,7 +135,7 @@ with_account! {
 pub(super) struct RawAccount {
     pub provider: Field<String>,
     pub region: Field<String>,
-    pub server: Field<String>,
+    pub server: Field<Strings>,
     pub user: Field<String>,
     pub password: Field<RawPassword>,
     pub auth: Field<String>,
@@ -138,6 +148,7 @@ pub(super) struct RawAccount {
     pub tls_name: Field<String>,
     pub client_cert: Field<String>,
     pub client_key: Field<String>,
+    pub client_password: Field<RawPassword>,
     pub proxy: Field<String>,
     pub source: Field<String>,
     pub from: Field<Strings>,

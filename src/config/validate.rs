@@ -54,7 +54,18 @@ fn relay(relay: &Relay, place: &Place, what: &str, errors: &mut Vec<ConfigError>
         );
     }
     if external && relay.tls_options.client.is_none() {
-        fault("auth = \"external\" needs client_cert and client_key".into());
+        fault("auth = \"external\" needs client_cert".into());
+    }
+    if relay.client_password.is_some() && relay.tls_options.client.is_none() {
+        fault("client_password without client_cert".into());
+    }
+    for server in &relay.backups {
+        if relay.password.is_some() && server.tls == TlsMode::Plain && !relay.plaintext_password {
+            fault(
+                "a password over a connection without TLS, to one of the servers; use smtps:// or smtp://, or say allow_plaintext_password = true"
+                    .into(),
+            );
+        }
     }
     match &relay.endpoint {
         Endpoint::Tcp(host, _) => {

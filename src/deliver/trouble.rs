@@ -139,6 +139,10 @@ pub fn judge(failure: &Failure) -> Trouble {
             .advise("compare the account's settings with what the provider says, or ask the provider"),
         Cause::Secret(why) => Trouble::new(Scope::Site, Permanent, Kind::Secret, phase, why.as_str()),
         Cause::Unsendable(what) => Trouble::new(Scope::Message, Permanent, Kind::Message, phase, what.as_str()),
+        Cause::NextSession => {
+            let what = "the server takes no more messages in one connection";
+            Trouble::new(Scope::Message, Temporary, Kind::Refused, phase, what)
+        }
         Cause::Source(why) => {
             let what = format!("the message could not be read to its end: {why}; nothing was delivered");
             Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)
@@ -240,6 +244,16 @@ fn judge_mail(reply: &Reply, permanence: Permanence) -> Trouble {
         true => trouble,
         false => trouble.advise("the account may only send as its own addresses"),
     }
+}
+
+/// Whether another server of the same account may do better: the connection, TLS, or a greeting that sends everybody away
+/// for now. What the server says later it says of the account or the message.
+#[must_use]
+pub fn another_server_may_help(trouble: &Trouble) -> bool {
+    let early =
+        matches!(trouble.phase, Phase::Resolve | Phase::Connect | Phase::Tls | Phase::StartTls | Phase::Greeting);
+    let refused = trouble.reply.as_ref().is_some_and(|reply| !reply.is_transient());
+    trouble.scope == Scope::Site && early && !refused && trouble.kind != Kind::Config
 }
 
 /// What a failed connect means: always the whole server.

@@ -6,13 +6,14 @@
 #![expect(clippy::disallowed_methods, reason = "connections to servers are made here")]
 
 use super::deadline::{Stream, TimedStream};
-use super::socks;
+use super::{race, socks};
 use crate::config::{Endpoint, Relay};
 use crate::sys::clock::Deadline;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc;
@@ -75,7 +76,7 @@ pub fn connect(relay: &Relay, total: Deadline) -> Result<Connected, ConnectError
         (Endpoint::Tcp(host, port), None) => tcp(host, *port, relay.source, limit, total),
         (Endpoint::Tcp(host, port), Some((proxy, proxy_port))) => {
             let mut connected = tcp(proxy, *proxy_port, relay.source, limit, total)?;
-            socks::connect(&mut connected.stream, bare(host), *port).map_err(ConnectError::Proxy)?;
+            socks::connect(&mut connected.stream, &bare(host), *port).map_err(ConnectError::Proxy)?;
             connected.address = format!("{host}:{port} by {}", connected.address);
             Ok(connected)
         }
@@ -89,25 +90,21 @@ fn tcp(
     limit: Duration,
     total: Deadline,
 ) -> Result<Connected, ConnectError> {
-    let addresses = resolve(bare(host), port, Deadline::after(limit).or_earlier(total))?;
-    let mut tried = Vec::new();
-    for address in addresses {
-        let deadline = Deadline::after(limit).or_earlier(total);
-        match tcp_to(address, source, deadline) {
-            Ok(socket) => {
-                let stream = TimedStream::new(Stream::Tcp(socket), deadline);
-                return Ok(Connected { stream, address: address.to_string() });
-            }
-            Err(error) => tried.push((address.to_string(), words(&error))),
-        }
-    }
-    Err(ConnectError::Failed(tried))
+    let addresses = resolve(&bare(host), port, Deadline::after(limit).or_earlier(total))?;
+    let (socket, address) = race::connect(&addresses, source, limit, total).map_err(ConnectError::Failed)?;
+    let stream = TimedStream::new(Stream::Tcp(socket), Deadline::after(limit).or_earlier(total));
+    Ok(Connected { stream, address: address.to_string() })
 }
 
-/// The host without the brackets of an IPv6 address and without the root's dot.
-fn bare(host: &str) -> &str {
+/// The host without the brackets of an IPv6 address and without the root's dot; an internationalised name in its ASCII
+/// form (RFC 5891), or as it is where it has none.
+pub(super) fn bare(host: &str) -> Cow<'_, str> {
     let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    inner.strip_suffix('.').unwrap_or(inner)
+    let inner = inner.strip_suffix('.').unwrap_or(inner);
+    match inner.is_ascii() {
+        true => Cow::Borrowed(inner),
+        false => idna::domain_to_ascii(inner).map_or(Cow::Borrowed(inner), Cow::Owned),
+    }
 }
 
 fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -144,30 +141,6 @@ fn lookup_error(host: &str, text: &str) -> ConnectError {
         true => ConnectError::UnknownHost(host.to_owned()),
         false => ConnectError::Lookup(host.to_owned(), why.to_owned()),
     }
-}
-
-fn tcp_to(address: SocketAddr, source: Option<IpAddr>, deadline: Deadline) -> io::Result<TcpStream> {
-    let left = deadline.left().ok_or(ErrorKind::TimedOut)?;
-    let socket = match source {
-        None => TcpStream::connect_timeout(&address, left)?,
-        Some(source) => tcp_from(source, address, left)?,
-    };
-    // A command waits for its reply anyway: Nagle's algorithm only adds the peer's delayed ACK.
-    socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-fn tcp_from(source: IpAddr, address: SocketAddr, left: Duration) -> io::Result<TcpStream> {
-    if source.is_ipv4() != address.is_ipv4() {
-        return Err(io::Error::other(format!("the source address {source} is of the other address family")));
-    }
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = TcpStream::from(new_socket(family)?);
-    // Linux applies the send limit to connect(2) as well.
-    socket.set_write_timeout(Some(left))?;
-    rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
-    rustix::net::connect(&socket, &address).map_err(late)?;
-    Ok(socket)
 }
 
 fn unix(path: &Path, deadline: Deadline) -> Result<Connected, ConnectError> {
@@ -226,9 +199,10 @@ mod tests {
     #[test]
     fn literal_addresses_need_no_lookup() {
         let soon = Deadline::after(Duration::from_secs(5));
-        assert_eq!(resolve(bare("[::1]"), 25, soon).unwrap(), ["[::1]:25".parse().unwrap()]);
-        assert_eq!(resolve(bare("192.0.2.1"), 25, soon).unwrap(), ["192.0.2.1:25".parse().unwrap()]);
+        assert_eq!(resolve(&bare("[::1]"), 25, soon).unwrap(), ["[::1]:25".parse().unwrap()]);
+        assert_eq!(resolve(&bare("192.0.2.1"), 25, soon).unwrap(), ["192.0.2.1:25".parse().unwrap()]);
         assert_eq!(bare("mail.example.com."), "mail.example.com");
+        assert_eq!(bare("bücher.example"), "xn--bcher-kva.example");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 pub mod certificate;
 pub mod connect;
 pub mod deadline;
+mod race;
+pub mod resume;
 pub mod socks;
 pub mod tls;
 pub mod trust;

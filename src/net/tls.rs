@@ -1,18 +1,25 @@
 //! The TLS handshake: TLS 1.2 or later, the certificate checked for chain, time and name, or by its fingerprint.
 //!
-//! native-tls does the work; this file turns the configuration into a connector and a failure into words that say which
-//! check failed, and for which name. It never falls back to anything weaker.
+//! OpenSSL does the work; this file turns the configuration into a context and a failure into words that say which check
+//! failed, and for which name. It never falls back to anything weaker.
 
 use super::certificate::{self, Presented};
 use super::deadline::TimedStream;
+use super::resume::{Key, Sessions};
 use super::trust;
-pub use super::trust::prepare_environment;
 use super::wire::Wire;
 use crate::config::TlsOptions;
-use native_tls::{HandshakeError, Protocol, TlsConnector, TlsStream};
-use std::error::Error as _;
+use crate::secret::Secret;
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    HandshakeError, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVerifyMode, SslVersion,
+};
+use openssl::x509::verify::X509CheckFlags;
+use openssl::x509::{X509Ref, X509StoreContextRef};
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 /// Why there is no TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,82 +74,166 @@ pub struct Secured {
     pub wire: Wire,
     /// The server's certificate.
     pub certificate: Option<Presented>,
+    /// tls-server-end-point, where the certificate has one.
+    pub binding: Option<Vec<u8>>,
+    /// An earlier session of this process went on: its certificate was checked then.
+    pub resumed: bool,
 }
 
-/// Does the handshake on a connection whose deadline the caller has set. `host` is the server's name, for SNI and the
-/// check, unless the options name another.
+/// Whom to do a handshake with, and how.
+#[derive(Clone, Copy)]
+pub struct Target<'r> {
+    /// The server's name, for SNI and the check, unless the options name another.
+    pub host: &'r str,
+    /// The server as configured: a session is taken up only with the same one.
+    pub server: &'r str,
+    /// What the handshake must prove and offer.
+    pub options: &'r TlsOptions,
+    /// Opens the client's key.
+    pub passphrase: Option<&'r Secret>,
+}
+
+/// Does the handshake on a connection whose deadline the caller has set.
 ///
 /// # Errors
 /// When any check fails; the connection is closed then.
-pub fn handshake(stream: TimedStream, host: &str, options: &TlsOptions) -> Result<Secured, TlsError> {
-    let connector = connector(options)?;
-    let name = server_name(host, options);
-    let stream = match connector.connect(name, stream) {
+pub fn handshake(stream: TimedStream, target: Target<'_>) -> Result<Secured, TlsError> {
+    let Target { options, .. } = target;
+    let name = server_name(target.host, options);
+    let key = Key::new(target.server, &name, options);
+    let sessions = Sessions::of(&key, || context(options, target.passphrase))?;
+    let failed = Arc::new(Mutex::new(None));
+    let ssl = prepare(&sessions, &name, options, &failed).map_err(|error| setup(&error))?;
+    let stream = match ssl.connect(stream) {
         Ok(stream) => stream,
         Err(HandshakeError::WouldBlock(_)) => return Err(TlsError::TimedOut),
-        Err(HandshakeError::Failure(error)) => return Err(explain(&error, name)),
+        Err(HandshakeError::SetupFailure(error)) => return Err(setup(&error)),
+        Err(HandshakeError::Failure(stream)) => {
+            let refused = failed.lock().ok().and_then(|mut failed| failed.take());
+            return Err(refused.unwrap_or_else(|| explain(stream.error())));
+        }
     };
-    let certificate = stream.peer_certificate().ok().flatten();
+    let (shown, resumed) = (stream.ssl().peer_certificate(), stream.ssl().session_reused());
+    let certificate = shown.as_ref().and_then(|shown| Presented::read(shown));
     if let Some(wanted) = &options.fingerprint {
-        check_fingerprint(&stream, wanted)?;
+        check_fingerprint(shown.as_deref(), wanted)?;
     }
-    let certificate = certificate.as_ref().and_then(Presented::read);
-    Ok(Secured { wire: Wire::Tls(Box::new(stream)), certificate })
+    let binding = shown.as_deref().and_then(certificate::end_point);
+    Ok(Secured { wire: Wire::Tls(Box::new(stream)), certificate, binding, resumed })
 }
 
-/// The name that the certificate must be for.
+/// The name that the certificate must be for, an internationalised one in its ASCII form.
 #[must_use]
-pub fn server_name<'n>(host: &'n str, options: &'n TlsOptions) -> &'n str {
-    let name = options.host_override.as_deref().unwrap_or(host);
-    let name = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    name.strip_suffix('.').unwrap_or(name)
+pub fn server_name(host: &str, options: &TlsOptions) -> String {
+    super::connect::bare(options.host_override.as_deref().unwrap_or(host)).into_owned()
 }
 
-fn connector(options: &TlsOptions) -> Result<TlsConnector, TlsError> {
-    let mut builder = TlsConnector::builder();
-    builder.min_protocol_version(Some(Protocol::Tlsv12));
-    let unchecked = options.no_check || options.fingerprint.is_some();
-    if unchecked {
-        builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
-        builder.disable_built_in_roots(true);
-    } else if let Some(path) = &options.trust_file {
-        trust::use_file(&mut builder, path).map_err(TlsError::Setup)?;
+fn setup(error: &ErrorStack) -> TlsError {
+    TlsError::Setup(format!("TLS cannot be set up: {}", reasons(&error.to_string())))
+}
+
+fn is_unchecked(options: &TlsOptions) -> bool {
+    options.no_check || options.fingerprint.is_some()
+}
+
+/// What all connections with these options share: versions, ciphers, trust, the client's certificate.
+fn context(options: &TlsOptions, passphrase: Option<&Secret>) -> Result<SslContextBuilder, TlsError> {
+    let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(|error| setup(&error))?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(|error| setup(&error))?;
+    builder.set_cipher_list(CIPHERS).map_err(|error| setup(&error))?;
+    builder.set_options(SslOptions::ALL | SslOptions::NO_COMPRESSION);
+    builder.set_mode(SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE);
+    if is_unchecked(options) {
+        builder.set_verify(SslVerifyMode::NONE);
+    } else {
+        builder.set_verify(SslVerifyMode::PEER);
+        builder.set_cert_store(trust::store(options.trust_file.as_deref()).map_err(TlsError::Setup)?);
     }
     if let Some((certificate, key)) = &options.client {
-        builder.identity(certificate::identity(certificate, key).map_err(TlsError::Setup)?);
+        let own = certificate::identity(certificate, key, passphrase).map_err(TlsError::Setup)?;
+        let put_in = || {
+            builder.set_certificate(&own.certificate)?;
+            builder.set_private_key(&own.key)?;
+            own.chain.into_iter().try_for_each(|one| builder.add_extra_chain_cert(one))
+        };
+        put_in().map_err(|error: ErrorStack| setup(&error))?;
     }
-    builder.build().map_err(|error| TlsError::Setup(format!("TLS cannot be set up: {error}")))
+    Ok(builder)
 }
 
-fn check_fingerprint(stream: &TlsStream<TimedStream>, wanted: &crate::config::Fingerprint) -> Result<(), TlsError> {
-    let certificate = stream.peer_certificate().ok().flatten();
-    if certificate.as_ref().is_some_and(|certificate| certificate::has_fingerprint(certificate, wanted)) {
+/// TLS 1.2 without what is broken or proves nobody; TLS 1.3 has no such ciphers.
+const CIPHERS: &str = "DEFAULT:!aNULL:!eNULL:!MD5:!3DES:!DES:!RC4:!IDEA:!SEED:!aDSS:!SRP:!PSK";
+
+/// One connection: SNI, the name to check, and an earlier session where there is one. What the check of the certificate
+/// finds goes to `failed`.
+fn prepare(
+    sessions: &Sessions,
+    name: &str,
+    options: &TlsOptions,
+    failed: &Arc<Mutex<Option<TlsError>>>,
+) -> Result<Ssl, ErrorStack> {
+    let mut ssl = sessions.connection()?;
+    let address = name.parse::<IpAddr>().ok();
+    if address.is_none() {
+        ssl.set_hostname(name)?;
+    }
+    if is_unchecked(options) {
+        return Ok(ssl);
+    }
+    let param = ssl.param_mut();
+    param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    match address {
+        Some(address) => param.set_ip(address)?,
+        None => param.set_host(name)?,
+    }
+    let (failed, name) = (Arc::clone(failed), name.to_owned());
+    ssl.set_verify_callback(SslVerifyMode::PEER, move |passed, context| {
+        if let (false, Ok(mut failed)) = (passed, failed.lock()) {
+            *failed = Some(refused(context, &name));
+        }
+        passed
+    });
+    Ok(ssl)
+}
+
+/// Which check failed, for which name, and what stands in the certificate about it.
+fn refused(context: &X509StoreContextRef, name: &str) -> TlsError {
+    let (check, what) = failed_check(context.error().error_string(), name);
+    let leaf = context.chain().and_then(|chain| chain.get(0)).or_else(|| context.current_cert());
+    let seen = leaf.and_then(Presented::read).map(|seen| match check {
+        Check::Expired => format!("; it was valid until {}", seen.until),
+        Check::NotYet => format!("; it is valid from {}", seen.from),
+        Check::Name => format!("; it is for {}", seen.names.join(", ")),
+        _ => format!("; it was issued by {}, its SHA-256 is {}", seen.issuer, seen.sha256),
+    });
+    TlsError::Certificate(check, what + &seen.unwrap_or_default())
+}
+
+fn check_fingerprint(certificate: Option<&X509Ref>, wanted: &crate::config::Fingerprint) -> Result<(), TlsError> {
+    if certificate.is_some_and(|certificate| certificate::has_fingerprint(certificate, wanted)) {
         return Ok(());
     }
-    let found = certificate.as_ref().and_then(Presented::read);
+    let found = certificate.and_then(Presented::read);
     let found = found.map_or("it shows none".into(), |found| format!("its SHA-256 is {}", found.sha256));
     let what = format!("the server's certificate has not the fingerprint that is configured: {found}");
     Err(TlsError::Certificate(Check::Fingerprint, what))
 }
 
-/// native-tls keeps OpenSSL's texts and, as a source, the socket's own error.
-fn explain(error: &native_tls::Error, name: &str) -> TlsError {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    if let Some(io) = io {
+/// A handshake that failed for another reason than the certificate.
+fn explain(error: &openssl::ssl::Error) -> TlsError {
+    if let Some(io) = error.io_error() {
         return match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => TlsError::TimedOut,
             _ => TlsError::Lost(super::connect::words(io)),
         };
     }
-    explain_text(&error.to_string(), name)
+    match error.ssl_error() {
+        Some(stack) if !stack.errors().is_empty() => explain_text(&stack.to_string()),
+        _ => TlsError::Lost("the server closed it".into()),
+    }
 }
 
-fn explain_text(text: &str, name: &str) -> TlsError {
-    if text.contains("certificate verify failed") {
-        let reason = text.rsplit_once('(').map_or(text, |(_, reason)| reason.trim_end_matches(')'));
-        let (check, what) = failed_check(reason, name);
-        return TlsError::Certificate(check, what);
-    }
+fn explain_text(text: &str) -> TlsError {
     let text_has = |part: &str| text.contains(part);
     if text_has("unexpected EOF") || text_has("unexpected eof") {
         return TlsError::Lost("the server closed it".into());
@@ -152,6 +243,9 @@ fn explain_text(text: &str, name: &str) -> TlsError {
     }
     if text_has("wrong version number") || text_has("packet length too long") || text_has("record layer failure") {
         return TlsError::Handshake("what the server sent is no TLS".into());
+    }
+    if text_has("certificate required") || text_has("bad certificate") || text_has("unknown ca") {
+        return TlsError::Handshake(format!("the server refuses our client certificate: {}", reasons(text)));
     }
     TlsError::Handshake(format!("the TLS handshake failed: {}", reasons(text)))
 }
@@ -190,8 +284,6 @@ mod tests {
 
     #[test]
     fn openssl_texts_in_words() {
-        let verify =
-            "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:ssl.c:1889:";
         for (reason, check) in [
             ("self-signed certificate", Check::SelfSigned),
             ("self signed certificate in certificate chain", Check::SelfSigned),
@@ -202,18 +294,13 @@ mod tests {
             ("IP address mismatch", Check::Name),
             ("unsuitable certificate purpose", Check::Other),
         ] {
-            let found = explain_text(&format!("{verify} ({reason})"), "mx.test");
-            assert!(
-                matches!(&found, TlsError::Certificate(is, what) if *is == check && what.contains("mx.test") && what.contains(reason)),
-                "{found:?}"
-            );
+            let (found, what) = failed_check(reason, "mx.test");
+            assert!(found == check && what.contains("mx.test") && what.contains(reason), "{what}");
         }
-        let version =
-            explain_text("error:0A000102:SSL routines:ssl_choose_client_version:unsupported protocol:x.c:1:", "a");
+        let version = explain_text("error:0A000102:SSL routines:ssl_choose_client_version:unsupported protocol:x.c:1:");
         assert!(version.to_string().contains("1.2"));
         let other = explain_text(
             "error:0A000410:SSL routines:ssl3_read_bytes:ssl/tls alert handshake failure:x.c:1:SSL alert number 40",
-            "a",
         );
         assert_eq!(other.to_string(), "the TLS handshake failed: ssl/tls alert handshake failure");
     }
@@ -223,6 +310,7 @@ mod tests {
         let options = TlsOptions::default();
         assert_eq!(server_name("mx.test.", &options), "mx.test");
         assert_eq!(server_name("[::1]", &options), "::1");
+        assert_eq!(server_name("почта.рф", &options), "xn--80a1acny.xn--p1ai");
         let options = TlsOptions { host_override: Some("other.test".into()), ..options };
         assert_eq!(server_name("mx.test", &options), "other.test");
     }

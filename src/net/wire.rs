@@ -2,7 +2,7 @@
 
 use super::deadline::{Timed, TimedStream};
 use crate::sys::clock::Deadline;
-use native_tls::TlsStream;
+use openssl::ssl::SslStream;
 use std::io::{self, Read, Write};
 
 /// A connection to a server.
@@ -11,7 +11,7 @@ pub enum Wire {
     /// In clear.
     Plain(TimedStream),
     /// Inside TLS.
-    Tls(Box<TlsStream<TimedStream>>),
+    Tls(Box<SslStream<TimedStream>>),
 }
 
 impl Wire {

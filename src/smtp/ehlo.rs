@@ -20,12 +20,42 @@ pub struct Capabilities {
     pub dsn: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// ENHANCEDSTATUSCODES (RFC 2034).
+    pub enhanced: bool,
+    /// LIMITS (RFC 9422); none where nothing is said.
+    pub limits: Limits,
     /// SIZE (RFC 1870) was offered.
     pub size: bool,
     /// The largest message the server takes, octets; `None` where it names no limit.
     pub size_limit: Option<u64>,
     /// AUTH mechanisms (RFC 4954), in upper case, in the server's order; the old form `AUTH=` too.
     pub auth: Vec<String>,
+}
+
+/// What the server takes in one session and one transaction (RFC 9422 section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// MAILMAX: transactions in one session.
+    pub mails: Option<u32>,
+    /// RCPTMAX: recipients of one transaction.
+    pub recipients: Option<u32>,
+    /// RCPTDOMAINMAX: different domains of one transaction's recipients.
+    pub domains: Option<u32>,
+}
+
+impl Limits {
+    /// `NAME=value`; a value is 1 to 999999, and anything else says nothing.
+    fn add(&mut self, word: &str) {
+        let Some((name, value)) = word.split_once('=') else { return };
+        let digits = value.len() <= 6 && value.bytes().all(|octet| octet.is_ascii_digit());
+        let value = value.parse().ok().filter(|&value: &u32| digits && value > 0);
+        match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => self.mails = value,
+            "RCPTMAX" => self.recipients = value,
+            "RCPTDOMAINMAX" => self.domains = value,
+            _ => {}
+        }
+    }
 }
 
 impl Capabilities {
@@ -49,6 +79,8 @@ impl Capabilities {
             "SMTPUTF8" => self.utf8 = true,
             "DSN" => self.dsn = true,
             "CHUNKING" => self.chunking = true,
+            "ENHANCEDSTATUSCODES" => self.enhanced = true,
+            "LIMITS" => words.for_each(|word| self.limits.add(word)),
             "SIZE" => {
                 self.size = true;
                 // 0 means that there is no fixed limit (RFC 1870 section 4).
@@ -97,6 +129,16 @@ mod tests {
         assert!(found.pipelining && found.starttls && found.eight_bit && found.size && !found.utf8 && !found.dsn);
         assert_eq!(found.size_limit, Some(1000));
         assert_eq!(found.auth, ["PLAIN", "LOGIN", "XOAUTH2"]);
+    }
+
+    #[test]
+    fn limits_of_rfc_9422() {
+        let found = parse(&["limits MAILMAX=5 rcptmax=100 RCPTDOMAINMAX=1 OTHER=x", "ENHANCEDSTATUSCODES"]);
+        assert_eq!(found.limits, Limits { mails: Some(5), recipients: Some(100), domains: Some(1) });
+        assert!(found.enhanced);
+        for none in ["LIMITS", "LIMITS MAILMAX", "LIMITS MAILMAX=0 RCPTMAX=1000000", "LIMITS RCPTMAX=-1 MAILMAX=+1"] {
+            assert_eq!(parse(&[none]).limits, Limits::default(), "{none}");
+        }
     }
 
     #[test]

@@ -9,3 +9,13 @@ pub fn token() -> std::io::Result<String> {
     openssl::rand::rand_bytes(&mut octets).map_err(std::io::Error::other)?;
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
+
+/// A nonce for a login: 24 random octets in base64, 32 characters without a comma (RFC 5802 section 5.1).
+///
+/// # Errors
+/// Where there is no random source: then there is no login.
+pub fn nonce() -> std::io::Result<String> {
+    let mut octets = [0u8; 24];
+    openssl::rand::rand_bytes(&mut octets).map_err(std::io::Error::other)?;
+    Ok(openssl::base64::encode_block(&octets))
+}

@@ -167,6 +167,8 @@ impl Maker<'_> {
             proxy: all.text("proxy_host").map(|host| (host, all.number("proxy_port").unwrap_or(1080))),
             source: all.number("source_ip"),
             timeouts: timeouts(all.number("timeout")),
+            client_password: None,
+            backups: Vec::new(),
         })
     }
 
@@ -240,6 +242,7 @@ fn timeouts(seconds: Option<u64>) -> Timeouts {
         command: limit,
         data_end: usual.data_end.max(limit),
         total: usual.total.max(limit.saturating_mul(2)),
+        ..usual
     }
 }
 

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn login_then_password() {
         let secret = Secret::new("pass".into());
-        let mut run = begin(Credentials { user: "user", secret: &secret }).unwrap();
+        let mut run = begin(Credentials::new("user", &secret)).unwrap();
         assert!(run.initial().is_none());
         assert_eq!(run.respond(b"Username:").unwrap().expose(), "dXNlcg==");
         assert_eq!(run.respond(b"Password:").unwrap().expose(), "cGFzcw==");

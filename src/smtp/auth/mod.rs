@@ -3,8 +3,14 @@
 //! A mechanism is a file with a type that implements `Exchange`, and a row in `MECHANISMS`. What it makes is an
 //! `AuthPayload`, which cannot be printed: the session writes it to the server, and `[hidden]` to the transcript.
 
+pub mod cram_md5;
+pub mod external;
+mod hmac;
 pub mod login;
+mod names;
+pub mod oauthbearer;
 pub mod plain;
+pub mod scram;
 pub mod xoauth2;
 
 use crate::config::AuthChoice;
@@ -16,8 +22,42 @@ use zeroize::Zeroizing;
 pub struct Credentials<'c> {
     /// The login.
     pub user: &'c str,
-    /// Password or token.
+    /// Password or token; empty where the mechanism needs none.
     pub secret: &'c Secret,
+    /// The server's host and port as configured, for mechanisms that name it.
+    pub server: Option<(&'c str, u16)>,
+    /// What ties the login to the TLS connection.
+    pub binding: Binding<'c>,
+}
+
+impl<'c> Credentials<'c> {
+    /// A login and its secret, with no server named and no channel bound.
+    #[must_use]
+    pub fn new(user: &'c str, secret: &'c Secret) -> Self {
+        Self { user, secret, server: None, binding: Binding::None }
+    }
+}
+
+/// The channel binding of RFC 5929, and whether the server takes part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding<'c> {
+    /// There is none: no TLS, or a certificate that has no binding.
+    None,
+    /// There is one, but the server offers no mechanism with it.
+    NotOffered,
+    /// tls-server-end-point, and the server offers mechanisms with it.
+    Offered(&'c [u8]),
+}
+
+/// What a login shows to whoever reads along on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// The secret itself: only on a protected connection.
+    Secret,
+    /// Enough to try passwords at leisure: on an unprotected connection only where the configuration names it.
+    Digest,
+    /// Nothing of use.
+    Nothing,
 }
 
 /// One message of a mechanism, in base64. It has no Debug and no Display, and is wiped when dropped.
@@ -67,18 +107,43 @@ pub struct Mechanism {
     pub name: &'static str,
     /// `AuthChoice::Auto` may take it: its secret is a password.
     pub auto: bool,
-    /// It shows the secret to whoever reads along, so the connection must be protected.
-    pub needs_protection: bool,
+    /// What it gives away on the wire.
+    pub shows: Shows,
+    /// It is bound to the TLS channel.
+    pub binds: bool,
     /// Begins a run.
-    pub begin: for<'c> fn(Credentials<'c>) -> Result<Box<dyn Exchange + 'c>, String>,
+    pub begin: Begin,
 }
 
-/// All mechanisms, strongest first.
-pub static MECHANISMS: [Mechanism; 3] = [
-    Mechanism { name: "PLAIN", auto: true, needs_protection: true, begin: plain::begin },
-    Mechanism { name: "LOGIN", auto: true, needs_protection: true, begin: login::begin },
-    // Its secret is a token, which no password is: only where the configuration names it.
-    Mechanism { name: "XOAUTH2", auto: false, needs_protection: true, begin: xoauth2::begin },
+impl Mechanism {
+    /// Whether it needs a password or token: EXTERNAL has the client's certificate.
+    #[must_use]
+    pub fn takes_secret(&self) -> bool {
+        self.name != "EXTERNAL"
+    }
+}
+
+/// Begins a run of a mechanism; the error says in words why it cannot.
+pub type Begin = for<'c> fn(Credentials<'c>) -> Result<Box<dyn Exchange + 'c>, String>;
+
+const fn row(name: &'static str, auto: bool, shows: Shows, binds: bool, begin: Begin) -> Mechanism {
+    Mechanism { name, auto, shows, binds, begin }
+}
+
+/// All mechanisms, strongest first. CRAM-MD5 comes after PLAIN: inside TLS it protects nothing, and servers that still
+/// name it often cannot check it. Those whose secret is a token or a certificate run only where the configuration names
+/// them.
+pub static MECHANISMS: [Mechanism; 10] = [
+    row("SCRAM-SHA-256-PLUS", true, Shows::Nothing, true, scram::sha256_plus),
+    row("SCRAM-SHA-1-PLUS", true, Shows::Nothing, true, scram::sha1_plus),
+    row("SCRAM-SHA-256", true, Shows::Nothing, false, scram::sha256),
+    row("SCRAM-SHA-1", true, Shows::Nothing, false, scram::sha1),
+    row("PLAIN", true, Shows::Secret, false, plain::begin),
+    row("CRAM-MD5", true, Shows::Digest, false, cram_md5::begin),
+    row("LOGIN", true, Shows::Secret, false, login::begin),
+    row("OAUTHBEARER", false, Shows::Secret, false, oauthbearer::begin),
+    row("XOAUTH2", false, Shows::Secret, false, xoauth2::begin),
+    row("EXTERNAL", false, Shows::Nothing, false, external::begin),
 ];
 
 impl std::fmt::Debug for Mechanism {
@@ -87,11 +152,17 @@ impl std::fmt::Debug for Mechanism {
     }
 }
 
-/// The mechanisms to try, in this order; never empty. `protected`: TLS stands, or the configuration allows the password in clear.
+/// The mechanisms to try, in this order; never empty. `protected`: TLS stands, or the configuration allows the password
+/// in clear. `bound`: the connection has a channel binding.
 ///
 /// # Errors
 /// None fits: why, in words, with what the server offers.
-pub fn candidates(choice: &AuthChoice, offered: &[String], protected: bool) -> Result<Vec<&'static Mechanism>, String> {
+pub fn candidates(
+    choice: &AuthChoice,
+    offered: &[String],
+    protected: bool,
+    bound: bool,
+) -> Result<Vec<&'static Mechanism>, String> {
     let wanted = |row: &&Mechanism| match choice {
         AuthChoice::Off => false,
         AuthChoice::Auto => row.auto,
@@ -99,7 +170,7 @@ pub fn candidates(choice: &AuthChoice, offered: &[String], protected: bool) -> R
     };
     let known: Vec<&Mechanism> = MECHANISMS.iter().filter(wanted).collect();
     if let (AuthChoice::Only(name), true) = (choice, known.is_empty()) {
-        return Err(format!("the login method {} is not supported; these are: {}", word(name), names(&MECHANISMS)));
+        return Err(format!("the login method {} is not supported; these are: {}", word(name), listed(&MECHANISMS)));
     }
     if offered.is_empty() {
         return Err("the server offers no login (AUTH)".into());
@@ -110,14 +181,38 @@ pub fn candidates(choice: &AuthChoice, offered: &[String], protected: bool) -> R
         let ours = known.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
         return Err(format!("the server does not offer the login method {ours}; it offers: {}", shown(offered)));
     }
-    let safe: Vec<&Mechanism> = common.into_iter().filter(|row| protected || !row.needs_protection).collect();
+    let possible: Vec<&Mechanism> = common.into_iter().filter(|row| bound || !row.binds).collect();
+    if possible.is_empty() {
+        return Err("the login method needs TLS with a channel binding, and this connection has none".into());
+    }
+    let named = matches!(choice, AuthChoice::Only(_));
+    let safe = |row: &&Mechanism| match row.shows {
+        Shows::Nothing => true,
+        Shows::Digest => protected || named,
+        Shows::Secret => protected,
+    };
+    let safe: Vec<&Mechanism> = possible.into_iter().filter(safe).collect();
     if safe.is_empty() {
-        return Err("the login would send the password over a connection without TLS".into());
+        return Err("the login would show the password on a connection without TLS".into());
     }
     Ok(safe)
 }
 
-fn names(rows: &[Mechanism]) -> String {
+/// Whether a server offers a mechanism that is bound to the channel.
+#[must_use]
+pub fn offers_binding(offered: &[String]) -> bool {
+    offered.iter().any(|name| MECHANISMS.iter().any(|row| row.binds && row.name == name))
+}
+
+/// What a server says about a refused token, made fit for one line.
+fn refusal_text(challenge: &[u8]) -> String {
+    /// Characters.
+    const SHOWN: usize = 300;
+    let text = String::from_utf8_lossy(challenge);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN).collect()
+}
+
+fn listed(rows: &[Mechanism]) -> String {
     rows.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
 
@@ -144,7 +239,7 @@ mod tests {
 
     fn choose(choice: &AuthChoice, offered: &[&str], protected: bool) -> Result<Vec<&'static str>, String> {
         let offered: Vec<String> = offered.iter().map(|&name| name.to_owned()).collect();
-        candidates(choice, &offered, protected).map(|rows| rows.iter().map(|row| row.name).collect())
+        candidates(choice, &offered, protected, false).map(|rows| rows.iter().map(|row| row.name).collect())
     }
 
     #[test]
@@ -154,10 +249,27 @@ mod tests {
         assert_eq!(choose(&AuthChoice::Auto, &["LOGIN"], true).unwrap(), ["LOGIN"]);
         assert_eq!(choose(&only("xoauth2"), &["XOAUTH2", "PLAIN"], true).unwrap(), ["XOAUTH2"]);
         let error = choose(&AuthChoice::Auto, &["XOAUTH2", "GSSAPI"], true).unwrap_err();
-        assert!(error.contains("PLAIN, LOGIN") && error.ends_with("it offers: XOAUTH2, GSSAPI"), "{error}");
+        assert!(error.contains("PLAIN, CRAM-MD5, LOGIN") && error.ends_with("it offers: XOAUTH2, GSSAPI"), "{error}");
         assert!(choose(&only("GSSAPI"), &["GSSAPI"], true).unwrap_err().contains("not supported"));
         assert!(choose(&AuthChoice::Auto, &[], true).unwrap_err().contains("no login"));
-        assert!(choose(&AuthChoice::Auto, &["PLAIN"], false).unwrap_err().contains("without TLS"));
+        assert!(choose(&AuthChoice::Auto, &["PLAIN", "CRAM-MD5"], false).unwrap_err().contains("without TLS"));
+    }
+
+    #[test]
+    fn strongest_first_and_what_needs_no_protection() {
+        let all: Vec<String> = MECHANISMS.iter().rev().map(|row| row.name.to_owned()).collect();
+        let names = |rows: Vec<&Mechanism>| rows.iter().map(|row| row.name).collect::<Vec<_>>();
+        let bound = names(candidates(&AuthChoice::Auto, &all, true, true).unwrap());
+        assert_eq!(bound[..4], ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
+        assert_eq!(bound[4..], ["PLAIN", "CRAM-MD5", "LOGIN"]);
+        let clear = names(candidates(&AuthChoice::Auto, &all, false, false).unwrap());
+        assert_eq!(clear, ["SCRAM-SHA-256", "SCRAM-SHA-1"]);
+        let only = |name: &str| AuthChoice::Only(name.into());
+        assert_eq!(names(candidates(&only("CRAM-MD5"), &all, false, false).unwrap()), ["CRAM-MD5"]);
+        assert_eq!(names(candidates(&only("SCRAM-SHA-256"), &all, true, true).unwrap()), ["SCRAM-SHA-256"]);
+        let error = candidates(&only("SCRAM-SHA-256-PLUS"), &all, true, false).unwrap_err();
+        assert!(error.contains("channel binding"));
+        assert!(offers_binding(&all) && !offers_binding(&["SCRAM-SHA-256".into()]));
     }
 
     #[test]

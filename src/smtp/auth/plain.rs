@@ -52,11 +52,11 @@ mod tests {
     #[test]
     fn example_of_rfc_4616() {
         let secret = Secret::new("tanstaaftanstaaf".into());
-        let mut run = begin(Credentials { user: "tim", secret: &secret }).unwrap();
+        let mut run = begin(Credentials::new("tim", &secret)).unwrap();
         let decoded = openssl::base64::decode_block(run.initial().unwrap().expose()).unwrap();
         assert_eq!(decoded, b"\0tim\0tanstaaftanstaaf");
         assert_eq!(run.respond(b"").unwrap().expose(), run.initial().unwrap().expose());
         assert!(run.respond(b"").is_err());
-        assert!(begin(Credentials { user: "t\0m", secret: &secret }).is_err());
+        assert!(begin(Credentials::new("t\0m", &secret)).is_err());
     }
 }

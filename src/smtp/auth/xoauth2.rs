@@ -2,11 +2,8 @@
 //!
 //! A refusal comes as a 334 with JSON in base64; the client answers with an empty line, and the reply proper follows.
 
-use super::{AuthPayload, Credentials, Exchange};
+use super::{AuthPayload, Credentials, Exchange, refusal_text};
 use zeroize::Zeroizing;
-
-/// The most of the server's JSON that is shown, characters.
-const SHOWN: usize = 300;
 
 struct Xoauth2<'c> {
     credentials: Credentials<'c>,
@@ -43,8 +40,7 @@ impl Exchange for Xoauth2<'_> {
         if !self.sent || challenge.is_empty() {
             return self.initial().ok_or_else(String::new);
         }
-        let text = String::from_utf8_lossy(challenge);
-        self.refusal = Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN).collect());
+        self.refusal = Some(refusal_text(challenge));
         Ok(AuthPayload::new(b""))
     }
 
@@ -61,7 +57,7 @@ mod tests {
     #[test]
     fn example_of_google_and_a_refusal() {
         let secret = Secret::new("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg".into());
-        let mut run = begin(Credentials { user: "someuser@example.com", secret: &secret }).unwrap();
+        let mut run = begin(Credentials::new("someuser@example.com", &secret)).unwrap();
         let expected = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==";
         assert_eq!(run.initial().unwrap().expose(), expected);
         assert_eq!(run.respond(br#"{"status":"401"}"#).unwrap().expose(), "");

@@ -39,6 +39,8 @@ pub enum Cause {
     Unsendable(String),
     /// Reading the stored message failed: why.
     Source(String),
+    /// The server takes no more messages in this connection (RFC 9422): another connection goes on.
+    NextSession,
 }
 
 impl Failure {

@@ -35,6 +35,7 @@ impl<W: Timed> Session<'_, W> {
             result = self.exchange(mechanism, credentials).map(|()| mechanism.name);
             match &result {
                 Err(Failure { cause: Cause::Refused(reply), .. }) if declines_mechanism(reply) => {}
+                Err(Failure { cause: Cause::RefusedBecause(_, why), .. }) if declines_binding(why) => {}
                 _ => break,
             }
         }
@@ -95,7 +96,7 @@ impl<W: Timed> Session<'_, W> {
         let shown = if secret.is_empty() { said } else { "[hidden]" };
         self.transcript.event(&Event::Client(&format!("{command}{gap}{shown}")));
         self.hidden.push(Zeroizing::new(secret.to_owned()));
-        self.begin(self.limits.command);
+        self.begin(Phase::Auth);
         let written = self.wire.write_all(line.as_bytes()).and_then(|()| self.wire.flush());
         written.map_err(|error| self.lost(Phase::Auth, Failure::io(Phase::Auth, &error).cause))?;
         self.reply(Phase::Auth)
@@ -124,6 +125,11 @@ impl<W: Timed> Session<'_, W> {
             _ => Failure::refused(Phase::Auth, reply),
         }
     }
+}
+
+/// Whether the server knows SCRAM, but not this channel binding (RFC 5802 section 7): no password was judged.
+fn declines_binding(why: &str) -> bool {
+    matches!(why, "unsupported-channel-binding-type" | "channel-binding-not-supported")
 }
 
 /// Whether the server does not know the mechanism, or does not want it, whoever logs in (RFC 4954 section 6).

@@ -3,12 +3,16 @@
 //! It speaks over any stream with a deadline, reads every reply within bounds, and gathers commands so that each flight
 //! is one write. It judges nothing: a `Failure` says what happened and where, and `deliver::trouble` what that means.
 
+mod adapt;
+mod commands;
 mod failure;
 mod login;
+mod send;
 mod stuffing;
 mod transaction;
 
 pub use failure::{Cause, Failure};
+pub use send::Answer;
 
 #[cfg(test)]
 mod tests;
@@ -20,21 +24,16 @@ use super::reply::{Parser, Reply};
 use crate::config::{Protocol, Timeouts};
 use crate::net::deadline::Timed;
 use crate::sys::clock::Deadline;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long QUIT's reply is waited for: it changes nothing any more.
-const QUIT_WAIT: Duration = Duration::from_secs(2);
 /// Octets read from the connection at once.
 const READ: usize = 16 * 1024;
 
 /// The time limits of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Any one reply, and any 64 KiB of the message.
-    pub command: Duration,
-    /// The reply after the message.
-    pub data_end: Duration,
+    /// Each phase.
+    pub timeouts: Timeouts,
     /// All of it.
     pub total: Deadline,
 }
@@ -43,7 +42,13 @@ impl Limits {
     /// The configured limits, with the point at which the whole delivery must be over.
     #[must_use]
     pub fn new(timeouts: &Timeouts, total: Deadline) -> Self {
-        Self { command: timeouts.command, data_end: timeouts.data_end, total }
+        Self { timeouts: *timeouts, total }
+    }
+
+    /// When what begins now in a phase must be over.
+    #[must_use]
+    pub fn from_now(&self, phase: Phase) -> Deadline {
+        Deadline::after(self.timeouts.of(phase)).or_earlier(self.total)
     }
 }
 
@@ -61,6 +66,10 @@ pub struct Session<'t, W> {
     capabilities: Capabilities,
     /// What must not be shown, should the server repeat it: set while a login runs.
     hidden: Vec<Zeroizing<String>>,
+    /// MAIL commands of this session (MAILMAX of RFC 9422 counts them).
+    mails: u32,
+    /// A transaction was begun and has not ended: another MAIL needs RSET first.
+    in_transaction: bool,
     quit_sent: bool,
     /// Nothing can be said any more: the connection is lost, or the server is left in the middle of a message.
     broken: bool,
@@ -79,6 +88,8 @@ impl<'t, W: Timed> Session<'t, W> {
             output: Vec::new(),
             capabilities: Capabilities::default(),
             hidden: Vec::new(),
+            mails: 0,
+            in_transaction: false,
             quit_sent: false,
             broken: false,
         }
@@ -148,8 +159,7 @@ impl<'t, W: Timed> Session<'t, W> {
         if self.broken {
             return self.wire;
         }
-        let brief = Deadline::after(QUIT_WAIT.min(self.limits.command)).or_earlier(self.limits.total);
-        self.wire.set_deadline(brief);
+        self.begin(Phase::Quit);
         let sent = self.quit_sent || (self.queue("QUIT").is_ok() && self.write_out(Phase::Quit).is_ok());
         if sent {
             let _ = self.read_reply(Phase::Quit);
@@ -179,7 +189,7 @@ impl<'t, W: Timed> Session<'t, W> {
     /// Writes what is queued, in one flight, with a time limit of its own. A server that goes away often says why
     /// first: its words count more than the broken pipe.
     fn flush(&mut self, phase: Phase) -> Result<(), Failure> {
-        self.begin(self.limits.command);
+        self.begin(phase);
         let failure = match self.write_out(phase) {
             Err(failure) if matches!(failure.cause, Cause::Closed | Cause::Lost(_)) => failure,
             done => return done,
@@ -199,13 +209,13 @@ impl<'t, W: Timed> Session<'t, W> {
     }
 
     /// Sets the deadline of what comes next.
-    fn begin(&mut self, limit: Duration) {
-        self.wire.set_deadline(Deadline::after(limit).or_earlier(self.limits.total));
+    fn begin(&mut self, phase: Phase) {
+        self.wire.set_deadline(self.limits.from_now(phase));
     }
 
     /// The next reply, with a time limit of its own.
     fn reply(&mut self, phase: Phase) -> Result<Reply, Failure> {
-        self.begin(if phase == Phase::End { self.limits.data_end } else { self.limits.command });
+        self.begin(phase);
         self.read_reply(phase)
     }
 
@@ -239,6 +249,10 @@ impl<'t, W: Timed> Session<'t, W> {
     fn tell(&mut self, reply: Reply) -> Reply {
         let mut shown = reply.clone();
         shown.lines.iter_mut().for_each(|line| *line = self.redacted(line));
+        if reply.code == 334 && !self.hidden.is_empty() && !reply.lines.iter().all(String::is_empty) {
+            // Challenge and proof of a SCRAM login together would do to try passwords.
+            shown.lines = vec!["[challenge]".into()];
+        }
         let last = shown.lines.len().saturating_sub(1);
         for (number, line) in shown.lines.iter().enumerate() {
             let mark = if number == last { ' ' } else { '-' };

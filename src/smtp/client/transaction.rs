@@ -1,19 +1,19 @@
-//! One message: MAIL, every RCPT, DATA, the message, the reply (RFC 5321 section 3.3), pipelined where the server offers
-//! it (RFC 2920), with a result for every recipient.
+//! One transaction: MAIL, every RCPT, DATA, the message, the reply (RFC 5321 section 3.3), pipelined where the server offers
+//! it (RFC 2920), a small message all at once with BDAT (RFC 3030), with a result for every recipient.
 //!
 //! One refused recipient does not stop the others. After the final dot nothing is ever sent again.
 
+use super::adapt::Path;
+use super::send::Answer;
 use super::stuffing::Stuffing;
-use super::{Cause, Failure, Session};
+use super::{Cause, Failure, Session, commands};
 use crate::config::Protocol;
-use crate::envelope::{Dsn, Envelope, Notify, Return};
+use crate::envelope::Dsn;
 use crate::message::Message;
-use crate::message::address::Address;
 use crate::net::deadline::Timed;
 use crate::smtp::dialogue::Event;
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Read};
 
 /// The most commands in a flight, so that the replies to them fit the buffers between the two sides: a server that
@@ -23,59 +23,8 @@ const FLIGHT_COMMANDS: usize = 200;
 const FLIGHT_OCTETS: usize = 16 * 1024;
 /// Octets of the message read at once; stuffed, they are at most half again as many.
 const PIECE: usize = 64 * 1024;
-
-/// What became of one recipient: the reply after the message, or what went wrong.
-pub type Answer = Result<Reply, Failure>;
-
-impl<W: Timed> Session<'_, W> {
-    /// Sends a message; one answer for every recipient, in the envelope's order. Recipients that the server puts off as
-    /// too many for one transaction get another one at once. QUIT may have gone out with the message.
-    pub fn send(&mut self, envelope: &Envelope, message: &Message) -> Vec<Answer> {
-        let recipients = envelope.recipients();
-        let mut answers: Vec<Answer> = Vec::with_capacity(recipients.len());
-        if let Err(failure) = self.can_carry(envelope, message) {
-            answers.resize(recipients.len(), Err(failure));
-            return answers;
-        }
-        let mut open: Vec<usize> = (0..recipients.len()).collect();
-        let unasked = Failure::new(Phase::Rcpt, Cause::Closed);
-        answers.resize(recipients.len(), Err(unasked));
-        while !open.is_empty() {
-            let batch: Vec<&Address> = open.iter().map(|&index| &recipients[index]).collect();
-            let results = Transaction::new(self, envelope, &batch, message).run();
-            let went = results.iter().any(Result::is_ok);
-            let mut put_off = Vec::new();
-            for (&index, result) in open.iter().zip(results) {
-                if went && is_put_off(&result) {
-                    put_off.push(index);
-                }
-                answers[index] = result;
-            }
-            open = if self.quit_sent || self.broken { Vec::new() } else { put_off };
-        }
-        answers
-    }
-
-    /// Whether the server can take this message at all; asked before MAIL.
-    fn can_carry(&self, envelope: &Envelope, message: &Message) -> Result<(), Failure> {
-        let offered = &self.capabilities;
-        let unsendable = |what: String| Err(Failure::new(Phase::Mail, Cause::Unsendable(what)));
-        let addresses = envelope.from.address().into_iter().chain(envelope.recipients());
-        if let Some(address) = addresses.into_iter().find(|address| !address.is_ascii() && !offered.utf8) {
-            return unsendable(format!("the address {address} is not ASCII, and the server does not offer SMTPUTF8"));
-        }
-        if message.needs_8bit() && !offered.eight_bit {
-            return unsendable("the message has 8-bit text, and the server does not offer 8BITMIME".into());
-        }
-        match offered.size_limit {
-            Some(limit) if message.wire_size() > limit => {
-                let size = message.wire_size();
-                unsendable(format!("the message has {size} octets, and the server takes no more than {limit}"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+/// The largest message that goes out before the server has taken sender and recipients, octets: refused, it went in vain.
+const CHUNK: u64 = 256 * 1024;
 
 /// A refusal after the dot; with another code the two sides are out of step, and the real reply may yet say yes.
 fn not_taken(reply: Reply) -> Failure {
@@ -84,42 +33,122 @@ fn not_taken(reply: Reply) -> Failure {
     if refusal { failure } else { failure.in_doubt() }
 }
 
-fn is_put_off(answer: &Answer) -> bool {
-    matches!(answer, Err(Failure { phase: Phase::Rcpt, cause: Cause::Refused(reply), .. }) if reply.too_many_recipients())
+/// What a transaction is about, for whomever it is.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'r> {
+    /// The path of MAIL.
+    pub from: &'r Path,
+    /// The message as this server can take it.
+    pub message: &'r Message,
+    /// What notifications are asked for.
+    pub dsn: &'r Dsn,
 }
 
 /// A transaction under way.
-struct Transaction<'r, 's, 't, W> {
+pub(super) struct Transaction<'r, 's, 't, W> {
     session: &'s mut Session<'t, W>,
-    envelope: &'r Envelope,
-    recipients: &'r [&'r Address],
-    message: &'r Message,
+    job: Job<'r>,
+    recipients: &'r [&'r Path],
+    /// Nothing follows it in this session, unless the server puts recipients off.
+    last: bool,
     /// What is known of each recipient: `Some(Ok)` the server takes it, `Some(Err)` it does not, `None` not answered.
     known: Vec<Option<Result<(), Failure>>>,
 }
 
 impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
-    fn new(
-        session: &'s mut Session<'t, W>,
-        envelope: &'r Envelope,
-        recipients: &'r [&'r Address],
-        message: &'r Message,
-    ) -> Self {
-        Self { session, envelope, recipients, message, known: vec![None; recipients.len()] }
+    pub(super) fn new(session: &'s mut Session<'t, W>, job: Job<'r>, recipients: &'r [&'r Path], last: bool) -> Self {
+        Self { session, job, recipients, last, known: vec![None; recipients.len()] }
     }
 
-    fn run(mut self) -> Vec<Answer> {
-        let offered = match self.session.capabilities.pipelining {
-            true => self.offer_in_flights(),
-            false => self.offer_in_steps(),
+    /// An answer for every recipient.
+    pub(super) fn run(mut self) -> Vec<Answer> {
+        self.session.mails = self.session.mails.saturating_add(1);
+        let ends = if self.fits_one_flight() {
+            self.send_in_one_flight()
+        } else {
+            let offered = match self.session.capabilities.pipelining {
+                true => self.offer_in_flights(),
+                false => self.offer_in_steps(),
+            };
+            offered.and_then(|data| self.carry(&data))
         };
-        match offered.and_then(|data| self.carry(&data)) {
+        match ends {
             Ok(ends) => self.settle(ends),
             Err(failure) => {
                 self.session.output.clear();
                 self.fail(&failure)
             }
         }
+    }
+
+    /// Whether BDAT saves a flight (RFC 3030): everything, the message too, goes out at once.
+    fn fits_one_flight(&self) -> bool {
+        let offered = &self.session.capabilities;
+        let octets = || (0..self.recipients.len()).map(|index| self.rcpt_command(index).len() + 2).sum::<usize>();
+        offered.chunking
+            && offered.pipelining
+            && self.session.protocol == Protocol::Smtp
+            && self.job.message.wire_size() <= CHUNK
+            && self.recipients.len() <= FLIGHT_COMMANDS
+            && octets() <= FLIGHT_OCTETS
+    }
+
+    /// MAIL, RCPTs, BDAT LAST with the message, and QUIT where nobody can be put off. Once it is written, a missing reply
+    /// leaves the result unknown.
+    fn send_in_one_flight(&mut self) -> Result<Vec<Answer>, Failure> {
+        self.queue_chunk()?;
+        let flushed = self.session.flush(Phase::Mail);
+        self.session.transcript.event(&Event::Message(self.job.message.wire_size()));
+        let doubt = |failure: Failure| match failure.cause {
+            Cause::Refused(_) => failure,
+            _ => failure.in_doubt(),
+        };
+        flushed.map_err(doubt)?;
+        let reply = self.session.reply(Phase::Mail).map_err(doubt)?;
+        if let Err(failure) = check_mail(reply) {
+            self.pass_over_chunk(&failure);
+            return Err(doubt(failure));
+        }
+        for index in 0..self.recipients.len() {
+            let reply = self.session.reply(Phase::Rcpt).map_err(doubt)?;
+            self.note_rcpt(index, reply).map_err(doubt)?;
+        }
+        let end = self.read_ends(1);
+        if let Some(Err(Failure { cause: Cause::Refused(reply), .. })) = end.first() {
+            // A server that does not know BDAT after all takes the message for commands: nothing more is said to it.
+            self.session.broken |= matches!(reply.code, 500..=502);
+            self.session.in_transaction = true;
+        }
+        if self.accepted() == 0 { Ok(Vec::new()) } else { Ok(end) }
+    }
+
+    fn queue_chunk(&mut self) -> Result<(), Failure> {
+        let mail = self.mail_command();
+        self.session.queue(&mail)?;
+        for index in 0..self.recipients.len() {
+            let command = self.rcpt_command(index);
+            self.session.queue(&command)?;
+        }
+        let size = self.job.message.wire_size();
+        self.session.queue(&format!("BDAT {size} LAST"))?;
+        let before = self.session.output.len() as u64;
+        let read = self.job.message.wire().take(size + 1).read_to_end(&mut self.session.output);
+        let fault = |what: String| Failure::new(Phase::Body, Cause::Source(what));
+        read.map_err(|error| fault(error.to_string()))?;
+        if self.session.output.len() as u64 - before != size {
+            return Err(fault("it has not the size that it had".into()));
+        }
+        if self.last && self.recipients.len() == 1 {
+            self.session.queue("QUIT")?;
+            self.session.quit_sent = true;
+        }
+        Ok(())
+    }
+
+    /// After a refused MAIL: the replies to the rest of the flight, which only say the same.
+    fn pass_over_chunk(&mut self, refusal: &Failure) {
+        let over = refusal.is_goodbye() || !matches!(refusal.cause, Cause::Refused(_));
+        self.session.broken |= over || (0..=self.recipients.len()).any(|_| self.session.reply(Phase::Rcpt).is_err());
     }
 
     /// Everybody who was not refused shares the failure of the whole.
@@ -153,6 +182,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         let mail = self.mail_command();
         let reply = self.session.command(Phase::Mail, &mail)?;
         check_mail(reply)?;
+        self.session.in_transaction = true;
         for index in 0..self.recipients.len() {
             let command = self.rcpt_command(index);
             let reply = self.session.command(Phase::Rcpt, &command)?;
@@ -180,6 +210,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
             if first == 0 {
                 let reply = self.session.reply(Phase::Mail)?;
                 check_mail(reply).inspect_err(|failure| self.pass_over(failure, next, last))?;
+                self.session.in_transaction = true;
             }
             for index in first..next {
                 let reply = self.session.reply(Phase::Rcpt)?;
@@ -245,7 +276,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
             return Err(Failure::refused(Phase::Data, data.clone()));
         }
         let sent = self.write_message();
-        self.session.transcript.event(&Event::Message(self.message.wire_size()));
+        self.session.transcript.event(&Event::Message(self.job.message.wire_size()));
         let ends = if self.session.protocol == Protocol::Lmtp { self.accepted() } else { 1 };
         match sent {
             Err(failure) if !failure.in_doubt => {
@@ -261,13 +292,14 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     /// The server wants a message though nobody is to get it: it gets an empty one (RFC 2920 section 3.1).
     fn end_empty(&mut self, data: &Reply) {
         if data.code == 354 && self.session.queue(".").is_ok() && self.session.flush(Phase::Data).is_ok() {
+            self.session.in_transaction = false;
             let _ = self.session.reply(Phase::Data);
         }
     }
 
     /// The message from its store to the connection. The last piece, the dot, and QUIT where nothing else follows, go out in one write.
     fn write_message(&mut self) -> Result<(), Failure> {
-        let mut source = self.message.wire();
+        let mut source = self.job.message.wire();
         let mut piece = vec![0; PIECE];
         let mut stuffing = Stuffing::default();
         self.session.output.clear();
@@ -287,7 +319,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         }
         stuffing.end(&mut self.session.output);
         self.queue_quit()?;
-        self.session.begin(self.session.limits.command);
+        self.session.begin(Phase::Body);
         self.session.write_out(Phase::End).map_err(Failure::in_doubt)
     }
 
@@ -295,7 +327,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         let more = self.known.iter().flatten().any(
             |known| matches!(known, Err(Failure { cause: Cause::Refused(reply), .. }) if reply.too_many_recipients()),
         );
-        if self.session.capabilities.pipelining && !more {
+        if self.session.capabilities.pipelining && self.last && !more {
             self.session.queue("QUIT")?;
             self.session.quit_sent = true;
         }
@@ -304,6 +336,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
 
     /// The replies after the dot. From here on a missing one leaves the result unknown.
     fn read_ends(&mut self, count: usize) -> Vec<Answer> {
+        self.session.in_transaction = false;
         let mut ends = Vec::new();
         while ends.len() < count {
             let end = self.session.reply(Phase::End).map_err(Failure::in_doubt);
@@ -321,33 +354,13 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     }
 
     fn mail_command(&self) -> String {
-        let offered = &self.session.capabilities;
-        let from = self.envelope.from.address().map_or("", Address::as_str);
-        let mut command = format!("MAIL FROM:<{from}>");
-        if offered.size {
-            let _ = write!(command, " SIZE={}", self.message.wire_size());
-        }
-        let addresses_utf8 = !from.is_ascii() || self.recipients.iter().any(|address| !address.is_ascii());
-        let utf8 = offered.utf8 && (addresses_utf8 || self.message.header_needs_utf8());
-        if offered.eight_bit && (self.message.needs_8bit() || self.message.header_needs_utf8() || utf8) {
-            command.push_str(" BODY=8BITMIME");
-        }
-        if utf8 {
-            command.push_str(" SMTPUTF8");
-        }
-        if offered.dsn {
-            dsn_of_mail(&self.envelope.dsn, &mut command);
-        }
-        command
+        let Job { from, message, dsn } = self.job;
+        let utf8 = !from.as_str().is_ascii() || self.recipients.iter().any(|path| !path.as_str().is_ascii());
+        commands::mail(&self.session.capabilities, from, utf8, message, dsn)
     }
 
     fn rcpt_command(&self, index: usize) -> String {
-        let address = self.recipients[index];
-        let mut command = format!("RCPT TO:<{address}>");
-        if let (true, Some(notify)) = (self.session.capabilities.dsn, self.envelope.dsn.notify) {
-            dsn_of_rcpt(notify, address, &mut command);
-        }
-        command
+        commands::rcpt(&self.session.capabilities, self.recipients[index], self.job.dsn.notify)
     }
 }
 
@@ -357,66 +370,4 @@ fn no_end() -> Answer {
 
 fn check_mail(reply: Reply) -> Result<(), Failure> {
     if reply.is_positive() { Ok(()) } else { Err(Failure::refused(Phase::Mail, reply)) }
-}
-
-/// RET and ENVID (RFC 3461 section 4.3 and 4.4).
-fn dsn_of_mail(dsn: &Dsn, command: &mut String) {
-    match dsn.ret {
-        Some(Return::Headers) => command.push_str(" RET=HDRS"),
-        Some(Return::Full) => command.push_str(" RET=FULL"),
-        None => {}
-    }
-    if let Some(envid) = dsn.envid.as_deref().filter(|envid| !envid.is_empty()) {
-        let _ = write!(command, " ENVID={}", xtext(envid));
-    }
-}
-
-/// NOTIFY and ORCPT (RFC 3461 section 4.1 and 4.2).
-fn dsn_of_rcpt(notify: Notify, address: &Address, command: &mut String) {
-    let events = [("SUCCESS", notify.success), ("FAILURE", notify.failure), ("DELAY", notify.delay)];
-    let wanted: Vec<&str> = events.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-    match (notify.never, wanted.is_empty()) {
-        (true, _) => command.push_str(" NOTIFY=NEVER"),
-        (false, true) => return,
-        (false, false) => {
-            let _ = write!(command, " NOTIFY={}", wanted.join(","));
-        }
-    }
-    if address.is_ascii() {
-        let _ = write!(command, " ORCPT=rfc822;{}", xtext(address.as_str()));
-    }
-}
-
-/// xtext (RFC 3461 section 4): `+` and two upper-case hex digits for all but printable ASCII without `+` and `=`.
-fn xtext(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'!'..=b'~' if octet != b'+' && octet != b'=' => out.push(char::from(octet)),
-            _ => {
-                let _ = write!(out, "+{octet:02X}");
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dsn_parameters() {
-        assert_eq!(xtext("a+b=c d\te"), "a+2Bb+3Dc+20d+09e");
-        let mut command = String::new();
-        dsn_of_mail(&Dsn { notify: None, ret: Some(Return::Headers), envid: Some("QQ=1".into()) }, &mut command);
-        assert_eq!(command, " RET=HDRS ENVID=QQ+3D1");
-        command.clear();
-        let notify = Notify { success: true, delay: true, ..Notify::default() };
-        dsn_of_rcpt(notify, &Address::parse("a+b@c.test").unwrap(), &mut command);
-        assert_eq!(command, " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.test");
-        command.clear();
-        dsn_of_rcpt(Notify::default(), &Address::parse("a@c.test").unwrap(), &mut command);
-        assert_eq!(command, "");
-    }
 }

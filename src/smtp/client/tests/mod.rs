@@ -1,5 +1,6 @@
 //! The session against a scripted server over real sockets, by way of `deliver::attempt`.
 
+mod extensions;
 mod faults;
 mod secure;
 mod server;
@@ -45,7 +46,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
 
 fn run(relay: &Relay, envelope: &Envelope, message: &Message) -> (Attempt, String) {
     let mut lines = Lines::default();
-    let secret = |_: &_| Ok(Secret::new(PASSWORD.into()));
+    let secret = |_: &_, _| Ok(Secret::new(PASSWORD.into()));
     let mut context = Context { host: "host.test", transcript: &mut lines, secret: &secret };
     let done = attempt(relay, envelope, message, &mut context);
     assert_eq!(done.outcomes.len(), envelope.recipients().len());

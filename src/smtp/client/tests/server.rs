@@ -109,7 +109,9 @@ fn relay(port: u16, tls: TlsMode) -> Relay {
         ehlo: Some("client.test".into()),
         proxy: None,
         source: None,
-        timeouts: Timeouts { connect: long, command: long, data_end: long, total: long },
+        timeouts: Timeouts { connect: long, command: long, data_end: long, total: long, ..Timeouts::default() },
+        client_password: None,
+        backups: Vec::new(),
     }
 }
 
@@ -153,6 +155,18 @@ impl Connection {
                 self.record.lock().unwrap().lines.push(line.clone());
                 line
             };
+            if let Some(size) =
+                line.strip_prefix("BDAT ").and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok())
+            {
+                while buffer.len() < size {
+                    let mut piece = vec![0; 1 << 17];
+                    match wire.read(&mut piece) {
+                        Ok(0) | Err(_) => return,
+                        Ok(count) => buffer.extend_from_slice(&piece[..count]),
+                    }
+                }
+                self.record.lock().unwrap().bodies.push(buffer.drain(..size).collect());
+            }
             in_body = false;
             if buffer.is_empty() {
                 self.record.lock().unwrap().flights += 1;
@@ -213,7 +227,8 @@ pub fn polite(line: &str) -> Act {
         "MAIL" => "250 2.1.0 ok",
         "RCPT" => "250 2.1.5 ok",
         "DATA" => "354 go",
-        "." => "250 2.0.0 queued as 1",
+        "." | "BDAT" => "250 2.0.0 queued as 1",
+        "RSET" => "250 2.0.0 ok",
         "QUIT" => "221 2.0.0 bye",
         _ => "500 5.5.2 what",
     };

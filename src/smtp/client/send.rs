@@ -1,0 +1,128 @@
+//! One message for all of its recipients: as many transactions as the server's limits ask for (RFC 9422, and RFC 5321
+//! section 4.5.3.1.10), with an answer for every recipient.
+
+use super::adapt::Path;
+use super::transaction::{Job, Transaction};
+use super::{Cause, Failure, Session};
+use crate::envelope::Envelope;
+use crate::message::Message;
+use crate::net::deadline::Timed;
+use crate::smtp::ehlo::Limits;
+use crate::smtp::phase::Phase;
+use crate::smtp::reply::Reply;
+use std::collections::{HashSet, VecDeque};
+
+/// What became of one recipient: the reply after the message, or what went wrong.
+pub type Answer = Result<Reply, Failure>;
+
+/// A recipient that is still to be asked: its index in the envelope, and its path.
+type Open = (usize, Path);
+
+impl<W: Timed> Session<'_, W> {
+    /// Sends a message; one answer for every recipient, in the envelope's order. Recipients beyond what the server takes
+    /// in one transaction get another one at once; those beyond one session `Cause::NextSession`. QUIT may have gone out
+    /// with the message.
+    pub fn send(&mut self, envelope: &Envelope, message: &Message) -> Vec<Answer> {
+        let recipients = envelope.recipients();
+        let utf8 = self.capabilities.utf8;
+        let ready = Path::of_sender(&envelope.from, utf8).and_then(|from| Ok((from, self.adapted(message)?)));
+        let (from, message) = match ready {
+            Ok(ready) => ready,
+            Err(failure) => return vec![Err(failure); recipients.len()],
+        };
+        let job = Job { from: &from, message: &message, dsn: &envelope.dsn };
+        let unasked = Failure::new(Phase::Rcpt, Cause::Closed);
+        let mut answers: Vec<Answer> = vec![Err(unasked); recipients.len()];
+        let mut open: VecDeque<Open> = VecDeque::new();
+        for (index, recipient) in recipients.iter().enumerate() {
+            match Path::of(recipient, utf8) {
+                Ok(path) => open.push_back((index, path)),
+                Err(failure) => answers[index] = Err(failure),
+            }
+        }
+        while !open.is_empty() {
+            let stop = self.next_transaction(&job, &mut open, &mut answers);
+            if let Err(failure) = stop {
+                open.drain(..).for_each(|(index, _)| answers[index] = Err(failure.clone()));
+            }
+        }
+        answers
+    }
+
+    /// One transaction for the next of the recipients; those that are put off come back into `open`.
+    ///
+    /// # Errors
+    /// What keeps everybody back who is still in `open`.
+    fn next_transaction(
+        &mut self,
+        job: &Job<'_>,
+        open: &mut VecDeque<Open>,
+        answers: &mut [Answer],
+    ) -> Result<(), Failure> {
+        if self.capabilities.limits.mails.is_some_and(|most| self.mails >= most) {
+            return Err(Failure::new(Phase::Mail, Cause::NextSession));
+        }
+        self.end_transaction()?;
+        let batch = batch(open, self.capabilities.limits);
+        let paths: Vec<&Path> = batch.iter().map(|(_, path)| path).collect();
+        let results = Transaction::new(self, *job, &paths, open.is_empty()).run();
+        let went = results.iter().any(Result::is_ok);
+        let whole =
+            results.iter().find_map(|result| result.as_ref().err().filter(|failure| is_of_all(failure))).cloned();
+        let (mut again, mut put_off_reason) = (Vec::new(), None);
+        for ((index, path), result) in batch.into_iter().zip(results) {
+            if went && is_put_off(&result) {
+                put_off_reason = result.as_ref().err().cloned();
+                again.push((index, path));
+            }
+            answers[index] = result;
+        }
+        again.into_iter().rev().for_each(|one| open.push_front(one));
+        match (whole.filter(|_| !went), self.quit_sent || self.broken) {
+            // Of these nobody was in a message that may have arrived.
+            (Some(failure), _) => Err(Failure { in_doubt: false, ..failure }),
+            (None, true) => Err(put_off_reason.unwrap_or_else(|| Failure::new(Phase::Rcpt, Cause::Closed))),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// RSET where the last transaction was begun and came to no message: the server would refuse another MAIL.
+    fn end_transaction(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.in_transaction) {
+            return Ok(());
+        }
+        let reply = self.command(Phase::Mail, "RSET")?;
+        if reply.is_positive() { Ok(()) } else { Err(Failure::refused(Phase::Mail, reply)) }
+    }
+}
+
+/// Whether a failure says something of all recipients, not of its own only.
+fn is_of_all(failure: &Failure) -> bool {
+    failure.phase != Phase::Rcpt || failure.is_goodbye() || !matches!(failure.cause, Cause::Refused(_))
+}
+
+fn is_put_off(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure { phase: Phase::Rcpt, cause: Cause::Refused(reply), .. }) if reply.too_many_recipients())
+}
+
+/// The next recipients that fit one transaction; at least one. Those of too many domains wait for another.
+fn batch(open: &mut VecDeque<Open>, limits: Limits) -> Vec<Open> {
+    let most = |limit: Option<u32>| limit.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let (recipients, domains) = (most(limits.recipients), most(limits.domains));
+    if recipients >= open.len() && limits.domains.is_none() {
+        return open.drain(..).collect();
+    }
+    let (mut seen, mut taken) = (HashSet::new(), Vec::new());
+    let mut rest = VecDeque::new();
+    for one in open.drain(..) {
+        let domain = one.1.domain();
+        if taken.len() < recipients && (seen.contains(&domain) || seen.len() < domains) {
+            seen.insert(domain);
+            taken.push(one);
+        } else {
+            rest.push_back(one);
+        }
+    }
+    *open = rest;
+    taken
+}
