@@ -147,6 +147,8 @@ fn tell_tls(name: &str, secured: &Secured, transcript: &mut dyn Transcript) {
     if let Some(days) = days.filter(|days| *days < EXPIRY_DAYS) {
         let note = match days {
             ..0 => format!("the certificate of {name} has expired"),
+            0 => format!("the certificate of {name} expires today"),
+            1 => format!("the certificate of {name} expires tomorrow"),
             _ => format!("the certificate of {name} expires in {days} days"),
         };
         transcript.event(&Event::Note(&note));

@@ -48,7 +48,7 @@ impl Authority {
     pub fn new() -> Self {
         let key = new_key();
         let name = name("postrider test authority");
-        let certificate = certificate(&name, &key, (&name, &key), (-86_400, 86_400), |builder| {
+        let certificate = certificate(&name, &key, (&name, &key), (-86_400, 60 * 86_400), |builder| {
             builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
             builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap()).unwrap();
         });
@@ -73,7 +73,7 @@ impl Authority {
         let validity = match kind {
             Kind::Expired => (-2 * day, -day),
             Kind::NotYetValid => (day, 2 * day),
-            _ => (-day, day),
+            _ => (-day, 60 * day),
         };
         let certificate = certificate(&subject, &key, issuer, validity, |builder| {
             let mut usage = ExtendedKeyUsage::new();
