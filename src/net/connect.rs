@@ -180,6 +180,7 @@ pub(crate) fn words(error: &io::Error) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's server listens on loopback")]
 mod tests {
     use super::*;
 
