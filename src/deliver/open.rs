@@ -143,14 +143,10 @@ fn tell_tls(name: &str, secured: &Secured, transcript: &mut dyn Transcript) {
     if secured.resumed {
         transcript.event(&Event::Note("an earlier TLS session goes on; its certificate was checked then"));
     }
-    let days = secured.certificate.as_ref().map(|seen| seen.days_left(clock::now().timestamp()));
-    if let Some(days) = days.filter(|days| *days < EXPIRY_DAYS) {
-        let note = match days {
-            ..0 => format!("the certificate of {name} has expired"),
-            0 => format!("the certificate of {name} expires today"),
-            1 => format!("the certificate of {name} expires tomorrow"),
-            _ => format!("the certificate of {name} expires in {days} days"),
-        };
+    let now = clock::now().timestamp();
+    if let Some(seen) = secured.certificate.as_ref().filter(|seen| seen.days_left(now) < EXPIRY_DAYS) {
+        let state = if seen.days_left(now) < 0 { "has expired" } else { "expires soon" };
+        let note = format!("the certificate of {name} {state}: it is valid until {}", seen.until);
         transcript.event(&Event::Note(&note));
         tracing::warn!("{note}");
     }

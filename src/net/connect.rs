@@ -3,8 +3,6 @@
 //! The lookup runs in a helper thread, because the resolver knows no time limit. Nothing is sent here but what a SOCKS5
 //! proxy needs.
 
-#![expect(clippy::disallowed_methods, reason = "connections to servers are made here")]
-
 use super::deadline::{Stream, TimedStream};
 use super::{race, socks};
 use crate::config::{Endpoint, Relay};
@@ -182,6 +180,7 @@ pub(crate) fn words(error: &io::Error) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's server listens on loopback")]
 mod tests {
     use super::*;
 

@@ -44,7 +44,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// A new one, valid from yesterday to tomorrow.
+    /// A new one, valid from yesterday for two months, so that nothing is said of a near end.
     pub fn new() -> Self {
         let key = new_key();
         let name = name("postrider test authority");

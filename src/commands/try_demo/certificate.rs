@@ -63,7 +63,7 @@ fn begin(subject: &X509Name, issuer: &X509Name, key: &PKey<Private>) -> Result<X
     builder.set_subject_name(subject)?;
     builder.set_issuer_name(issuer)?;
     builder.set_pubkey(key)?;
-    // A day before, for clocks that are set while the trial runs.
+    // A day before, for clocks that are set while the trial runs; a month, so that nothing is said of a near end.
     let now = crate::sys::clock::now().timestamp();
     let (start, end) = (Asn1Time::from_unix(now - 86_400)?, Asn1Time::from_unix(now + 30 * 86_400)?);
     builder.set_not_before(&start)?;
