@@ -34,7 +34,11 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool) -> Status {
         DefaultRelay::Refuse(_) => "default relay: refuses".to_owned(),
         DefaultRelay::Missing => "no default relay: mail of unknown senders is refused".to_owned(),
     };
-    report::stdout(&format!("ok: {}; {} senders; {default}\n", files.join(", "), config.senders.len()));
+    let senders = match config.senders.len() {
+        1 => "1 sender".to_owned(),
+        count => format!("{count} senders"),
+    };
+    report::stdout(&format!("ok: {}; {senders}; {default}\n", files.join(", ")));
     Status::Ok
 }
 

@@ -6,6 +6,7 @@ use crate::cli::invocation::Invocation;
 use crate::config::{Config, Endpoint, Relay, TlsMode};
 use crate::exit::Status;
 use crate::message::Message;
+use crate::message::address::Address;
 use crate::message::read::{self, ReadError, ReadRules};
 use crate::report::{self, printable};
 use crate::route::{self, Plan, RouteError};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
     match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
-        Ok(message) => explain("postrider explain", invocation, config, message),
+        Ok(message) => explain("postrider explain", invocation, config, message, text),
         Err(error) => {
             report::stderr(&format!("postrider explain: {error}"));
             error.status()
@@ -29,12 +30,18 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
 #[must_use]
 pub fn verify(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
-        Ok(message) => explain("sendmail", invocation, config, message),
+        Ok(message) => explain("sendmail", invocation, config, message, routes),
         Err(error) => error.status(),
     }
 }
 
-fn explain(program: &str, invocation: &Invocation, config: Option<PathBuf>, message: Message) -> Status {
+fn explain(
+    program: &str,
+    invocation: &Invocation,
+    config: Option<PathBuf>,
+    message: Message,
+    text: fn(&Config, &Plan<'_>) -> String,
+) -> Status {
     let around = Surroundings::look();
     let config = match around.load_for(invocation, config) {
         Ok(config) => config,
@@ -53,6 +60,13 @@ fn explain(program: &str, invocation: &Invocation, config: Option<PathBuf>, mess
             status
         }
     }
+}
+
+/// `-bv`: a line for each recipient.
+fn routes(_: &Config, plan: &Plan<'_>) -> String {
+    let (via, server) = (plan.via.name(), server(plan.via.relay()));
+    let line = |to: &Address| printable(&format!("{to}... deliverable by {via} ({}) over {server}", plan.rule)) + "\n";
+    plan.envelope.recipients().iter().map(line).collect()
 }
 
 /// The explanation: a line `key: value` each.
