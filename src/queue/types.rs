@@ -205,7 +205,7 @@ pub struct Past {
 }
 
 /// Why the store did not do it. Nothing was changed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreError {
     /// No space, too many files, read-only: what the system said.
     Io(String),

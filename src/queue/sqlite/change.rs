@@ -1,0 +1,199 @@
+//! What changes the queue, in SQL. Every function runs within a transaction of the writing thread and leaves the commit
+//! to it; files that are done with are named to the caller, who removes them after the commit.
+
+use super::read;
+use super::text::Text;
+use crate::queue::{Accepted, Action, Fate, Filter, MessageId, Millis, NewMessage, Recorded, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Most octets kept of what a server said.
+const SAID: usize = 2000;
+
+/// A message whose text is ready.
+pub(super) struct Parcel {
+    pub(super) new: NewMessage,
+    pub(super) text: Text,
+}
+
+/// Keeps a message, unless its submission was kept before.
+pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreError> {
+    let new = &parcel.new;
+    if let Some(id) = read::submission(c, &new.submission)? {
+        return Ok(Accepted { id, again: true });
+    }
+    let id: i64 = c
+        .prepare_cached("UPDATE state SET queued = queued + 1, last = last + 1 RETURNING last")?
+        .query_row([], |row| row.get(0))?;
+    let dsn = (new.envelope.dsn != Default::default()).then(|| serde_json::to_string(&new.envelope.dsn)).transpose();
+    let dsn = dsn.map_err(|error| StoreError::Io(error.to_string()))?;
+    c.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13)")?
+        .execute(params![
+            id,
+            new.uid,
+            new.lane,
+            new.header_from,
+            new.envelope.from.address().map(|address| address.as_str()),
+            dsn,
+            new.tag,
+            new.message.wire_size().cast_signed(),
+            new.now,
+            new.due,
+            new.hold,
+            new.report,
+            parcel.text.file(),
+        ])?;
+    if let Text::Inline(octets) = &parcel.text {
+        c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
+    }
+    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL)")?;
+    for (number, address) in (0u32..).zip(new.envelope.recipients()) {
+        insert.execute(params![id, number, address.as_str(), new.due])?;
+    }
+    c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
+    Ok(Accepted { id: MessageId(id), again: false })
+}
+
+/// What recording came to.
+pub(super) struct Done {
+    /// Files that are done with.
+    pub(super) files: Vec<String>,
+    /// The report was kept before, so that its text is not needed.
+    pub(super) report_again: bool,
+}
+
+/// Writes results down. A report without a final failure among the results is the warning of a delay.
+pub(super) fn record(
+    c: &Connection,
+    id: MessageId,
+    now: Millis,
+    results: &[Recorded],
+    report: Option<&Parcel>,
+) -> Result<Done, StoreError> {
+    let (lane, created): (String, Millis) = c
+        .prepare_cached("SELECT lane, created FROM message WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or(StoreError::Gone)?;
+    for one in results {
+        let said = cut(&one.said);
+        if let Fate::Retry { due, counts } = one.result {
+            c.prepare_cached(
+                "UPDATE recipient SET due = ?3, attempts = attempts + ?4, last = ?5 WHERE message = ?1 AND number = ?2",
+            )?
+            .execute(params![id.0, one.number, due, counts, said])?;
+            continue;
+        }
+        let address: Option<String> = c
+            .prepare_cached("DELETE FROM recipient WHERE message = ?1 AND number = ?2 RETURNING address")?
+            .query_row(params![id.0, one.number], |row| row.get(0))
+            .optional()?;
+        if let Some(address) = address {
+            c.prepare_cached("INSERT INTO history VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+                id.0,
+                created,
+                now,
+                lane,
+                address,
+                one.result == Fate::Sent,
+                said,
+                one.via
+            ])?;
+        }
+    }
+    let warning = report.is_some() && results.iter().all(|one| one.result != Fate::Failed);
+    let files = settle(c, id.0, warning)?;
+    let report = report.map(|parcel| accept(c, parcel)).transpose()?;
+    Ok(Done { files, report_again: report.is_some_and(|report| report.again) })
+}
+
+/// Makes the message's row agree with its recipients; it goes with the last of them.
+fn settle(c: &Connection, id: i64, warned: bool) -> Result<Vec<String>, StoreError> {
+    let due: Option<Millis> =
+        c.prepare_cached("SELECT min(due) FROM recipient WHERE message = ?1")?.query_row([id], |row| row.get(0))?;
+    if let Some(due) = due {
+        c.prepare_cached("UPDATE message SET due = ?2, warned = warned OR ?3 WHERE id = ?1")?
+            .execute(params![id, due, warned])?;
+        return Ok(Vec::new());
+    }
+    remove(c, id)
+}
+
+/// Takes a message out with all that belongs to it; the file that is done with.
+fn remove(c: &Connection, id: i64) -> Result<Vec<String>, StoreError> {
+    let file: Option<Option<String>> = c
+        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING file")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(file) = file else { return Ok(Vec::new()) };
+    c.prepare_cached("DELETE FROM text WHERE id = ?1")?.execute([id])?;
+    c.prepare_cached("DELETE FROM recipient WHERE message = ?1")?.execute([id])?;
+    c.prepare_cached("UPDATE state SET queued = queued - 1")?.execute([])?;
+    Ok(file.into_iter().collect())
+}
+
+/// Carries an action out on all messages that fit: how many, and the files that are done with.
+pub(super) fn act(
+    c: &Connection,
+    filter: &Filter,
+    action: &Action,
+    now: Millis,
+) -> Result<(u64, Vec<String>), StoreError> {
+    let mut files = Vec::new();
+    let ids = read::fitting(c, filter, usize::MAX)?;
+    for id in &ids {
+        match action {
+            Action::Retry => {
+                c.prepare_cached("UPDATE recipient SET due = ?2 WHERE message = ?1")?.execute(params![id, now])?;
+                c.prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?.execute(params![id, now])?;
+            }
+            Action::Hold(reason) => hold(c, *id, Some(reason))?,
+            Action::Release => hold(c, *id, None)?,
+            Action::Delete => files.append(&mut remove(c, *id)?),
+        }
+    }
+    Ok((ids.len() as u64, files))
+}
+
+/// Puts a message on hold, or releases it.
+pub(super) fn hold(c: &Connection, id: i64, reason: Option<&str>) -> Result<(), StoreError> {
+    c.prepare_cached("UPDATE message SET hold = ?2 WHERE id = ?1")?.execute(params![id, reason.map(cut)])?;
+    Ok(())
+}
+
+/// Pauses a lane, or opens it.
+pub(super) fn pause(c: &Connection, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
+    match until {
+        None => c.prepare_cached("DELETE FROM lane WHERE name = ?1")?.execute([lane])?,
+        Some(until) => c
+            .prepare_cached(
+                "INSERT INTO lane VALUES (?1, ?2, ?3, 1)
+                 ON CONFLICT (name) DO UPDATE SET until = ?2, reason = ?3, times = min(times + 1, 4294967295)",
+            )?
+            .execute(params![lane, until, cut(reason)])?,
+    };
+    Ok(())
+}
+
+/// Moves all times of what is queued. The time of acceptance moves along, as the age is reckoned from it.
+pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
+    c.execute("UPDATE recipient SET due = due + ?1", [by])?;
+    c.execute("UPDATE message SET due = due + ?1, created = created + ?1", [by])?;
+    c.execute("UPDATE lane SET until = until + ?1", [by])?;
+    Ok(())
+}
+
+/// Forgets what is older; the submissions of messages that are still queued stay.
+pub(super) fn forget(c: &Connection, before: Millis) -> Result<(), StoreError> {
+    c.execute("DELETE FROM history WHERE ended < ?1", [before])?;
+    c.execute(
+        "DELETE FROM submission WHERE created < ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE id = submission.message)",
+        [before],
+    )?;
+    c.execute("DELETE FROM lane WHERE until < ?1", [before])?;
+    Ok(())
+}
+
+/// At most `SAID` octets of a text, cut between characters.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SAID)]
+}

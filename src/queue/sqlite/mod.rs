@@ -1,0 +1,277 @@
+//! The queue of one host: a SQLite database and, for large texts, files beside it.
+//!
+//! ```text
+//! DIRECTORY/lock      held by the process that has the queue, whose number is in it
+//! DIRECTORY/run.lock  held by the one of several processes that delivers, where the queue is shared
+//! DIRECTORY/queue.db  everything but large texts (schema); -wal and -shm belong to it
+//! DIRECTORY/text/     texts of more than 256 KiB (text)
+//! ```
+//!
+//! One connection writes, in a thread of its own that commits what waits together (writer); one reads for the runner and
+//! one for operators, so that a long list holds nobody up. A commit is synced: what was answered is kept whatever happens
+//! to the process or the machine.
+
+mod change;
+mod error;
+mod lock;
+mod open;
+mod read;
+mod salvage;
+mod schema;
+mod space;
+mod text;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Accepted, Action, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
+};
+use crate::message::Message;
+use change::Parcel;
+use rusqlite::Connection;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use text::Texts;
+use writer::Writer;
+
+/// Which queue to open, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreConfig<'c> {
+    /// Where it is; made where it is not there, for this process's user alone.
+    pub directory: &'c Path,
+    /// Below so many free octets nothing is accepted.
+    pub min_free: u64,
+    /// For one process alone, as the daemon needs it. Otherwise several processes of one user may have it open, and the
+    /// first of them that claims is the one that delivers.
+    pub exclusive: bool,
+}
+
+/// The queue in a directory.
+pub struct SqliteStore {
+    // Dropped in this order: the connections close before the lock goes.
+    writer: Writer,
+    runner: Mutex<Connection>,
+    operator: Mutex<Connection>,
+    claims: Mutex<HashSet<MessageId>>,
+    texts: Texts,
+    database: PathBuf,
+    directory: PathBuf,
+    min_free: u64,
+    recovered: Option<String>,
+    running: Option<lock::Running>,
+    _lock: lock::Lock,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the queue, and makes it where there is none. A damaged database is set aside and what can be read of it saved.
+    ///
+    /// # Errors
+    /// `Taken` where another process has it; `Damaged` where the database is of another program or of a newer one, and
+    /// nothing was touched; `Io` where the directory is not this user's or the system refuses.
+    pub fn open(config: &StoreConfig<'_>) -> Result<Self, StoreError> {
+        let opened = open::open(config)?;
+        let connect = || {
+            schema::connect(&opened.database).map(Mutex::new).map_err(|error| error::within(&opened.database, error))
+        };
+        let (runner, operator) = (connect()?, connect()?);
+        let writer = Writer::start(opened.database.clone()).map_err(|error| error::within(&opened.database, error))?;
+        let running = (!config.exclusive).then(|| lock::Running::new(&opened.directory));
+        Ok(Self {
+            writer,
+            runner,
+            operator,
+            claims: Mutex::default(),
+            texts: opened.texts,
+            database: opened.database,
+            directory: opened.directory,
+            min_free: config.min_free,
+            recovered: opened.recovered,
+            running,
+            _lock: opened.lock,
+        })
+    }
+
+    /// What was damaged, what was saved and where the rest is, where the database had to be set aside.
+    #[must_use]
+    pub fn recovered(&self) -> Option<String> {
+        self.recovered.clone()
+    }
+
+    /// How many transactions were committed since it was opened; each may hold many calls.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    fn named(&self, error: StoreError) -> StoreError {
+        error::within(&self.database, error)
+    }
+
+    fn parcel(&self, new: NewMessage) -> Result<Parcel, StoreError> {
+        let text = self.texts.keep(&new.message)?;
+        Ok(Parcel { new, text })
+    }
+
+    /// Removes the file of a text that no row came to name.
+    fn drop_text(&self, file: Option<String>) {
+        self.texts.remove(file.as_slice());
+    }
+
+    /// Puts messages on hold whose rows cannot be read, so that they stop nobody.
+    fn set_aside(&self, broken: Vec<(MessageId, String)>) -> Result<(), StoreError> {
+        if broken.is_empty() {
+            return Ok(());
+        }
+        for (id, reason) in &broken {
+            tracing::error!("message {id} is put on hold: {reason}");
+        }
+        self.writer.change(move |c| broken.iter().try_for_each(|(id, reason)| change::hold(c, id.0, Some(reason))))
+    }
+}
+
+impl Store for SqliteStore {
+    fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
+        space::check(&self.directory, self.min_free, new.message.wire_size())?;
+        let parcel = self.parcel(new)?;
+        let file = parcel.text.file().map(str::to_owned);
+        let accepted = self.writer.change(move |c| change::accept(c, &parcel));
+        if !matches!(accepted, Ok(Accepted { again: false, .. })) {
+            self.drop_text(file);
+        }
+        accepted
+    }
+
+    fn claim(&self, now: Millis, busy: &[String], limit: usize) -> Result<Vec<Queued>, StoreError> {
+        if !self.running.as_ref().map_or(Ok(true), lock::Running::ours)? {
+            return Ok(Vec::new());
+        }
+        // Held while reading: a message that was recorded meanwhile is either still claimed or no longer due.
+        let mut claims = lock(&self.claims);
+        let mut broken = Vec::new();
+        let mut found = Vec::new();
+        {
+            let connection = lock(&self.runner);
+            let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
+            let ids = read::due(&snapshot, now, busy, &claims, limit).map_err(|error| self.named(error))?;
+            for id in ids {
+                match read::queued(&snapshot, id).map_err(|error| self.named(error))? {
+                    Some(Ok(message)) => found.push(Queued { claimed: true, ..message }),
+                    Some(Err(reason)) => broken.push((id, reason)),
+                    None => {}
+                }
+            }
+        }
+        claims.extend(found.iter().map(|message| message.id));
+        drop(claims);
+        self.set_aside(broken)?;
+        Ok(found)
+    }
+
+    fn next_due(&self) -> Result<Option<Millis>, StoreError> {
+        let claims = lock(&self.claims);
+        read::next_due(&lock(&self.runner), &claims).map_err(|error| self.named(error))
+    }
+
+    fn text(&self, id: MessageId) -> Result<Message, StoreError> {
+        // The guard goes before the octets are parsed.
+        let place = read::text(&lock(&self.runner), id).map_err(|error| self.named(error))?;
+        match place {
+            read::Place::Inline(octets) => text::parse(&mut octets.as_slice()),
+            read::Place::File(name, size) => self.texts.open(&name, size),
+        }
+    }
+
+    fn record(
+        &self,
+        id: MessageId,
+        now: Millis,
+        results: &[Recorded],
+        report: Option<NewMessage>,
+    ) -> Result<(), StoreError> {
+        let report = report.map(|new| self.parcel(new)).transpose()?;
+        let file = report.as_ref().and_then(|parcel| parcel.text.file().map(str::to_owned));
+        let results = results.to_vec();
+        let done = self.writer.change(move |c| change::record(c, id, now, &results, report.as_ref()));
+        // Where it failed the claim stays: the results are not known to the queue, and an attempt now might send twice.
+        if matches!(done, Ok(_) | Err(StoreError::Gone)) {
+            lock(&self.claims).remove(&id);
+        }
+        if !matches!(done, Ok(change::Done { report_again: false, .. })) {
+            self.drop_text(file);
+        }
+        done.map(|done| self.texts.remove(&done.files))
+    }
+
+    fn release_claim(&self, id: MessageId) -> Result<(), StoreError> {
+        lock(&self.claims).remove(&id);
+        Ok(())
+    }
+
+    fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        let mut found = Vec::new();
+        {
+            let connection = lock(&self.operator);
+            let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
+            for id in read::fitting(&snapshot, filter, limit).map_err(|error| self.named(error))? {
+                match read::queued(&snapshot, MessageId(id)).map_err(|error| self.named(error))? {
+                    Some(Ok(message)) => found.push(message),
+                    Some(Err(reason)) => tracing::error!("message {} cannot be shown: {reason}", MessageId(id)),
+                    None => {}
+                }
+            }
+        }
+        let claims = lock(&self.claims);
+        found.iter_mut().for_each(|message| message.claimed = claims.contains(&message.id));
+        Ok(found)
+    }
+
+    fn count(&self) -> Result<u64, StoreError> {
+        read::count(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {
+        let (filter, action) = (filter.clone(), action.clone());
+        let (count, files) = self.writer.change(move |c| change::act(c, &filter, &action, now))?;
+        self.texts.remove(&files);
+        Ok(count)
+    }
+
+    fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
+        let (lane, reason) = (lane.to_owned(), reason.to_owned());
+        self.writer.change(move |c| change::pause(c, &lane, until, &reason))
+    }
+
+    fn paused(&self) -> Result<Vec<Pause>, StoreError> {
+        read::pauses(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn shift(&self, by: i64) -> Result<(), StoreError> {
+        self.writer.change(move |c| change::shift(c, by))
+    }
+
+    fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
+        read::history(&lock(&self.operator), since, limit).map_err(|error| self.named(error))
+    }
+
+    fn tidy(&self, before: Millis) -> Result<(), StoreError> {
+        self.writer.change(move |c| change::forget(c, before))?;
+        // In pieces, so that those who submit meanwhile do not wait for all of it.
+        while self.writer.alone(|c| schema::shrink(c))? {}
+        // A reader in the way is no trouble: the next time will do.
+        self.writer.alone(|c| schema::empty_log(c).or(Ok(())))
+    }
+}
+
+/// A lock, whatever became of who held it: what is behind each is whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,203 @@
+//! Opening a queue: its directory, its lock, a database that is ours and whole, and texts that agree with it.
+//!
+//! A new database is made whole beside its place and then renamed there, so that `queue.db` is never half made; the same
+//! holds for one that takes a damaged one's place. Nothing that may hold mail is deleted: it is set aside and told of.
+
+use super::lock::Lock;
+use super::text::{Texts, sync_directory};
+use super::{StoreConfig, change, error, salvage, schema};
+use crate::queue::StoreError;
+use rusqlite::{Connection, OptionalExtension};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What a queue is made of once it is open.
+pub(super) struct Opened {
+    pub(super) directory: PathBuf,
+    pub(super) database: PathBuf,
+    pub(super) texts: Texts,
+    pub(super) recovered: Option<String>,
+    pub(super) lock: Lock,
+}
+
+/// Opens the queue of the configuration.
+pub(super) fn open(config: &StoreConfig<'_>) -> Result<Opened, StoreError> {
+    own_directory(config.directory)?;
+    // SQLite takes what begins with "file:" for a URI; an absolute path never does.
+    let directory = config.directory.canonicalize().map_err(|error| error::file(config.directory, &error))?;
+    let mut lock = Lock::take(&directory, config.exclusive)?;
+    let texts = Texts::new(directory.join("text"));
+    own_directory(texts.directory())?;
+    let database = directory.join("queue.db");
+    let mut recovered = None;
+    if lock.alone {
+        recovered = prepare(&directory, &texts)?;
+        if let Some(what) = &recovered {
+            tracing::error!("{what}");
+        }
+        agree(&database, &texts).map_err(|error| error::within(&database, error))?;
+    } else {
+        // Whoever was here first has seen to the rest.
+        let migrated = schema::connect(&database).and_then(|mut connection| schema::migrate(&mut connection));
+        migrated.map_err(|error| error::within(&database, error))?;
+    }
+    if !config.exclusive && lock.alone {
+        lock.share()?;
+    }
+    Ok(Opened { directory, database, texts, recovered, lock })
+}
+
+/// A directory of this process's user that nobody else can write; made where it is not there.
+fn own_directory(path: &Path) -> Result<(), StoreError> {
+    let fail = |error: io::Error| error::file(path, &error);
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+            if let Some(parent) = path.parent() {
+                sync_directory(parent).map_err(|error| error::file(parent, &error))?;
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(fail(error)),
+        Ok(facts) if !facts.is_dir() => Err("is no directory".to_owned()),
+        Ok(facts) if facts.uid() != rustix::process::geteuid().as_raw() => Err(format!(
+            "belongs to user {} and this process runs as user {}; mend it with chown, or set queue.directory",
+            facts.uid(),
+            rustix::process::geteuid().as_raw()
+        )),
+        Ok(facts) if facts.mode() & 0o022 != 0 => {
+            Err(format!("may be written by other users; mend it with: chmod 0700 {}", path.display()))
+        }
+        Ok(_) => Ok(()),
+    }
+    .map_err(|what| StoreError::Io(format!("{} {what}", path.display())))
+}
+
+/// What stands at the database's place.
+enum Found {
+    Nothing,
+    /// A queue, as far as its first octets tell.
+    Queue,
+    /// What no database is.
+    Damaged(&'static str),
+}
+
+/// Makes sure that there is a sound database of the current version; what was saved, where it was not sound.
+fn prepare(directory: &Path, texts: &Texts) -> Result<Option<String>, StoreError> {
+    let database = directory.join("queue.db");
+    // A rescue that was complete but for the renaming.
+    if let Some(aside) = salvage::finish(directory)? {
+        return Ok(Some(format!("{}: a damaged queue was replaced; it is kept as {aside}", database.display())));
+    }
+    let damage = match look(&database)? {
+        Found::Nothing => {
+            create(directory)?;
+            None
+        }
+        Found::Damaged(what) => Some(what.to_owned()),
+        Found::Queue => check(&database).map_err(|error| error::within(&database, error))?,
+    };
+    damage.map(|damage| salvage::rescue(directory, texts, &damage)).transpose()
+}
+
+/// Looks at the database's first octets, without SQLite, which would change what it opens.
+fn look(database: &Path) -> Result<Found, StoreError> {
+    let fail = |error: io::Error| error::file(database, &error);
+    let file = match OpenOptions::new().read(true).open(database) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        file => file.map_err(fail)?,
+    };
+    let facts = file.metadata().map_err(fail)?;
+    if !facts.is_file() || facts.uid() != rustix::process::geteuid().as_raw() {
+        return Err(StoreError::Io(format!("{} is no regular file of this user", database.display())));
+    }
+    let mut head = Vec::new();
+    file.take(100).read_to_end(&mut head).map_err(fail)?;
+    let number = |at: usize| head.get(at..)?.first_chunk().map(|octets| i32::from_be_bytes(*octets));
+    Ok(match (number(68), number(60)) {
+        _ if head.is_empty() => Found::Damaged("it is empty"),
+        _ if !head.starts_with(b"SQLite format 3\0") => Found::Damaged("it is no SQLite database"),
+        (Some(schema::APPLICATION), Some(version)) => schema::known(version.into()).map(|_| Found::Queue)?,
+        (None, _) | (_, None) => Found::Damaged("it is cut off"),
+        (Some(_), _) => {
+            return Err(StoreError::Damaged(format!(
+                "{} is a database of another program; nothing was changed: move it away, or set queue.directory",
+                database.display()
+            )));
+        }
+    })
+}
+
+/// Whether the database is sound, and up to date then; what is wrong with it otherwise.
+fn check(database: &Path) -> Result<Option<String>, StoreError> {
+    match sound(database) {
+        Ok(Ok(mut connection)) => schema::migrate(&mut connection).map(|()| None),
+        Ok(Err(damage)) | Err(StoreError::Damaged(damage)) => {
+            Ok(Some(damage.strip_suffix(error::RESTART).unwrap_or(&damage).to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A connection to a database whose structure is sound, or what is wrong with it.
+fn sound(database: &Path) -> Result<Result<Connection, String>, StoreError> {
+    let connection = schema::connect(database)?;
+    let damage: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if damage == "ok" {
+        return Ok(Ok(connection));
+    }
+    salvage::leave_log(&connection)?;
+    Ok(Err(damage.lines().collect::<Vec<_>>().join("; ")))
+}
+
+/// A new, empty database at its place.
+fn create(directory: &Path) -> Result<(), StoreError> {
+    // A log without its database would be taken for the new one's.
+    salvage::set_aside(directory)?;
+    let part = salvage::new_part(directory)?;
+    let made = schema::create(&part).map_err(|error| error::within(&part, error))?;
+    salvage::close(made, &part)?;
+    std::fs::rename(&part, directory.join("queue.db")).map_err(|error| error::file(&part, &error))?;
+    sync_directory(directory).map_err(|error| error::file(directory, &error))
+}
+
+/// Makes rows and files agree: files that no row names go, messages whose file is missing are put on hold.
+fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
+    let connection = schema::connect(database)?;
+    let mut orphans = Vec::new();
+    for entry in std::fs::read_dir(texts.directory()).map_err(|error| error::file(texts.directory(), &error))? {
+        let name = entry.map_err(|error| error::file(texts.directory(), &error))?.file_name();
+        if let Some(name) = name.to_str()
+            && !named(&connection, name)?
+        {
+            tracing::warn!("{}/{name}: a text of no queued message is removed", texts.directory().display());
+            orphans.push(name.to_owned());
+        }
+    }
+    texts.remove(&orphans);
+    let mut rows = connection.prepare("SELECT id, file, size FROM message WHERE file IS NOT NULL AND hold IS NULL")?;
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows: Vec<(i64, String, i64)> = rows.collect::<Result<_, _>>()?;
+    for (id, file, size) in rows {
+        if !texts.whole(&file, size.cast_unsigned()) {
+            let reason = format!("its text is missing or cut off: {}", texts.directory().join(&file).display());
+            tracing::error!("message {} is put on hold: {reason}", crate::queue::MessageId(id));
+            change::hold(&connection, id, Some(&reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row names a file.
+pub(super) fn named(connection: &Connection, file: &str) -> Result<bool, StoreError> {
+    let mut found = connection.prepare_cached("SELECT 1 FROM message WHERE file = ?1")?;
+    Ok(found.query_row([file], |_| Ok(())).optional()?.is_some())
+}
+
+/// A file of this user that did not exist.
+pub(super) fn new_file(path: &Path) -> Result<(), StoreError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map(drop).map_err(|error| error::file(path, &error))
+}

@@ -1,0 +1,245 @@
+//! What is read from the queue, in SQL: the next messages, lists, the history. Changes nothing.
+//!
+//! What runs often costs the same however much is queued: one index answers it, and no more rows are read than asked for.
+
+use crate::envelope::{Dsn, ReversePath};
+use crate::message::address::Address;
+use crate::queue::{Filter, MessageId, Millis, Past, Pause, Queued, QueuedRecipient, StoreError};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use std::collections::HashSet;
+
+/// The next lane in order of names that has a message which is not on hold.
+pub(super) const NEXT_LANE: &str =
+    "SELECT lane FROM message INDEXED BY message_due WHERE hold IS NULL AND lane > ?1 ORDER BY lane LIMIT 1";
+/// The messages of a lane, earliest due first.
+pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND due <= ?2 ORDER BY due, id";
+/// The newest results.
+pub(super) const HISTORY: &str = "SELECT message, created, ended, lane, recipient, sent, said FROM history
+     WHERE ended >= ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
+
+/// The message of a submission that was accepted before.
+pub(super) fn submission(c: &Connection, id: &str) -> Result<Option<MessageId>, StoreError> {
+    let mut known = c.prepare_cached("SELECT message FROM submission WHERE id = ?1")?;
+    Ok(known.query_row([id], |row| row.get(0)).optional()?.map(MessageId))
+}
+
+/// Lanes that have a message which is not on hold.
+fn lanes(c: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut next = c.prepare_cached(NEXT_LANE)?;
+    let mut lanes: Vec<String> = Vec::new();
+    // No lane has an empty name: names are those of senders and accounts.
+    while let Some(lane) = next.query_row([lanes.last().map_or("", String::as_str)], |row| row.get(0)).optional()? {
+        lanes.push(lane);
+    }
+    Ok(lanes)
+}
+
+/// Messages that are due, earliest first, of lanes that are neither paused nor busy, but for those that are claimed.
+pub(super) fn due(
+    c: &Connection,
+    now: Millis,
+    busy: &[String],
+    claimed: &HashSet<MessageId>,
+    limit: usize,
+) -> Result<Vec<MessageId>, StoreError> {
+    let paused: HashSet<String> =
+        pauses(c)?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane).collect();
+    let mut found: Vec<(Millis, MessageId)> = Vec::new();
+    for lane in lanes(c)?.iter().filter(|lane| !paused.contains(*lane) && !busy.contains(lane)) {
+        found.extend(first_of(c, lane, now, claimed, limit)?);
+    }
+    found.sort_unstable();
+    found.truncate(limit);
+    Ok(found.into_iter().map(|(_, id)| id).collect())
+}
+
+fn first_of(
+    c: &Connection,
+    lane: &str,
+    until: Millis,
+    claimed: &HashSet<MessageId>,
+    limit: usize,
+) -> Result<Vec<(Millis, MessageId)>, StoreError> {
+    let mut statement = c.prepare_cached(OF_LANE)?;
+    let mut rows = statement.query(params![lane, until])?;
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let id = MessageId(row.get(1)?);
+        if !claimed.contains(&id) {
+            found.push((row.get(0)?, id));
+        }
+    }
+    Ok(found)
+}
+
+/// When the next message that is not claimed is due; where its lane is paused, not before the pause ends.
+pub(super) fn next_due(c: &Connection, claimed: &HashSet<MessageId>) -> Result<Option<Millis>, StoreError> {
+    let pauses = pauses(c)?;
+    let mut next = None;
+    for lane in lanes(c)? {
+        let first = first_of(c, &lane, Millis::MAX, claimed, 1)?.first().map(|(due, _)| *due);
+        let until = pauses.iter().find(|pause| pause.lane == lane).map(|pause| pause.until);
+        let due = first.map(|due| due.max(until.unwrap_or(due)));
+        next = [next, due].into_iter().flatten().min();
+    }
+    Ok(next)
+}
+
+/// All pauses, those that are over included.
+pub(super) fn pauses(c: &Connection) -> Result<Vec<Pause>, StoreError> {
+    let mut statement = c.prepare_cached("SELECT name, until, reason, times FROM lane ORDER BY name")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Pause { lane: row.get(0)?, until: row.get(1)?, reason: row.get(2)?, times: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The numbers of the messages that fit, oldest first.
+pub(super) fn fitting(c: &Connection, filter: &Filter, limit: usize) -> Result<Vec<i64>, StoreError> {
+    let (sql, values) = query(filter, limit);
+    let mut statement = c.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The query of a filter and its values.
+pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
+    let mut clauses = vec!["1"];
+    let mut values = Vec::new();
+    if !filter.ids.is_empty() {
+        clauses.push("id IN (SELECT value FROM json_each(?))");
+        let ids: Vec<String> = filter.ids.iter().map(|id| id.0.to_string()).collect();
+        values.push(Value::Text(format!("[{}]", ids.join(","))));
+    }
+    if let Some(sender) = &filter.sender {
+        clauses.push("instr(lower(lane || char(10) || header_from || char(10) || coalesce(sender, '<>')), ?) > 0");
+        values.push(Value::Text(sender.to_ascii_lowercase()));
+    }
+    if let Some(recipient) = &filter.recipient {
+        clauses.push("EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND instr(lower(address), ?) > 0)");
+        values.push(Value::Text(recipient.to_ascii_lowercase()));
+    }
+    if let Some(before) = filter.before {
+        clauses.push("created < ?");
+        values.push(Value::Integer(before));
+    }
+    match filter.held {
+        Some(true) => clauses.push("hold IS NOT NULL"),
+        Some(false) => clauses.push("hold IS NULL"),
+        None => {}
+    }
+    if let Some(uid) = filter.uid {
+        clauses.push("uid = ?");
+        values.push(Value::Integer(uid.into()));
+    }
+    values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    (format!("SELECT id FROM message WHERE {} ORDER BY id LIMIT ?", clauses.join(" AND ")), values)
+}
+
+/// A message without its text; `None` where it is gone. The inner error is of the row: this one message cannot be used.
+pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queued, String>>, StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned FROM message WHERE id = ?1",
+    )?;
+    let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
+    let Some(found) = found else { return Ok(None) };
+    let mut statement = c.prepare_cached(
+        "SELECT number, address, attempts, due, last FROM recipient WHERE message = ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    let mut recipients = Vec::new();
+    while let Some(row) = rows.next()? {
+        let address: String = row.get(1)?;
+        let Ok(address) = Address::parse(&address) else {
+            return Ok(Some(Err(format!(
+                "the queue holds a recipient that cannot be read: {}",
+                address.escape_debug()
+            ))));
+        };
+        let (number, attempts) = (row.get(0)?, row.get(2)?);
+        recipients.push(QueuedRecipient { number, address, attempts, due: row.get(3)?, last: row.get(4)? });
+    }
+    if recipients.is_empty() {
+        return Ok(Some(Err("the queue holds the message without its recipients".into())));
+    }
+    Ok(Some(found.map(|message| Queued { recipients, ..message })))
+}
+
+fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>> {
+    let from = match row.get::<_, Option<String>>(3)? {
+        None => ReversePath::Null,
+        Some(text) => match Address::parse(&text) {
+            Ok(address) => ReversePath::Address(address),
+            Err(_) => return Ok(Err(format!("the queue holds a sender that cannot be read: {}", text.escape_debug()))),
+        },
+    };
+    let dsn: Dsn = match row.get::<_, Option<String>>(4)? {
+        None => Dsn::default(),
+        Some(text) => match serde_json::from_str(&text) {
+            Ok(dsn) => dsn,
+            Err(error) => return Ok(Err(format!("the queue holds DSN options that cannot be read: {error}"))),
+        },
+    };
+    Ok(Ok(Queued {
+        id,
+        uid: row.get(0)?,
+        lane: row.get(1)?,
+        header_from: row.get(2)?,
+        from,
+        dsn,
+        tag: row.get(5)?,
+        size: row.get::<_, i64>(6)?.cast_unsigned(),
+        created: row.get(7)?,
+        hold: row.get(8)?,
+        report: row.get(9)?,
+        warned: row.get(10)?,
+        claimed: false,
+        recipients: Vec::new(),
+    }))
+}
+
+/// Where a text is: in the database, or the file and the size that it must have.
+pub(super) enum Place {
+    Inline(Vec<u8>),
+    File(String, u64),
+}
+
+/// The text of a message.
+pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
+    let (file, size): (Option<String>, i64) = c
+        .prepare_cached("SELECT file, size FROM message WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or(StoreError::Gone)?;
+    if let Some(file) = file {
+        return Ok(Place::File(file, size.cast_unsigned()));
+    }
+    let octets: Option<Vec<u8>> =
+        c.prepare_cached("SELECT octets FROM text WHERE id = ?1")?.query_row([id.0], |row| row.get(0)).optional()?;
+    octets.map(Place::Inline).ok_or_else(|| StoreError::Damaged(format!("the text of message {id} is lost")))
+}
+
+/// How many messages there are.
+pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
+    let count: i64 = c.prepare_cached("SELECT queued FROM state")?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// Final results, newest first.
+pub(super) fn history(c: &Connection, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
+    let mut statement = c.prepare_cached(HISTORY)?;
+    let rows = statement.query_map(params![since, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Past {
+            id: MessageId(row.get(0)?),
+            created: row.get(1)?,
+            ended: row.get(2)?,
+            lane: row.get(3)?,
+            recipient: row.get(4)?,
+            sent: row.get(5)?,
+            said: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

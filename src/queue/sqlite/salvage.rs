@@ -1,0 +1,335 @@
+//! A damaged database: everything readable goes into a new one, the damaged one is set aside and never deleted.
+//!
+//! ```text
+//! queue.db.part              being filled
+//! queue.db.new               complete: takes the place of queue.db, now or at the next start
+//! queue.db.damaged-TIME      what was damaged, with its log; text.damaged-TIME/ holds files that no saved row names
+//! ```
+//!
+//! A table is read forwards up to the damage, backwards down to it, and in between number by number.
+
+use super::text::{Texts, sync_directory};
+use super::{error, open, schema};
+use crate::queue::StoreError;
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Statement, params_from_iter};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Most numbers that are tried one by one between what could be read forwards and backwards.
+const GAP: i64 = 1_000_000;
+/// Why a message without its text waits.
+const NO_TEXT: &str = "its text was lost when the queue was damaged";
+/// What comes with a database.
+const WITH: [&str; 3] = ["", "-wal", "-journal"];
+
+/// Puts a new database with everything readable in the damaged one's place; what was done, for people.
+pub(super) fn rescue(directory: &Path, texts: &Texts, damage: &str) -> Result<String, StoreError> {
+    let database = directory.join("queue.db");
+    let part = new_part(directory)?;
+    let target = schema::create(&part).map_err(|error| error::within(&part, error))?;
+    let saved = match source(&database) {
+        Some(source) => copy(&source, &target).map_err(|error| error::within(&part, error))?,
+        None => Saved::default(),
+    };
+    let strays = set_strays_aside(&target, texts, directory)?;
+    close(target, &part)?;
+    std::fs::rename(&part, directory.join("queue.db.new")).map_err(|error| error::file(&part, &error))?;
+    sync_directory(directory).map_err(|error| error::file(directory, &error))?;
+    let aside = finish(directory)?.unwrap_or_default();
+    Ok(format!(
+        "{} was damaged ({damage}): {} messages were saved, {} of them without their text and on hold, {} could not be \
+         read; the damaged database is kept as {aside}{strays}",
+        database.display(),
+        saved.messages,
+        saved.without_text,
+        saved.lost
+    ))
+}
+
+/// Puts a complete new database in its place where there is one; where what it replaced is kept.
+pub(super) fn finish(directory: &Path) -> Result<Option<String>, StoreError> {
+    let new = directory.join("queue.db.new");
+    if !new.try_exists().map_err(|error| error::file(&new, &error))? {
+        return Ok(None);
+    }
+    let aside = set_aside(directory)?;
+    std::fs::rename(&new, directory.join("queue.db")).map_err(|error| error::file(&new, &error))?;
+    sync_directory(directory).map_err(|error| error::file(directory, &error))?;
+    Ok(Some(aside.display().to_string()))
+}
+
+/// Renames the database and its log, whichever are there; the name that the database has then.
+pub(super) fn set_aside(directory: &Path) -> Result<PathBuf, StoreError> {
+    let aside = unused(directory, "queue.db")?;
+    for with in WITH {
+        let from = directory.join(format!("queue.db{with}"));
+        let mut to = aside.clone().into_os_string();
+        to.push(with);
+        gone_is_fine(std::fs::rename(&from, to), &from)?;
+    }
+    // The index of the log can be made again from it.
+    let index = directory.join("queue.db-shm");
+    gone_is_fine(std::fs::remove_file(&index), &index)?;
+    sync_directory(directory).map_err(|error| error::file(directory, &error))?;
+    Ok(aside)
+}
+
+/// `NAME.damaged-TIME`, a name that nothing has.
+fn unused(directory: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    let time = crate::sys::clock::now().format("%Y%m%dT%H%M%S");
+    let mut tries = (1..1000).map(|n| match n {
+        1 => directory.join(format!("{name}.damaged-{time}")),
+        n => directory.join(format!("{name}.damaged-{time}-{n}")),
+    });
+    let free = |path: &PathBuf| {
+        ["", "-wal"].iter().all(|with| {
+            let mut path = path.clone().into_os_string();
+            path.push(with);
+            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+    };
+    tries.find(free).ok_or_else(|| {
+        StoreError::Io(format!(
+            "{}: there are too many damaged databases; look at them and move them away",
+            directory.display()
+        ))
+    })
+}
+
+fn gone_is_fine(result: io::Result<()>, path: &Path) -> Result<(), StoreError> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error::file(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The file that a new database is made in; what a crash left of it is removed.
+pub(super) fn new_part(directory: &Path) -> Result<PathBuf, StoreError> {
+    let part = directory.join("queue.db.part");
+    for with in ["", "-wal", "-journal", "-shm"] {
+        let left = directory.join(format!("queue.db.part{with}"));
+        gone_is_fine(std::fs::remove_file(&left), &left)?;
+    }
+    open::new_file(&part)?;
+    Ok(part)
+}
+
+/// Closes a database that was made without syncs, and syncs it.
+pub(super) fn close(connection: Connection, path: &Path) -> Result<(), StoreError> {
+    connection.close().map_err(|(_, error)| error::within(path, error.into()))?;
+    let synced = OpenOptions::new().write(true).open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| error::file(path, &error))
+}
+
+/// Leaves the log of a damaged database as it is when the connection closes.
+pub(super) fn leave_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+/// The damaged database, where SQLite opens it at all. It deletes the log of an empty one, which is left unopened.
+fn source(database: &Path) -> Option<Connection> {
+    std::fs::metadata(database).ok().filter(|facts| facts.len() > 0)?;
+    let connection = Connection::open_with_flags(
+        database,
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .ok()?;
+    leave_log(&connection).ok()?;
+    // "writable_schema" makes SQLite read on where a file is shorter than it says; nothing is written.
+    connection
+        .execute_batch("PRAGMA writable_schema = ON; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
+        .ok()?;
+    Some(connection)
+}
+
+/// What a rescue came to.
+#[derive(Default)]
+struct Saved {
+    messages: u64,
+    without_text: u64,
+    lost: u64,
+}
+
+/// Copies everything readable. Errors are the target's alone; what cannot be read is lost.
+fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
+    let transaction = target.unchecked_transaction()?;
+    let mut saved = Saved::default();
+    let mut last = source.query_row("SELECT last FROM state", [], |row| row.get(0)).unwrap_or(0i64);
+    let (ids, unreadable) = numbers(source, "message");
+    saved.lost = unreadable;
+    for id in ids {
+        last = last.max(id);
+        match message(source, &transaction, id)? {
+            Message::Whole => saved.messages += 1,
+            Message::WithoutText => {
+                saved.messages += 1;
+                saved.without_text += 1;
+            }
+            Message::Lost => saved.lost += 1,
+        }
+    }
+    for table in ["submission", "lane"] {
+        rows(source, &transaction, table, "1", &[])?;
+    }
+    for id in numbers(source, "history").0 {
+        rows(source, &transaction, "history", "id = ?1", &[Value::Integer(id)])?;
+    }
+    // Numbers are never used twice, so the highest that anything names counts.
+    let named: i64 = transaction.query_row(
+        "SELECT max(coalesce((SELECT max(message) FROM submission), 0), coalesce((SELECT max(message) FROM history), 0))",
+        [],
+        |row| row.get(0),
+    )?;
+    transaction.execute("UPDATE state SET last = ?1, queued = (SELECT count(*) FROM message)", [last.max(named)])?;
+    transaction.commit()?;
+    Ok(saved)
+}
+
+enum Message {
+    Whole,
+    WithoutText,
+    Lost,
+}
+
+/// One message with its recipients and its text. Without recipients it is no message any more.
+fn message(source: &Connection, target: &Connection, id: i64) -> Result<Message, StoreError> {
+    let key = [Value::Integer(id)];
+    let head = rows(source, target, "message", "id = ?1", &key)?;
+    let recipients = rows(source, target, "recipient", "message = ?1", &key)?;
+    if head != Rows::All(1) || matches!(recipients, Rows::All(0) | Rows::Some(0)) {
+        for sql in ["DELETE FROM message WHERE id = ?1", "DELETE FROM recipient WHERE message = ?1"] {
+            target.prepare_cached(sql)?.execute([id])?;
+        }
+        return Ok(Message::Lost);
+    }
+    let file: Option<String> =
+        target.prepare_cached("SELECT file FROM message WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+    if file.is_some() || rows(source, target, "text", "id = ?1", &key)? == Rows::All(1) {
+        return Ok(Message::Whole);
+    }
+    target.prepare_cached("UPDATE message SET hold = ?2 WHERE id = ?1")?.execute((id, NO_TEXT))?;
+    Ok(Message::WithoutText)
+}
+
+#[derive(PartialEq)]
+enum Rows {
+    /// All that there were.
+    All(u64),
+    /// As many as could be read.
+    Some(u64),
+}
+
+/// Copies the rows of a table that fit, as long as they can be read.
+fn rows(
+    source: &Connection,
+    target: &Connection,
+    table: &str,
+    fit: &str,
+    values: &[Value],
+) -> Result<Rows, StoreError> {
+    let Ok(mut select) = source.prepare_cached(&format!("SELECT * FROM {table} NOT INDEXED WHERE {fit}")) else {
+        return Ok(Rows::Some(0));
+    };
+    let columns = select.column_count();
+    let marks = vec!["?"; columns].join(", ");
+    let mut insert = target.prepare_cached(&format!("INSERT OR IGNORE INTO {table} VALUES ({marks})"))?;
+    let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
+    let mut count = 0;
+    loop {
+        let row = match found.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(Rows::All(count)),
+            Err(_) => return Ok(Rows::Some(count)),
+        };
+        let Ok(values) = (0..columns).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>() else {
+            return Ok(Rows::Some(count));
+        };
+        match insert_row(&mut insert, values)? {
+            true => count += 1,
+            false => return Ok(Rows::Some(count)),
+        }
+    }
+}
+
+/// Inserts a row; false where the damage made it one that the tables do not allow.
+fn insert_row(insert: &mut Statement<'_>, values: Vec<Value>) -> Result<bool, StoreError> {
+    match insert.execute(params_from_iter(values)) {
+        Ok(count) => Ok(count == 1),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The numbers in a table as far as they can be read, in order, and how many places could not be read.
+fn numbers(source: &Connection, table: &str) -> (Vec<i64>, u64) {
+    let mut found = Vec::new();
+    if scan(source, table, "ASC", i64::MAX, &mut found) {
+        return (found, 0);
+    }
+    let reached = found.last().copied().unwrap_or(0);
+    let mut tail = Vec::new();
+    scan(source, table, "DESC", reached, &mut tail);
+    // Where nothing could be read backwards, the last number that was given bounds the search.
+    let given = || source.query_row("SELECT last + 1 FROM state", [], |row| row.get(0)).unwrap_or(reached + 1);
+    let upper = tail.last().copied().unwrap_or_else(given);
+    let mut lost = 0;
+    for id in (reached + 1..upper).take(usize::try_from(GAP).unwrap_or(usize::MAX)) {
+        let probe = source
+            .prepare_cached(&format!("SELECT id FROM {table} WHERE id = ?1"))
+            .and_then(|mut probe| probe.query_row([id], |row| row.get::<_, i64>(0)).optional());
+        match probe {
+            Ok(Some(id)) => found.push(id),
+            Ok(None) => {}
+            Err(_) => lost += 1,
+        }
+    }
+    found.extend(tail.into_iter().rev());
+    (found, lost)
+}
+
+/// Reads numbers in one direction until the end, the damage, or `stop`; whether it was the end.
+fn scan(source: &Connection, table: &str, order: &str, stop: i64, found: &mut Vec<i64>) -> bool {
+    let sql = format!("SELECT id FROM {table} NOT INDEXED ORDER BY id {order}");
+    let Ok(mut statement) = source.prepare(&sql) else { return false };
+    let Ok(mut rows) = statement.query([]) else { return false };
+    loop {
+        match rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose()) {
+            Ok(Some(id)) if order == "DESC" && id <= stop => return true,
+            Ok(Some(id)) if id > 0 && found.last().is_none_or(|last| (order == "ASC") == (id > *last)) => {
+                found.push(id)
+            }
+            Ok(None) => return true,
+            // Out of order: the tree itself is damaged here.
+            Ok(Some(_)) | Err(_) => return false,
+        }
+    }
+}
+
+/// Moves files that no saved message names out of the way of the next tidying.
+fn set_strays_aside(target: &Connection, texts: &Texts, directory: &Path) -> Result<String, StoreError> {
+    let from = texts.directory();
+    let mut aside: Option<PathBuf> = None;
+    for entry in std::fs::read_dir(from).map_err(|error| error::file(from, &error))? {
+        let name = entry.map_err(|error| error::file(from, &error))?.file_name();
+        if name.to_str().is_some_and(|name| open::named(target, name).unwrap_or(true)) {
+            continue;
+        }
+        let place = match &aside {
+            Some(place) => place,
+            None => {
+                let place = unused(directory, "text")?;
+                std::fs::DirBuilder::new().mode(0o700).create(&place).map_err(|error| error::file(&place, &error))?;
+                aside.insert(place)
+            }
+        };
+        std::fs::rename(from.join(&name), place.join(&name)).map_err(|error| error::file(from, &error))?;
+    }
+    let Some(place) = aside else { return Ok(String::new()) };
+    sync_directory(&place).and_then(|()| sync_directory(from)).map_err(|error| error::file(from, &error))?;
+    Ok(format!(", texts of lost messages as {}", place.display()))
+}

@@ -1,0 +1,121 @@
+//! The tables, their versions, and how a connection is set up.
+//!
+//! The version is in `user_version`, the program in `application_id`. A change of the tables is a further step at the end
+//! of `STEPS`; a step that was published is never edited.
+
+use crate::queue::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// "PoRi": marks a database as a queue of this program.
+pub(super) const APPLICATION: i32 = 0x506f_5269;
+
+/// What leads from each version to the next.
+const STEPS: &[&str] = &[FIRST];
+
+/// Version 1.
+///
+/// - `state` is one row: how many messages are queued, and the last number given (numbers are never used twice).
+/// - `message.due` is the earliest of its recipients', so that the next one is found by one index.
+/// - `message.file` names the text where it is kept as a file; otherwise it is in `text`.
+/// - `submission` outlives the message: a resend is recognised after it was delivered, too.
+const FIRST: &str = "
+    CREATE TABLE state (queued INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+    INSERT INTO state VALUES (0, 0);
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, lane TEXT NOT NULL, header_from TEXT NOT NULL, sender TEXT,
+        dsn TEXT, tag TEXT, size INTEGER NOT NULL, created INTEGER NOT NULL, due INTEGER NOT NULL, hold TEXT,
+        report INTEGER NOT NULL, warned INTEGER NOT NULL, file TEXT) STRICT;
+    CREATE INDEX message_due ON message (lane, due) WHERE hold IS NULL;
+    CREATE INDEX message_uid ON message (uid);
+    CREATE INDEX message_held ON message (hold) WHERE hold IS NOT NULL;
+    CREATE INDEX message_file ON message (file) WHERE file IS NOT NULL;
+    CREATE TABLE recipient (
+        message INTEGER NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL, last TEXT, PRIMARY KEY (message, number)) STRICT, WITHOUT ROWID;
+    CREATE TABLE text (id INTEGER PRIMARY KEY, octets BLOB NOT NULL) STRICT;
+    CREATE TABLE submission (
+        id TEXT PRIMARY KEY, message INTEGER NOT NULL, created INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE lane (
+        name TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL, times INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY, message INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL,
+        lane TEXT NOT NULL, recipient TEXT NOT NULL, sent INTEGER NOT NULL, said TEXT NOT NULL, via TEXT NOT NULL) STRICT;
+    CREATE INDEX history_ended ON history (ended);";
+
+/// How long a connection waits for another process's commit.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A connection that is durable at every commit.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // FULL syncs the log at every commit: in WAL mode NORMAL loses accepted messages in a power cut.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;",
+    )?;
+    Ok(connection)
+}
+
+/// Makes a new database whole, in a file that is not yet the queue's: no log, no syncs; the caller syncs the file.
+pub(super) fn create(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch(&format!(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;
+         PRAGMA foreign_keys = OFF; PRAGMA application_id = {APPLICATION};"
+    ))?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// The steps that lead from a version to the current one.
+///
+/// # Errors
+/// It is the version of a newer program.
+pub(super) fn known(version: i64) -> Result<&'static [&'static str], StoreError> {
+    usize::try_from(version).ok().and_then(|done| STEPS.get(done..)).ok_or_else(|| {
+        StoreError::Damaged(format!(
+            "the queue is of a newer postrider (version {version}, this program knows up to {}); nothing was changed",
+            STEPS.len()
+        ))
+    })
+}
+
+/// Brings the tables up to date. A database of a newer program is left alone.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let steps = known(version)?;
+    for (step, next) in steps.iter().zip(version + 1..) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", next)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Empties the log into the database and cuts it to nothing.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        _ => Err(StoreError::Io("the log is in use by another process".into())),
+    }
+}
+
+/// Pages given back to the file system at a time.
+const PIECE: i64 = 2000;
+
+/// Gives some of the free pages back; whether there were any.
+pub(super) fn shrink(connection: &Connection) -> Result<bool, StoreError> {
+    let free = || connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+    let before = free()?;
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PIECE})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(free()? < before)
+}

@@ -1,0 +1,212 @@
+//! What the trait promises, call by call.
+
+use super::*;
+use crate::envelope::{Dsn, Notify, Return};
+
+#[test]
+fn what_is_accepted_comes_back_the_same_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let dsn = Dsn {
+        notify: Some(Notify { failure: true, ..Default::default() }),
+        ret: Some(Return::Headers),
+        envid: Some("QQ1".into()),
+    };
+    let mut one = new("a", "shop", &["\"odd one\"@example.org", "b+x@example.net", "jörg@exämple.de"], 7);
+    one.envelope.dsn = dsn.clone();
+    one.tag = Some("news".into());
+    one.hold = Some("sender unknown".into());
+    let octets = wire(&one.message);
+    let recipients = one.envelope.recipients().to_vec();
+    let accepted = open(dir.path()).accept(one).unwrap();
+    assert_eq!(accepted, Accepted { id: MessageId(1), again: false });
+
+    let store = open(dir.path());
+    assert!(store.recovered().is_none());
+    let found = all(&store).remove(0);
+    assert_eq!((found.id, found.uid, found.lane.as_str()), (MessageId(1), 1000, "shop"));
+    assert_eq!((found.header_from.as_str(), found.from.to_string().as_str()), ("shop@example.com", "shop@example.com"));
+    assert_eq!((found.dsn, found.tag.as_deref(), found.hold.as_deref()), (dsn, Some("news"), Some("sender unknown")));
+    assert_eq!((found.size, found.created, found.report, found.warned), (octets.len() as u64, 7, false, false));
+    assert_eq!(found.recipients.iter().map(|one| one.address.clone()).collect::<Vec<_>>(), recipients);
+    assert_eq!(wire(&store.text(MessageId(1)).unwrap()), octets);
+    assert!(matches!(store.text(MessageId(2)), Err(StoreError::Gone)));
+}
+
+#[test]
+fn the_same_submission_is_the_same_message_until_it_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let first = store.accept(new("a", "shop", &["a@example.org"], 1)).unwrap();
+    assert_eq!(store.accept(new("a", "shop", &["a@example.org"], 2)).unwrap(), Accepted { again: true, ..first });
+    store.record(first.id, 3, &[recorded(0, Fate::Sent, "250 ok")], None).unwrap();
+    assert_eq!(store.count().unwrap(), 0);
+    assert!(store.accept(new("a", "shop", &["a@example.org"], 4)).unwrap().again);
+    store.tidy(2).unwrap();
+    let second = store.accept(new("a", "shop", &["a@example.org"], 5)).unwrap();
+    assert_eq!(second, Accepted { id: MessageId(2), again: false });
+    store.tidy(100).unwrap();
+    assert!(store.accept(new("a", "shop", &["a@example.org"], 6)).unwrap().again, "still queued");
+    assert_eq!(store.count().unwrap(), 1);
+}
+
+#[test]
+fn claims_go_by_due_lane_pause_hold_and_claim() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (submission, lane, due) in
+        [("a", "shop", 50), ("b", "shop", 10), ("c", "blog", 20), ("d", "default relay", 5), ("e", "shop", 900)]
+    {
+        store.accept(new(submission, lane, &["a@example.org"], due)).unwrap();
+    }
+    let held = NewMessage { hold: Some("wait".into()), ..new("f", "shop", &["a@example.org"], 1) };
+    store.accept(held).unwrap();
+    store.pause("default relay", Some(100), "535").unwrap();
+    store.pause("default relay", Some(200), "535").unwrap();
+    let pause = store.paused().unwrap().remove(0);
+    assert_eq!((pause.until, pause.times, pause.reason.as_str()), (200, 2, "535"));
+
+    assert_eq!(store.next_due().unwrap(), Some(10));
+    assert_eq!(ids(&store.claim(99, &[], 2).unwrap()), [2, 3]);
+    assert_eq!(store.next_due().unwrap(), Some(50));
+    assert_eq!(ids(&store.claim(99, &["shop".into()], 9).unwrap()), [0i64; 0]);
+    assert_eq!(ids(&store.claim(99, &[], 9).unwrap()), [1]);
+    assert!(store.claim(99, &[], 9).unwrap().is_empty());
+    assert_eq!(all(&store).iter().map(|one| one.claimed).collect::<Vec<_>>(), [true, true, true, false, false, false]);
+    assert_eq!(store.next_due().unwrap(), Some(200), "when the pause ends");
+    store.release_claim(MessageId(3)).unwrap();
+    assert_eq!(ids(&store.claim(99, &[], 9).unwrap()), [3]);
+    assert_eq!(ids(&store.claim(200, &[], 9).unwrap()), [4], "the pause is over");
+    store.pause("default relay", None, "").unwrap();
+    assert!(store.paused().unwrap().is_empty());
+    drop(store);
+    assert_eq!(ids(&open(dir.path()).claim(99, &[], 9).unwrap()), [4, 2, 3, 1], "claims end with the process");
+}
+
+#[test]
+fn results_are_recorded_recipient_by_recipient() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = store.accept(new("a", "shop", &["a@x.org", "b@x.org", "c@x.org", "d@x.org"], 1)).unwrap().id;
+    store.claim(1, &[], 1).unwrap();
+    let retry = |due, counts| Fate::Retry { due, counts };
+    let results = [
+        recorded(0, Fate::Sent, "250 ok"),
+        recorded(1, Fate::Failed, "550 no such user"),
+        recorded(2, retry(70, true), "451 later"),
+        recorded(3, retry(60, false), "no route"),
+    ];
+    let bounce = NewMessage { report: true, ..new("bounce", "shop", &["shop@example.com"], 2) };
+    store.record(id, 2, &results, Some(bounce)).unwrap();
+
+    let found = all(&store);
+    assert_eq!(ids(&found), [1, 2]);
+    assert!(found[1].report && !found[0].warned && !found[0].claimed);
+    let left: Vec<_> = found[0].recipients.iter().map(|one| (one.number, one.attempts, one.due)).collect();
+    assert_eq!(left, [(2, 1, 70), (3, 0, 60)]);
+    assert_eq!(found[0].recipients[0].last.as_deref(), Some("451 later"));
+    assert_eq!(ids(&store.claim(60, &["x".into()], 9).unwrap()), [2, 1]);
+    let past = store.history(0, 9).unwrap();
+    let past: Vec<_> = past.iter().map(|one| (one.recipient.as_str(), one.sent, one.said.as_str())).collect();
+    assert_eq!(past, [("b@x.org", false, "550 no such user"), ("a@x.org", true, "250 ok")]);
+    assert!(store.history(3, 9).unwrap().is_empty());
+
+    let warning = NewMessage { report: true, ..new("warning", "shop", &["shop@example.com"], 3) };
+    store.record(id, 61, &[recorded(3, retry(80, true), &"é".repeat(5000))], Some(warning)).unwrap();
+    let warned = all(&store).remove(0);
+    assert!(warned.warned);
+    assert!(warned.recipients[1].last.as_ref().unwrap().len() <= 2000);
+    let done = [recorded(2, Fate::Sent, "250"), recorded(3, Fate::Sent, "250"), recorded(9, Fate::Sent, "nobody")];
+    store.record(id, 90, &done, None).unwrap();
+    assert!(matches!(store.record(id, 91, &done, None), Err(StoreError::Gone)));
+    assert_eq!((store.count().unwrap(), store.history(0, 99).unwrap().len()), (2, 4));
+    assert!(matches!(store.text(id), Err(StoreError::Gone)));
+}
+
+#[test]
+fn operators_find_and_change_what_they_mean() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in 0..6i64 {
+        let to = format!("user{n}@Example.org");
+        let one = new(&n.to_string(), if n < 3 { "shop" } else { "blog" }, &[&to, "all@x.org"], 10 * n);
+        store.accept(NewMessage { uid: if n % 2 == 0 { 33 } else { 1000 }, ..one }).unwrap();
+    }
+    let find = |filter: Filter| ids(&store.list(&filter, 99).unwrap());
+    let by_sender = |text: &str| Filter { sender: Some(text.into()), ..Default::default() };
+    assert_eq!(find(by_sender("BLOG")), [4, 5, 6]);
+    assert_eq!(find(by_sender("shop@ex")), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(find(by_sender("'; --")), [0i64; 0]);
+    assert_eq!(find(Filter { recipient: Some("user4@".into()), ..Default::default() }), [5]);
+    assert_eq!(find(Filter { before: Some(20), uid: Some(33), ..Default::default() }), [1]);
+    let two = Filter { ids: vec![MessageId(6), MessageId(2), MessageId(99)], ..Default::default() };
+    assert_eq!(find(two.clone()), [2, 6]);
+    assert_eq!(find(Filter { uid: Some(33), ..two.clone() }), [0i64; 0]);
+    assert_eq!(ids(&store.list(&Filter::default(), 2).unwrap()), [1, 2]);
+
+    assert_eq!(store.act(&two, &Action::Hold("operator".into()), 0).unwrap(), 2);
+    assert_eq!(find(Filter { held: Some(true), ..Default::default() }), [2, 6]);
+    assert_eq!(find(Filter { held: Some(false), ..Default::default() }), [1, 3, 4, 5]);
+    assert_eq!(ids(&store.claim(99, &[], 99).unwrap()), [1, 3, 4, 5]);
+    assert_eq!(store.act(&two, &Action::Release, 0).unwrap(), 2);
+    assert_eq!(store.act(&by_sender("blog"), &Action::Retry, 3).unwrap(), 3);
+    assert_eq!(ids(&store.claim(3, &[], 99).unwrap()), [6]);
+    assert_eq!(store.act(&two, &Action::Delete, 0).unwrap(), 2);
+    assert_eq!((store.count().unwrap(), find(Filter::default())), (4, vec![1, 3, 4, 5]));
+}
+
+#[test]
+fn times_move_with_the_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.accept(new("a", "shop", &["a@x.org"], 1000)).unwrap();
+    store.pause("shop", Some(2000), "quota").unwrap();
+    store.shift(-500).unwrap();
+    let one = all(&store).remove(0);
+    assert_eq!((one.created, one.recipients[0].due, store.paused().unwrap()[0].until), (500, 500, 1500));
+    assert_eq!(store.next_due().unwrap(), Some(1500));
+    assert!(store.shift(i64::MAX).is_err(), "beyond what a number holds: nothing is changed");
+    assert_eq!(store.next_due().unwrap(), Some(1500));
+}
+
+#[test]
+fn the_file_shrinks_when_the_queue_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let size =
+        || ["queue.db", "queue.db-wal"].iter().map(|file| dir.path().join(file).metadata().unwrap().len()).sum::<u64>();
+    let text = format!("Subject: x\n\n{}", "a line of some length\n".repeat(5000));
+    for n in 0..30 {
+        let one = NewMessage { message: message(&text), ..new(&n.to_string(), "shop", &["a@x.org"], n) };
+        store.accept(one).unwrap();
+    }
+    store.tidy(0).unwrap();
+    let full = size();
+    assert_eq!(store.act(&Filter::default(), &Action::Delete, 0).unwrap(), 30);
+    store.tidy(0).unwrap();
+    assert!(full > 3_000_000 && size() < full / 10, "{full} -> {}", size());
+}
+
+#[test]
+fn no_space_is_a_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { directory: dir.path(), min_free: u64::MAX, exclusive: true };
+    let store = SqliteStore::open(&config).unwrap();
+    let refused = store.accept(new("a", "shop", &["a@x.org"], 1)).unwrap_err();
+    assert!(matches!(&refused, StoreError::NoSpace(what) if what.contains("min_free")), "{refused}");
+    assert_eq!(store.count().unwrap(), 0);
+}
+
+#[test]
+fn a_database_that_may_not_grow_refuses_and_recovers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.accept(new("a", "shop", &["a@x.org"], 1)).unwrap();
+    store.writer.alone(|c| Ok(c.execute_batch("PRAGMA max_page_count = 40")?)).unwrap();
+    let text = format!("Subject: x\n\n{}", "a line of some length\n".repeat(10_000));
+    let one = NewMessage { message: message(&text), ..new("b", "shop", &["a@x.org"], 1) };
+    let refused = store.accept(one).unwrap_err();
+    assert!(matches!(&refused, StoreError::NoSpace(what) if what.contains("queue.db")), "{refused}");
+    assert_eq!((store.count().unwrap(), all(&store).len()), (1, 1));
+    store.record(MessageId(1), 2, &[recorded(0, Fate::Sent, "250")], None).unwrap();
+    assert_eq!(store.accept(new("c", "shop", &["a@x.org"], 1)).unwrap().id, MessageId(2));
+}
