@@ -265,7 +265,7 @@ impl Store for SqliteStore {
     fn tidy(&self, before: Millis) -> Result<(), StoreError> {
         self.writer.change(move |c| change::forget(c, before))?;
         // In pieces, so that those who submit meanwhile do not wait for all of it.
-        while self.writer.alone(|c| schema::shrink(c))? {}
+        while self.writer.alone(schema::shrink)? {}
         // A reader in the way is no trouble: the next time will do.
         self.writer.alone(|c| schema::empty_log(c).or(Ok(())))
     }

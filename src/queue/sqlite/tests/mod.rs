@@ -3,6 +3,7 @@
 mod concurrent;
 mod contract;
 mod damage;
+mod faults;
 mod large;
 mod plans;
 
