@@ -71,6 +71,31 @@ impl Status {
         }
     }
 
+    /// The status with that number, as the daemon sent it.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        const ALL: [Status; 17] = [
+            Status::Ok,
+            Status::Findings,
+            Status::Faults,
+            Status::Usage,
+            Status::Data,
+            Status::NoInput,
+            Status::NoUser,
+            Status::NoHost,
+            Status::Unavailable,
+            Status::Software,
+            Status::Os,
+            Status::CantCreate,
+            Status::Io,
+            Status::TempFail,
+            Status::Protocol,
+            Status::NoPerm,
+            Status::Config,
+        ];
+        ALL.into_iter().find(|status| status.code() == code)
+    }
+
     /// The name in `sysexits.h`, as msmtp's log writes it.
     #[must_use]
     pub fn name(self) -> &'static str {

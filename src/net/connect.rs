@@ -141,16 +141,21 @@ fn lookup_error(host: &str, text: &str) -> ConnectError {
     }
 }
 
+/// Connects to a unix socket.
+///
+/// # Errors
+/// As `connect`; `TimedOut` where nobody takes the connection by the deadline.
+pub fn unix_socket(path: &Path, deadline: Deadline) -> io::Result<TimedStream> {
+    let socket = UnixStream::from(new_socket(AddressFamily::UNIX)?);
+    socket.set_write_timeout(Some(deadline.left().ok_or(ErrorKind::TimedOut)?))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?).map_err(late)?;
+    Ok(TimedStream::new(Stream::Unix(socket), deadline))
+}
+
 fn unix(path: &Path, deadline: Deadline) -> Result<Connected, ConnectError> {
-    let open = || -> io::Result<UnixStream> {
-        let socket = UnixStream::from(new_socket(AddressFamily::UNIX)?);
-        socket.set_write_timeout(Some(deadline.left().ok_or(ErrorKind::TimedOut)?))?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?).map_err(late)?;
-        Ok(socket)
-    };
     let address = path.display().to_string();
-    match open() {
-        Ok(socket) => Ok(Connected { stream: TimedStream::new(Stream::Unix(socket), deadline), address }),
+    match unix_socket(path, deadline) {
+        Ok(stream) => Ok(Connected { stream, address }),
         Err(error) => Err(ConnectError::Failed(vec![(address, words(&error))])),
     }
 }

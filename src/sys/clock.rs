@@ -41,3 +41,8 @@ impl Deadline {
         self.0.checked_duration_since(instant()).filter(|left| !left.is_zero())
     }
 }
+
+/// Does nothing for that long.
+pub fn pause(length: Duration) {
+    std::thread::sleep(length);
+}

@@ -12,11 +12,19 @@ use std::os::unix::fs::FileExt;
 const MEMORY: usize = 1 << 20;
 
 /// Append-only bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Spool {
     memory: Vec<u8>,
+    /// So many octets stay in memory.
+    limit: usize,
     file: Option<File>,
     len: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self::with_memory(MEMORY)
+    }
 }
 
 impl Spool {
@@ -24,6 +32,12 @@ impl Spool {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty spool that keeps at most `limit` octets in memory.
+    #[must_use]
+    pub fn with_memory(limit: usize) -> Self {
+        Self { memory: Vec::new(), limit, file: None, len: 0 }
     }
 
     /// Octets written so far.
@@ -51,7 +65,7 @@ impl Write for Spool {
     }
 
     fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.file.is_none() && self.memory.len() + data.len() > MEMORY {
+        if self.file.is_none() && self.memory.len() + data.len() > self.limit {
             let mut file = tempfile::tempfile()?;
             if fits(self.len) {
                 file.write_all(&self.memory)?;

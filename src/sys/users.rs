@@ -21,21 +21,33 @@ impl Caller {
     /// The user of this process.
     #[must_use]
     pub fn current() -> Self {
-        let uid = rustix::process::getuid().as_raw();
-        let user = uzers::get_user_by_uid(uid);
-        let name = user.as_ref().map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned());
-        let gid = rustix::process::getgid().as_raw();
-        let groups = uzers::get_user_groups(&name, gid).unwrap_or_default();
-        let mut groups: Vec<String> = groups.iter().map(|group| group.name().to_string_lossy().into_owned()).collect();
+        let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let mut caller = Self::of(ids.0, ids.1);
         for gid in rustix::process::getgroups().unwrap_or_default() {
             let group = uzers::get_group_by_gid(gid.as_raw());
-            groups.extend(group.map(|group| group.name().to_string_lossy().into_owned()));
+            caller.groups.extend(group.map(|group| group.name().to_string_lossy().into_owned()));
         }
+        caller.groups.sort();
+        caller.groups.dedup();
+        let environment = super::env::path("HOME").filter(|home| home.as_os_str() != "/");
+        caller.home = environment.or(caller.home);
+        caller
+    }
+
+    /// Another process's user and group, as the kernel gives them: all else comes from the databases alone.
+    #[must_use]
+    pub fn of(uid: u32, gid: u32) -> Self {
+        use uzers::os::unix::UserExt;
+        let user = uzers::get_user_by_uid(uid);
+        let name = user.as_ref().map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned());
+        // A group of the process's own counts even where the database has no such user.
+        let own = uzers::get_group_by_gid(gid);
+        let groups = uzers::get_user_groups(&name, gid).unwrap_or_default();
+        let mut groups: Vec<String> =
+            groups.iter().chain(&own).map(|group| group.name().to_string_lossy().into_owned()).collect();
         groups.sort();
         groups.dedup();
-        use uzers::os::unix::UserExt;
-        let environment = super::env::path("HOME").filter(|home| home.as_os_str() != "/");
-        let home = environment.or_else(|| user.as_ref().map(|user| user.home_dir().to_path_buf()));
+        let home = user.as_ref().map(|user| user.home_dir().to_path_buf());
         let gecos = user.as_ref().map(|user| user.gecos().to_string_lossy().into_owned()).unwrap_or_default();
         let full_name = gecos.split(',').next().map(|name| name.replace('&', &name_capital(&name_of(&user))));
         Self { uid, name, full_name: full_name.filter(|name| !name.trim().is_empty()), groups, home }
