@@ -5,7 +5,7 @@
 //! daemon  u32 length, JSON Reply
 //! ```
 //!
-//! Lengths are big-endian. A request is at most 16 MiB, a piece of a message at most 64 KiB, a reply at most 64 MiB. Only
+//! Lengths are big-endian. A request is at most 4 MiB, a piece of a message at most 64 KiB, a reply at most 64 MiB. Only
 //! the END makes a message whole: a client that dies before it leaves nothing. Who asks is told by the kernel
 //! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The first octets of a connection.
 pub const MAGIC: &[u8; 11] = b"POSTRIDER1\n";
 /// Octets of a request.
-pub const REQUEST: u32 = 16 << 20;
+pub const REQUEST: u32 = 4 << 20;
 /// Octets of a piece of a message.
 pub const PIECE: u32 = 64 << 10;
 /// Octets of a reply.
@@ -77,6 +77,9 @@ pub struct Submit {
     pub from: Option<String>,
     /// `-F`.
     pub full_name: Option<String>,
+    /// `--read-envelope-from` of msmtp.
+    #[serde(default)]
+    pub read_envelope_from: bool,
     /// `-t`.
     pub extract: bool,
     /// `-a`.
@@ -118,6 +121,8 @@ pub enum Reply {
     History(Vec<Past>),
     /// The request could not be carried out; one line for people.
     Refused(String),
+    /// There are too many clients. Nothing was read; ask again a little later.
+    Busy(String),
 }
 
 /// How a submission ended.

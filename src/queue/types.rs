@@ -9,6 +9,9 @@ use std::fmt;
 /// Milliseconds since 1970 on the wall clock.
 pub type Millis = i64;
 
+/// When a message is due that waits for the next queue run (`-odq`): not before a flush makes it due.
+pub const NEXT_RUN: Millis = i64::MAX / 2;
+
 /// A queued message's number; shown in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MessageId(pub i64);
