@@ -3,6 +3,7 @@
 //! `Store` is the one door to the disk. The policy (when to try again, when to give up, what to tell) is in `schedule`
 //! and `bounce`, which have neither IO nor a clock; `runner` puts the two together with `deliver`.
 
+pub mod runner;
 pub mod sqlite;
 pub mod types;
 
