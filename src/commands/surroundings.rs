@@ -33,7 +33,12 @@ impl Surroundings {
     /// Looks around.
     #[must_use]
     pub fn look() -> Self {
-        let who = Caller::current();
+        Self::of(Caller::current())
+    }
+
+    /// The same for somebody else's message: what the daemon sees of a caller on its socket.
+    #[must_use]
+    pub fn of(who: Caller) -> Self {
         let mailname = files::read(&Path::new(ETC).join("mailname")).ok();
         let mailname = mailname.and_then(|(text, _)| {
             let line = String::from_utf8(text).ok()?.lines().next()?.trim().to_owned();
@@ -69,7 +74,19 @@ impl Surroundings {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load_for(&self, invocation: &Invocation, explicit: Option<PathBuf>) -> Result<Config, Vec<ConfigError>> {
-        let Some(own) = &invocation.msmtp else { return self.load(explicit) };
+        match self.own_msmtp(invocation)? {
+            Some(config) => Ok(config),
+            None => self.load(explicit),
+        }
+    }
+
+    /// What `msmtp`'s own files and options say, where they name an account; `None` where the invocation goes on as
+    /// `sendmail`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn own_msmtp(&self, invocation: &Invocation) -> Result<Option<Config>, Vec<ConfigError>> {
+        let Some(own) = &invocation.msmtp else { return Ok(None) };
         let named = invocation.options.account.as_deref();
         let overrides = Overrides::new(&own.settings, named).map_err(|error| vec![error])?;
         let config = load::load_msmtp(&self.msmtp_sources(own), &overrides).map_err(|error| vec![error])?;
@@ -80,7 +97,7 @@ impl Surroundings {
             _ => false,
         };
         if theirs || own.file.is_some() {
-            return Ok(config);
+            return Ok(Some(config));
         }
         if !overrides.is_empty() {
             let what = format!(
@@ -89,7 +106,7 @@ impl Surroundings {
             );
             return Err(vec![ConfigError { place: None, what }]);
         }
-        self.load(explicit)
+        Ok(None)
     }
 
     /// The log file for a fault of the msmtp personality's own configuration, where one can be made out.

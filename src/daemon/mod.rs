@@ -1,3 +1,103 @@
 //! The daemon and the way to it: a unix socket over which messages are handed over and the queue is steered.
+//!
+//! ```text
+//! client      the caller's side: hand over, wait for the verdict, never lose and never double
+//! listen      the socket: bound or inherited, clients admitted, a thread each
+//! session     one client: its request read under limits, its reply written
+//! submit      a message that came: planned with the daemon's configuration, kept, waited for
+//! control     everything else that is asked
+//! ```
 
+pub mod client;
+mod control;
+pub mod listen;
+mod live;
 pub mod protocol;
+mod quota;
+mod session;
+pub mod stop;
+mod submit;
+pub mod waiters;
+pub mod wire;
+
+pub use live::Live;
+pub use waiters::{Summary, Waiters};
+
+use crate::queue::{Filter, Millis, Store};
+use quota::Quota;
+use std::sync::{Arc, Mutex};
+
+/// What the daemon's socket needs of those who deliver and steer. Called from many threads at once.
+pub trait Host: Send + Sync {
+    /// A message was accepted that is due: deliver it now.
+    fn kick(&self);
+
+    /// Makes the messages that fit due now and delivers them; how many there were.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn flush(&self, filter: &Filter) -> Result<u64, String>;
+
+    /// Sends the messages that fit back to where they came from; how many there were.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn bounce(&self, filter: &Filter) -> Result<u64, String>;
+
+    /// Reads the configuration again; the last good one holds where it is faulty.
+    ///
+    /// # Errors
+    /// What is wrong with it, one line.
+    fn reload(&self) -> Result<(), String>;
+}
+
+/// What every client's thread works with.
+pub struct Daemon {
+    /// The configuration that holds now.
+    pub live: Arc<Live>,
+    /// The queue.
+    pub store: Arc<dyn Store>,
+    /// Who waits for a result; the runner tells them.
+    pub waiters: Arc<Waiters>,
+    /// Those who deliver and steer.
+    pub host: Box<dyn Host>,
+    /// The user id that it runs under: as root, it may see and touch everything.
+    pub uid: u32,
+    /// Since when it runs.
+    pub since: Millis,
+    limits: Limits,
+}
+
+/// Clients at once.
+const CLIENTS: u64 = 256;
+/// Clients of one user at once.
+const CLIENTS_EACH: u64 = 128;
+/// Octets of large requests at once, for all and for one user.
+const REQUESTS: (u64, u64) = (16 << 20, 8 << 20);
+/// Octets of large messages that are coming in, for all and for one user.
+const SPOOL: (u64, u64) = (2 << 30, 512 << 20);
+
+/// What all clients together may use up.
+struct Limits {
+    seats: Arc<Quota>,
+    requests: Arc<Quota>,
+    spool: Arc<Quota>,
+    /// Whoever works on a large request or message holds it: memory for one of them at a time.
+    large: Mutex<()>,
+}
+
+impl Daemon {
+    /// A daemon that has no clients yet.
+    #[must_use]
+    pub fn new(live: Arc<Live>, store: Arc<dyn Store>, waiters: Arc<Waiters>, host: Box<dyn Host>) -> Self {
+        let limits = Limits {
+            seats: Quota::new(CLIENTS, CLIENTS_EACH),
+            requests: Quota::new(REQUESTS.0, REQUESTS.1),
+            spool: Quota::new(SPOOL.0, SPOOL.1),
+            large: Mutex::default(),
+        };
+        let since = crate::sys::clock::now().timestamp_millis();
+        let uid = rustix::process::geteuid().as_raw();
+        Self { live, store, waiters, host, uid, since, limits }
+    }
+}

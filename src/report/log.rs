@@ -134,6 +134,24 @@ pub fn message(plan: &Plan<'_>, attempt: &Attempt, status: Status, tag: Option<&
     }
 }
 
+/// The line of a message that was kept for delivery.
+pub fn queued(plan: &Plan<'_>, number: &str, again: bool, tag: Option<&str>, uid: u32) {
+    let to: Vec<&str> = plan.envelope.recipients().iter().map(|address| address.as_str()).collect();
+    tracing::info!(
+        queued = number,
+        again,
+        header_from = plan.from.as_ref().map_or("", |address| address.as_str()),
+        envelope_from = %plan.envelope.from,
+        to = to.join(","),
+        sender = plan.via.name(),
+        rule = %plan.rule,
+        size = plan.message.wire_size(),
+        uid,
+        tag = tag.unwrap_or_default(),
+        "queued"
+    );
+}
+
 /// The line of a submission that came to nothing before any server was asked.
 pub fn refused(what: &str, status: Status, tag: Option<&str>, uid: u32) {
     tracing::error!(reason = printable(what), uid, tag = tag.unwrap_or_default(), exit = status.code(), "not sent");

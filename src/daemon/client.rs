@@ -1,0 +1,211 @@
+//! The caller's side of the socket: a message handed over and its verdict, or any other request and its reply.
+//!
+//! It reads no configuration, opens nothing but the socket, starts no thread. The rule that everything here serves:
+//! before the END is sent nothing can have been kept, so another way may be taken; after it the message may be kept,
+//! so only the same id may ask again, and no other way is ever taken.
+
+use super::protocol::{MAGIC, REPLY, REQUEST, Reply, Request, Submit, Verdict};
+use super::wire::{self, WireError};
+use crate::cli::invocation::DeliveryMode;
+use crate::exit::Status;
+use crate::message::Message;
+use crate::net::connect::{unix_socket, words};
+use crate::net::deadline::{Timed, TimedStream};
+use crate::sys::clock::{self, Deadline};
+use crate::sys::env;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Until the daemon takes the connection.
+const CONNECT: Duration = Duration::from_millis(900);
+/// Until it takes a piece of what is sent.
+const SEND: Duration = Duration::from_secs(30);
+/// Until it answers; it syncs to disk in between.
+const ANSWER: Duration = Duration::from_secs(120);
+/// The same where the result is waited for: a little longer than the daemon waits.
+const RESULT: Duration = Duration::from_secs(6 * 60);
+/// How long a daemon that is gone, or has too many clients, is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest pause before it is asked again; the first is a sixteenth.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Octets that are sent at once: a usual message is one write.
+const BLOCK: usize = 80 << 10;
+
+/// What handing over came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// The daemon's verdict.
+    Verdict(Verdict),
+    /// Nobody took it and nothing was kept: another way may be taken. Why, where a daemon was to be expected.
+    Absent(Option<String>),
+    /// There is no verdict and no other way may be taken: the status and one line for people.
+    Failed(Status, String),
+}
+
+/// Where the daemon's socket is: `$POSTRIDER_SOCKET`, else the usual place.
+#[must_use]
+pub fn socket() -> PathBuf {
+    env::path("POSTRIDER_SOCKET").unwrap_or_else(|| super::listen::PATH.into())
+}
+
+/// Hands a message over.
+#[must_use]
+pub fn submit(path: &Path, submit: Submit, message: &Message) -> HandOver {
+    let wait = if submit.delivery == DeliveryMode::Wait { RESULT } else { ANSWER };
+    let mut attempt = Attempt { path, wait, whole: false, pause: PAUSE / 16, broken: 0 };
+    let request = Request::Submit(Box::new(submit));
+    let patience = Deadline::after(PATIENCE);
+    loop {
+        let told = attempt.once(&request, message);
+        if let Some(end) = attempt.judge(told, patience) {
+            return end;
+        }
+        attempt.rest();
+    }
+}
+
+/// Asks anything but to take a message.
+///
+/// # Errors
+/// Why there is no answer, one line that names the socket.
+pub fn ask(path: &Path, request: &Request) -> Result<Reply, String> {
+    let failed = |error: WireError| format!("the daemon at {}: {}", path.display(), plain(&error));
+    let patience = Deadline::after(PATIENCE);
+    loop {
+        let stream = unix_socket(path, Deadline::after(CONNECT)).map_err(|error| failed(error.into()))?;
+        let mut out = BufWriter::new(stream);
+        let sent = begin(&mut out, request).and_then(|()| Ok(out.flush()?));
+        let mut stream = out.into_parts().0;
+        match (read_reply(&mut stream, ANSWER), sent) {
+            (Ok(Reply::Busy(_)), _) if patience.left().is_some() => clock::pause(PAUSE),
+            (Ok(reply), _) => return Ok(reply),
+            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(failed(error)),
+        }
+    }
+}
+
+/// What one connection came to.
+enum Told {
+    Reply(Reply),
+    /// There is no connection.
+    NoConnection(io::Error),
+    /// It broke.
+    Broken(WireError),
+}
+
+struct Attempt<'p> {
+    path: &'p Path,
+    wait: Duration,
+    /// The END was sent once: the message may be kept.
+    whole: bool,
+    pause: Duration,
+    /// Connections that broke before the END.
+    broken: u32,
+}
+
+impl Attempt<'_> {
+    fn once(&mut self, request: &Request, message: &Message) -> Told {
+        let stream = match unix_socket(self.path, Deadline::after(CONNECT)) {
+            Ok(stream) => stream,
+            Err(error) => return Told::NoConnection(error),
+        };
+        let before = self.whole;
+        let mut out = BufWriter::with_capacity(BLOCK, Paced(stream));
+        let sent =
+            begin(&mut out, request).and_then(|()| wire::write_text(&mut out, &mut message.wire())).and_then(|()| {
+                self.whole = true;
+                wire::write_end(&mut out)
+            });
+        let mut stream = out.into_parts().0.0;
+        // A daemon that refuses closes before everything is sent: what it said is still there to be read.
+        match (read_reply(&mut stream, self.wait), sent) {
+            (Ok(reply), _) => {
+                // This time nothing was kept, in so many words; another time it may have been.
+                if matches!(reply, Reply::Busy(_) | Reply::Refused(_)) {
+                    self.whole = before;
+                }
+                Told::Reply(reply)
+            }
+            (Err(_), Err(error)) | (Err(error), Ok(())) => Told::Broken(error),
+        }
+    }
+
+    /// The end of the matter, or `None` where it is to be tried again.
+    fn judge(&mut self, told: Told, patience: Deadline) -> Option<HandOver> {
+        let again = patience.left().is_some();
+        let at = self.path.display().to_string();
+        match told {
+            Told::Reply(Reply::Done(verdict)) => Some(HandOver::Verdict(verdict)),
+            // It was sent to a daemon before: this one may have the message, and must be asked for its verdict.
+            Told::Reply(Reply::Busy(_)) if again => None,
+            Told::Reply(Reply::Busy(why) | Reply::Refused(why)) => Some(self.failed(&format!("{why} ({at})"))),
+            Told::Reply(_) => Some(self.failed(&format!("the daemon at {at} answered something else"))),
+            Told::Broken(WireError::Text(error)) => {
+                let what = format!("{}; nothing was kept", WireError::Text(error));
+                Some(HandOver::Failed(Status::Io, what))
+            }
+            Told::NoConnection(error) if error.kind() == ErrorKind::PermissionDenied && !self.whole => {
+                let what = format!("the daemon's socket {at} may not be used: {}; nothing was kept", words(&error));
+                Some(HandOver::Failed(Status::NoPerm, what))
+            }
+            Told::NoConnection(_) | Told::Broken(_) if self.whole && again => None,
+            Told::NoConnection(error) if self.whole => Some(self.failed(&format!("{at}: {}", words(&error)))),
+            Told::Broken(error) if self.whole => Some(self.failed(&format!("{at}: {}", plain(&error)))),
+            Told::NoConnection(error) if error.kind() == ErrorKind::NotFound => Some(HandOver::Absent(None)),
+            Told::NoConnection(error) => Some(absent(&at, &words(&error))),
+            Told::Broken(_) if std::mem::replace(&mut self.broken, 1) == 0 => None,
+            Told::Broken(error) => Some(absent(&at, &plain(&error))),
+        }
+    }
+
+    fn failed(&self, why: &str) -> HandOver {
+        let what = if self.whole {
+            format!("the daemon's answer was lost and the message may have been kept: {why}; look for it with mailq")
+        } else {
+            format!("{why}; nothing was kept, try again later")
+        };
+        HandOver::Failed(Status::Unavailable, what)
+    }
+
+    fn rest(&mut self) {
+        clock::pause(self.pause);
+        self.pause = (self.pause * 2).min(PAUSE);
+    }
+}
+
+fn absent(at: &str, why: &str) -> HandOver {
+    HandOver::Absent(Some(format!("the daemon at {at} took nothing: {why}")))
+}
+
+fn begin(out: &mut impl Write, request: &Request) -> Result<(), WireError> {
+    out.write_all(MAGIC)?;
+    wire::write_value(out, request, REQUEST)
+}
+
+fn read_reply(stream: &mut TimedStream, limit: Duration) -> Result<Reply, WireError> {
+    stream.set_deadline(Deadline::after(limit));
+    wire::read_value(stream, REPLY)
+}
+
+/// An error in plain words, without the number.
+fn plain(error: &WireError) -> String {
+    match error {
+        WireError::Io(error) => words(error),
+        other => other.to_string(),
+    }
+}
+
+/// A stream that has `SEND` for every write.
+struct Paced(TimedStream);
+
+impl Write for Paced {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.set_deadline(Deadline::after(SEND));
+        self.0.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

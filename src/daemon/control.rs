@@ -1,0 +1,83 @@
+//! What is asked of the daemon besides taking a message. Root and the daemon's own user see and touch everything,
+//! everybody else the messages that they submitted.
+
+use super::Daemon;
+use super::protocol::{Line, LineRecipient, Reply, Request};
+use super::session::Peer;
+use crate::queue::{Filter, Millis, Queued, StoreError};
+
+/// The most messages of one listing.
+const LISTED: usize = 10_000;
+
+/// Carries a request out.
+pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
+    let master = peer.uid == 0 || peer.uid == daemon.uid;
+    let own = |filter: Filter| if master { filter } else { Filter { uid: Some(peer.uid), ..filter } };
+    let answered = match request {
+        Request::Submit(_) => Err("a submission comes with a message".into()),
+        Request::List { filter, limit } => list(daemon, &own(filter), limit),
+        Request::Act { filter, action } => {
+            let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
+            // What is due again or no longer on hold need not wait for its time to be looked at.
+            daemon.host.kick();
+            touched.map(Reply::Touched).map_err(text)
+        }
+        Request::Bounce { filter } => daemon.host.bounce(&own(filter)).map(Reply::Touched),
+        Request::Flush { filter } => daemon.host.flush(&own(filter)).map(Reply::Touched),
+        Request::Reload if master => daemon.host.reload().map(|()| Reply::Touched(0)),
+        Request::Reload => Err("only root and the daemon's user may have the configuration read again".into()),
+        Request::Status => status(daemon, master, peer.uid),
+        Request::History { since, limit } if master => {
+            daemon.store.history(since, limit.min(LISTED)).map(Reply::History).map_err(text)
+        }
+        Request::History { .. } => Err("only root and the daemon's user may see the history".into()),
+    };
+    answered.unwrap_or_else(Reply::Refused)
+}
+
+fn text(error: StoreError) -> String {
+    format!("the queue: {error}")
+}
+
+fn list(daemon: &Daemon, filter: &Filter, limit: usize) -> Result<Reply, String> {
+    let found = daemon.store.list(filter, limit.min(LISTED)).map_err(text)?;
+    let now = crate::sys::clock::now().timestamp_millis();
+    Ok(Reply::Messages(found.into_iter().map(|queued| line(queued, now)).collect()))
+}
+
+/// How many messages there are, and for those who may see it what is paused.
+fn status(daemon: &Daemon, master: bool, uid: u32) -> Result<Reply, String> {
+    let (messages, paused) = if master {
+        (daemon.store.count().map_err(text)?, daemon.store.paused().map_err(text)?)
+    } else {
+        let own = Filter { uid: Some(uid), ..Filter::default() };
+        (daemon.store.list(&own, LISTED).map_err(text)?.len() as u64, Vec::new())
+    };
+    Ok(Reply::Status { messages, paused, pid: std::process::id(), since: daemon.since })
+}
+
+fn line(queued: Queued, now: Millis) -> Line {
+    let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
+    let state = match (&queued.hold, queued.claimed) {
+        (Some(_), _) => "hold",
+        (None, false) if waits => "deferred",
+        (None, _) => "active",
+    };
+    let recipients = queued.recipients.into_iter().map(|recipient| LineRecipient {
+        address: recipient.address.to_string(),
+        attempts: recipient.attempts,
+        due: recipient.due,
+        last: recipient.last,
+    });
+    Line {
+        id: queued.id.to_string(),
+        size: queued.size,
+        created: queued.created,
+        uid: queued.uid,
+        sender: queued.lane,
+        from: queued.from.to_string(),
+        state: state.into(),
+        hold: queued.hold,
+        recipients: recipients.collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! A message that was handed over: planned with the daemon's configuration for the peer's user, kept, and with `-odi`
+//! waited for.
+//!
+//! Everything that would be refused in-process is refused here in the same words and with the same status.
+
+use super::protocol::{Submit, Verdict};
+use super::session::{Peer, refused};
+use super::{Daemon, Summary};
+use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
+use crate::commands::surroundings::Surroundings;
+use crate::exit::{Contract, Status};
+use crate::message::Message;
+use crate::message::read::{self, ReadRules};
+use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage, StoreError};
+use crate::report::log;
+use crate::route::{self, Plan};
+use crate::sys::clock::Deadline;
+use crate::sys::spool::Spool;
+use crate::sys::users::Caller;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// How long a client may wait for the result.
+const WAIT: Duration = Duration::from_secs(5 * 60);
+/// From here on a message is large: worked on one at a time.
+const LARGE: u64 = 64 << 10;
+/// Octets of a header block that are worked on; beyond that it is no mail but an attack on memory.
+const HEADER: u64 = 4 << 20;
+
+/// Takes a message; what the client is told.
+pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdict {
+    if asked.id.len() != 32 || !asked.id.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+        return refused(Status::Protocol, "the submission's id is not 32 hex digits".into());
+    }
+    // The command line checks it too, but whoever is on the socket need not be our command line.
+    let envid = asked.dsn.envid.as_deref().unwrap_or("x");
+    if envid.is_empty() || envid.len() > 100 || !envid.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
+        return refused(Status::Usage, "-V takes 1 to 100 printable ASCII characters".into());
+    }
+    let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
+    let wait = waits(&asked);
+    let begun = wait.then(|| daemon.waiters.begin());
+    let (accepted, kept) = match keep(daemon, &around, &asked, text) {
+        Ok(accepted) => (accepted, kept(accepted.id)),
+        Err((status, what)) => {
+            log::refused(&what, status, asked.tag.as_deref(), peer.uid);
+            return refused(status, what);
+        }
+    };
+    if asked.delivery != DeliveryMode::Queue {
+        daemon.host.kick();
+    }
+    // A resend may be of a message that has long been delivered: there is nothing to wait for.
+    let Some(begun) = begun.filter(|_| !accepted.again || is_queued(daemon, accepted.id)) else { return kept };
+    match begun.on(accepted.id, Deadline::after(WAIT)) {
+        Some(Summary { status, text }) => Verdict { status: status.code(), text, ..kept },
+        None => Verdict { text: Some("kept, not yet delivered".into()), ..kept },
+    }
+}
+
+/// Whether the client wants the real result. With `-oee` it wants status 0 and a bounce, which needs no waiting.
+fn waits(asked: &Submit) -> bool {
+    asked.delivery == DeliveryMode::Wait && asked.errors != ErrorMode::MailAndSucceed
+}
+
+fn kept(id: MessageId) -> Verdict {
+    Verdict { status: Status::Ok.code(), kept: true, queued: Some(id.to_string()), text: None }
+}
+
+fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
+    let filter = Filter { ids: vec![id], ..Filter::default() };
+    daemon.store.list(&filter, 1).is_ok_and(|found| !found.is_empty())
+}
+
+/// Reads, plans and keeps the message.
+fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
+    let limits = &daemon.limits;
+    let _alone = (text.len() > LARGE).then(|| limits.large.lock().unwrap_or_else(PoisonError::into_inner));
+    let message = read::read(&mut text.reader(0), ReadRules { dot_ends: false });
+    let message = message.map_err(|error| (error.status(), error.to_string()))?;
+    drop(text);
+    if message.header.wire_size() > HEADER {
+        return Err((Status::Data, format!("the message's header is larger than {} MiB", HEADER >> 20)));
+    }
+    let (config, options) = (daemon.live.get(), options(asked));
+    let request = around.request(&config, &options);
+    let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
+    let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(|error| {
+        let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
+        (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
+    })?;
+    log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
+    Ok(accepted)
+}
+
+fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {
+    let now = around.now.timestamp_millis();
+    NewMessage {
+        submission: asked.id.to_ascii_lowercase(),
+        uid: around.who.uid,
+        lane: plan.via.name(),
+        header_from: plan.from.as_ref().map_or_else(String::new, ToString::to_string),
+        envelope: plan.envelope.clone(),
+        tag: asked.tag.clone(),
+        message: Message::clone(&plan.message),
+        now,
+        due: if asked.delivery == DeliveryMode::Queue { NEXT_RUN } else { now },
+        hold: None,
+        report: false,
+    }
+}
+
+/// The command line as it was.
+fn options(asked: &Submit) -> Options {
+    Options {
+        from: asked.from.clone(),
+        full_name: asked.full_name.clone(),
+        extract: asked.extract,
+        ignore_dots: true,
+        account: asked.account.clone(),
+        delivery: asked.delivery,
+        errors: asked.errors,
+        dsn: asked.dsn.clone(),
+        log_tag: asked.tag.clone(),
+        verbose: false,
+        read_envelope_from: asked.read_envelope_from,
+        contract: Contract::default(),
+        recipients: asked.recipients.clone(),
+    }
+}

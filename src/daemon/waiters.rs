@@ -1,0 +1,165 @@
+//! Clients that wait for the result of their message (`-odi`), and the results for them.
+//!
+//! A message may be delivered before the client that submitted it knows its number. So a submission says first that it
+//! will wait (`begin`); while anybody is between that and `Begun::on`, no result is thrown away.
+
+use crate::deliver::Attempt;
+use crate::exit::{self, Status};
+use crate::queue::MessageId;
+use crate::sys::clock::Deadline;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What a first attempt came to, for the client that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The status for the caller.
+    pub status: Status,
+    /// What went wrong, one line.
+    pub text: Option<String>,
+}
+
+impl Summary {
+    /// Of an attempt and its line for people. `retried`: at least one recipient will be tried again.
+    ///
+    /// What will be tried again is kept, which is status 0, unless another recipient failed for good.
+    #[must_use]
+    pub fn of(attempt: &Attempt, line: String, retried: bool, tempfail: crate::config::TempFailExit) -> Self {
+        let status = exit::of_attempt(attempt, tempfail);
+        let failed =
+            attempt.troubles().any(|(_, trouble)| trouble.permanence == crate::deliver::trouble::Permanence::Permanent);
+        match status {
+            Status::Ok => Self { status, text: None },
+            _ if retried && !failed => {
+                Self { status: Status::Ok, text: Some(format!("kept, not yet delivered: {line}")) }
+            }
+            _ if retried => {
+                Self { status: Status::Unavailable, text: Some(format!("{line}; the others are tried again")) }
+            }
+            _ => Self { status, text: Some(line) },
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    beginning: usize,
+    waiting: HashSet<MessageId>,
+    results: HashMap<MessageId, Summary>,
+    closed: bool,
+}
+
+/// The registry.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    inner: Mutex<Inner>,
+    news: Condvar,
+}
+
+/// A submission that will wait, whose number is not known yet.
+#[derive(Debug)]
+pub struct Begun<'w>(&'w Waiters);
+
+impl Waiters {
+    /// Nobody waits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody is going to wait for the message that is about to be accepted.
+    #[must_use]
+    pub fn begin(&self) -> Begun<'_> {
+        self.lock().beginning += 1;
+        Begun(self)
+    }
+
+    /// An attempt on a message has ended. Costs nothing where nobody waits.
+    pub fn tell(&self, id: MessageId, summary: impl FnOnce() -> Summary) {
+        let mut inner = self.lock();
+        if inner.waiting.contains(&id) || inner.beginning > 0 {
+            inner.results.insert(id, summary());
+            self.news.notify_all();
+        }
+    }
+
+    /// Sends everybody home: the daemon ends.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_all();
+    }
+}
+
+impl Begun<'_> {
+    /// Waits for the result of that message; `None` where there is none by the deadline, or the daemon ends.
+    #[must_use]
+    pub fn on(self, id: MessageId, deadline: Deadline) -> Option<Summary> {
+        let waiters = self.0;
+        waiters.lock().waiting.insert(id);
+        drop(self);
+        let mut inner = waiters.lock();
+        loop {
+            if let Some(summary) = inner.results.remove(&id) {
+                inner.waiting.remove(&id);
+                return Some(summary);
+            }
+            let Some(left) = deadline.left().filter(|_| !inner.closed) else {
+                inner.waiting.remove(&id);
+                return None;
+            };
+            inner = waiters.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
+    /// Once nobody is beginning, results that nobody waits for are of no use.
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.beginning = inner.beginning.saturating_sub(1);
+        if inner.beginning == 0 {
+            let Inner { waiting, results, .. } = &mut *inner;
+            results.retain(|id, _| waiting.contains(id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn summary(text: &str) -> Summary {
+        Summary { status: Status::Ok, text: Some(text.into()) }
+    }
+
+    #[test]
+    fn a_result_before_the_wait_is_not_lost() {
+        let waiters = Waiters::new();
+        waiters.tell(MessageId(1), || unreachable!("nobody waits"));
+        let begun = waiters.begin();
+        waiters.tell(MessageId(2), || summary("early"));
+        waiters.tell(MessageId(3), || summary("another's"));
+        let long = Deadline::after(Duration::from_secs(60));
+        assert_eq!(begun.on(MessageId(2), long), Some(summary("early")));
+        assert!(waiters.lock().results.is_empty() && waiters.lock().waiting.is_empty());
+        let begun = waiters.begin();
+        std::thread::scope(|scope| {
+            scope.spawn(|| waiters.tell(MessageId(4), || summary("late")));
+            assert_eq!(begun.on(MessageId(4), long), Some(summary("late")));
+        });
+    }
+
+    #[test]
+    fn the_end_sends_everybody_home() {
+        let waiters = Waiters::new();
+        assert_eq!(waiters.begin().on(MessageId(1), Deadline::after(Duration::ZERO)), None);
+        waiters.close();
+        assert_eq!(waiters.begin().on(MessageId(1), Deadline::after(Duration::from_secs(600))), None);
+        assert_eq!(waiters.lock().beginning, 0);
+    }
+}
