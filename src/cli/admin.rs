@@ -34,6 +34,12 @@ enum Command {
         #[arg(long)]
         parse_only: bool,
     },
+    /// Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them
+    Serve {
+        /// Listen here instead of /run/postrider/submit.sock
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
     /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
     Try(Rest),
 }
@@ -98,6 +104,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
         Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
+        Command::Serve { socket } => commands::serve::run(admin.config, socket),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),
     }
 }

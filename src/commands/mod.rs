@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod explain;
+pub mod handover;
 pub mod msmtp_info;
+pub mod serve;
 pub mod smtp_stdio;
 pub mod submit;
 pub mod surroundings;

@@ -3,6 +3,7 @@
 //! The session itself is `smtp::server`. Bare LF ends a line here, as the callers of this mode write it. What the next
 //! server says of a message becomes the reply after the dot, so the caller learns of a refusal in the server's words.
 
+use super::handover::Way;
 use super::submit::{Done, Submitter, misconfigured};
 use super::surroundings::Surroundings;
 use crate::cli::invocation::{Invocation, Options};
@@ -12,11 +13,15 @@ use crate::exit::Status;
 use crate::message::read::{self, ReadRules};
 use crate::report;
 use crate::smtp::server::{Action, Features, Limits, MailFrom, RcptTo, Session};
+use crate::sys::env;
 use crate::sys::spool::Spool;
 use crate::sys::stdin::Stdin;
+use std::cell::OnceCell;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+/// Behind an address that came without a domain, for as long as the session has it (RFC 2606 section 2).
+const BARE: &str = "@bare.invalid";
 /// Octets read from the caller at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -26,13 +31,19 @@ const CHUNK: usize = 64 * 1024;
 /// in the middle of a message is 74, and nothing of that message was sent.
 #[must_use]
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
-    let around = Surroundings::look();
-    let config = around.load_for(invocation, config);
-    let domain = config.as_ref().ok().map(|config| around.domain(config).to_owned());
-    let features = Features { domain, local: true, ..Features::named(&around.hostname) };
+    let features =
+        Features { domain: Some(BARE.trim_start_matches('@').into()), local: true, ..Features::named(env::hostname()) };
     let limits = Limits { message: 1 << 30, recipients: 100_000, ..Limits::default() };
-    let mut host =
-        Host { around: &around, invocation, config, transaction: None, in_message: false, out: io::stdout().lock() };
+    let way = Way::of(invocation, config.as_ref());
+    let mut host = Host {
+        invocation,
+        way,
+        config,
+        direct: OnceCell::new(),
+        transaction: None,
+        in_message: false,
+        out: io::stdout().lock(),
+    };
     let mut session = Session::new(limits, features, false);
     match Stdin::open().and_then(|mut input| host.converse(&mut session, &mut input)) {
         Ok(()) if host.in_message && session.in_transaction() => {
@@ -49,6 +60,11 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     }
 }
 
+/// An address that came without a domain goes on without one: who routes the message knows what belongs behind it.
+fn bare(address: String) -> String {
+    address.strip_suffix(BARE).map(str::to_owned).unwrap_or(address)
+}
+
 /// The message at hand.
 struct Transaction {
     from: Box<MailFrom>,
@@ -59,9 +75,12 @@ struct Transaction {
 
 /// Does what the session's actions say.
 struct Host<'a, W> {
-    around: &'a Surroundings,
     invocation: &'a Invocation,
-    config: Result<Config, Vec<ConfigError>>,
+    way: Way,
+    /// What `postrider --config` named.
+    config: Option<PathBuf>,
+    /// What a delivery by this process needs: looked for when the first message takes that way.
+    direct: OnceCell<(Surroundings, Result<Config, Vec<ConfigError>>)>,
     transaction: Option<Transaction>,
     /// The text of a message has begun and its end has not come.
     in_message: bool,
@@ -127,21 +146,44 @@ impl<W: Write> Host<'_, W> {
         }
     }
 
-    fn submit(&self, transaction: Transaction) -> Done {
+    fn submit(&mut self, transaction: Transaction) -> Done {
         let options = self.options(&transaction);
-        let submitter = Submitter { program: "sendmail", around: &self.around.renewed(), options: &options };
-        let config = match &self.config {
-            Ok(config) => config,
-            Err(errors) => return submitter.unlogged(misconfigured(errors), Status::Config),
-        };
-        submitter.open_log(&config.log);
         if let Some(error) = transaction.broken {
-            return submitter.refused(format!("the message cannot be kept: {error}"), Status::Io);
+            return self.refused(&options, format!("the message cannot be kept: {error}"), Status::Io);
         }
-        match read::read(&mut transaction.text.reader(0), ReadRules { dot_ends: false }) {
-            Ok(message) => submitter.submit(config, message),
-            Err(error) => submitter.refused(error.to_string(), error.status()),
+        let message = match read::read(&mut transaction.text.reader(0), ReadRules { dot_ends: false }) {
+            Ok(message) => message,
+            Err(error) => return self.refused(&options, error.to_string(), error.status()),
+        };
+        if let Some(handed) = self.way.hand_over("sendmail", &options, &message) {
+            return handed.into();
         }
+        let (around, config) = self.direct();
+        let submitter = Submitter { program: "sendmail", around: &around.renewed(), options: &options };
+        match config {
+            Ok(config) => {
+                submitter.open_log(&config.log);
+                submitter.submit(config, message)
+            }
+            Err(errors) => submitter.unlogged(self.way.explain(misconfigured(errors)), Status::Config),
+        }
+    }
+
+    fn refused(&self, options: &Options, what: String, status: Status) -> Done {
+        let (around, config) = self.direct();
+        let submitter = Submitter { program: "sendmail", around, options };
+        if let Ok(config) = config {
+            submitter.open_log(&config.log);
+        }
+        submitter.refused(what, status)
+    }
+
+    fn direct(&self) -> &(Surroundings, Result<Config, Vec<ConfigError>>) {
+        self.direct.get_or_init(|| {
+            let around = Surroundings::look();
+            let config = around.load_for(self.invocation, self.config.clone());
+            (around, config)
+        })
     }
 
     /// The command line's options with the transaction's envelope.
@@ -149,8 +191,8 @@ impl<W: Write> Host<'_, W> {
         let from = &transaction.from;
         let asked = &self.invocation.options;
         Options {
-            from: Some(from.path.to_string()),
-            recipients: transaction.to.iter().map(|to| to.address.to_string()).collect(),
+            from: Some(bare(from.path.to_string())),
+            recipients: transaction.to.iter().map(|to| bare(to.address.to_string())).collect(),
             extract: false,
             dsn: Dsn {
                 notify: transaction.to.first().and_then(|to| to.notify).or(asked.dsn.notify),

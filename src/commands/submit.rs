@@ -3,6 +3,7 @@
 //! Nothing is sent before the input has ended well. A pipe's end does not tell whether its writer had finished: who
 //! wants to call a message off ends this program (any signal does), or speaks SMTP to it (`-bs`).
 
+use super::handover::{Handed, Way};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
@@ -40,25 +41,39 @@ impl Done {
     }
 }
 
+impl From<Handed> for Done {
+    fn from(handed: Handed) -> Self {
+        Self { status: handed.status, line: handed.line, reply: None, partly: false }
+    }
+}
+
 /// Submits the message on standard input.
 #[must_use]
 pub fn run(program: &str, invocation: &Invocation, config: Option<PathBuf>) -> Status {
-    let around = Surroundings::look();
-    let done = from_stdin(program, &around, invocation, config);
+    let done = from_stdin(program, invocation, config);
     if let Some(line) = done.line.filter(|_| invocation.options.errors != ErrorMode::Quiet) {
         report::stderr(&format!("{program}: {line}"));
     }
     done.status
 }
 
-fn from_stdin(program: &str, around: &Surroundings, invocation: &Invocation, config: Option<PathBuf>) -> Done {
-    let submitter = Submitter { program, around, options: &invocation.options };
+fn from_stdin(program: &str, invocation: &Invocation, config: Option<PathBuf>) -> Done {
     // The input comes first: a caller that is still writing must not be cut off by our errors.
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
     let message = match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
         Ok(message) => message,
-        Err(error) => return submitter.unlogged(error.to_string(), error.status()),
+        Err(error) => {
+            let around = Surroundings::look();
+            let submitter = Submitter { program, around: &around, options: &invocation.options };
+            return submitter.unlogged(error.to_string(), error.status());
+        }
     };
+    let mut way = Way::of(invocation, config.as_ref());
+    if let Some(handed) = way.hand_over(program, &invocation.options, &message) {
+        return handed.into();
+    }
+    let around = Surroundings::look();
+    let submitter = Submitter { program, around: &around, options: &invocation.options };
     match around.load_for(invocation, config) {
         Ok(config) => {
             submitter.open_log(&config.log);
@@ -70,7 +85,7 @@ fn from_stdin(program: &str, around: &Surroundings, invocation: &Invocation, con
                 let sinks = Sinks { file: Some(&file), ..Sinks::default() };
                 submitter.msmtp_refused(None, sinks, &what, status);
             }
-            submitter.unlogged(what, status)
+            submitter.unlogged(way.explain(what), status)
         }
     }
 }

@@ -1,0 +1,218 @@
+//! `postrider serve`: the daemon in the foreground, until SIGTERM or SIGINT. SIGHUP has the configuration read again.
+//!
+//! Only what is wrong at the start ends it: a reload that fails keeps the last good configuration. It tells the service
+//! manager when it is ready (sd_notify(3)), when it ends, and that it is alive.
+
+use crate::config::load::{self, Sources};
+use crate::config::{Config, ConfigError, QueueConfig};
+use crate::daemon::listen::{self, Socket};
+use crate::daemon::stop::Stop;
+use crate::daemon::{Daemon, Host, Live, Waiters};
+use crate::exit::Status;
+use crate::queue::runner::{self, Runner};
+use crate::queue::sqlite::{SqliteStore, StoreConfig};
+use crate::queue::{Filter, Store, StoreError};
+use crate::report::{self, log};
+use crate::sys::env;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The daemon's configuration, unless another is named.
+const CONFIG: &str = "/etc/postrider/postrider.toml";
+/// How long clients that are there may go on once the daemon is to end.
+const CLIENTS: Duration = Duration::from_secs(8);
+/// How long transactions with servers may then go on.
+const TRANSACTIONS: Duration = Duration::from_secs(20);
+
+/// Why the daemon does not run.
+struct Fault(Status, Vec<String>);
+
+impl Fault {
+    fn new(status: Status, what: impl std::fmt::Display) -> Self {
+        Self(status, vec![what.to_string()])
+    }
+}
+
+/// Runs the daemon. `config` is what `--config` named, `socket` what `--socket` did.
+#[must_use]
+pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>) -> Status {
+    match serve(config, socket) {
+        Ok(()) => Status::Ok,
+        Err(Fault(status, lines)) => {
+            for line in lines {
+                report::stderr(&format!("postrider serve: {line}"));
+                tracing::error!(reason = report::printable(&line), "the daemon does not run");
+            }
+            status
+        }
+    }
+}
+
+fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
+    let source = Source::new(config);
+    let config =
+        source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;
+    if let Some(problem) = log::open(&config.log, "serve") {
+        report::stderr(&format!("postrider serve: {problem}"));
+    }
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| Fault::new(Status::Os, error))?;
+    let store = open_store(&config)?;
+    let socket = match Socket::inherited().map_err(|error| Fault::new(Status::Os, error))? {
+        Some(socket) => socket,
+        None => {
+            let path = path.or_else(|| env::path("POSTRIDER_SOCKET")).unwrap_or_else(|| listen::PATH.into());
+            Socket::bind(&path).map_err(|error| Fault::new(Status::Os, error))?
+        }
+    };
+    let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
+    let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
+    let started = runner::start(store.clone(), live.clone(), waiters.clone());
+    let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
+    let reload = Arc::new(Reload { source, live: live.clone() });
+    let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
+    let daemon = Arc::new(Daemon::new(live, store.clone(), waiters, host));
+
+    let stopping = stop.clone();
+    thread("signals", move || obey(&mut signals, &reload, &stopping))?;
+    if let Some(period) = sd_notify::watchdog_enabled() {
+        let stopping = stop.clone();
+        thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
+    }
+    tracing::info!(pid = std::process::id(), "ready");
+    tell(&[NotifyState::Ready]);
+    listen::serve(&socket, &daemon, &stop, CLIENTS);
+    drop(socket);
+    runner.stop(TRANSACTIONS);
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn thread(name: &str, story: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(story);
+    spawned.map(drop).map_err(|error| Fault::new(Status::Os, error))
+}
+
+/// Opens the queue; large messages that come in lie beside it until they are kept, not in a `/tmp` that may be memory.
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, Fault> {
+    let QueueConfig { directory, min_free, .. } = &config.queue;
+    let opened = SqliteStore::open(&StoreConfig { directory, min_free: *min_free, exclusive: true });
+    let store = opened.map_err(|error| {
+        let status = match error {
+            StoreError::Io(_) => Status::Io,
+            StoreError::NoSpace(_) | StoreError::Damaged(_) | StoreError::Taken(_) | StoreError::Gone => {
+                Status::Unavailable
+            }
+        };
+        Fault::new(status, format!("queue {}: {error}", directory.display()))
+    })?;
+    let _ = tempfile::env::override_temp_dir(directory);
+    Ok(Arc::new(store))
+}
+
+/// What the service manager is told; without one nothing happens.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(reason = %error, "the service manager cannot be told");
+    }
+}
+
+/// Does what signals say, for as long as the process lives.
+fn obey(signals: &mut Signals, reload: &Reload, stop: &Stop) {
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            let now = NotifyState::monotonic_usec_now();
+            tell(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
+            // The result is in the log.
+            let _ = reload.run();
+            tell(&[NotifyState::Ready]);
+        } else {
+            tracing::info!(signal, "ending: running transactions are finished");
+            tell(&[NotifyState::Stopping]);
+            stop.give();
+        }
+    }
+}
+
+/// Says that the daemon is alive as long as its queue answers.
+fn watchdog(store: &dyn Store, period: Duration, stop: &Stop) {
+    loop {
+        match store.count() {
+            Ok(_) => tell(&[NotifyState::Watchdog]),
+            Err(error) => tracing::error!(reason = %error, "the queue does not answer"),
+        }
+        if stop.within(period) {
+            return;
+        }
+    }
+}
+
+/// Where the configuration comes from, at the start and at every reload.
+struct Source(Option<PathBuf>);
+
+impl Source {
+    /// What was named, else the system's. Never one of a user: the daemon has no home.
+    fn new(named: Option<PathBuf>) -> Self {
+        let named = named.or_else(|| env::path("POSTRIDER_CONFIG"));
+        Self(named.or_else(|| Path::new(CONFIG).exists().then(|| CONFIG.into())))
+    }
+
+    fn load(&self) -> Result<Config, Vec<ConfigError>> {
+        let uid = rustix::process::geteuid().as_raw();
+        load::load(&Sources { explicit: self.0.clone(), home: None, uid, etc: "/etc".into() })
+    }
+}
+
+struct Reload {
+    source: Source,
+    live: Arc<Live>,
+}
+
+impl Reload {
+    fn run(&self) -> Result<(), String> {
+        match self.source.load() {
+            Ok(config) => {
+                if config.queue.directory != self.live.get().queue.directory {
+                    tracing::warn!("another queue directory holds from the next start on");
+                }
+                self.live.replace(config);
+                tracing::info!("the configuration was read again");
+                Ok(())
+            }
+            Err(errors) => {
+                for error in &errors {
+                    tracing::error!(reason = report::printable(&error.to_string()), "the last good one is kept");
+                }
+                let first = errors.first().map_or_else(String::new, ToString::to_string);
+                Err(format!("the last good configuration is kept: {first}"))
+            }
+        }
+    }
+}
+
+/// The daemon's hands, for its socket.
+struct Steering {
+    runner: Arc<Runner>,
+    reload: Arc<Reload>,
+}
+
+impl Host for Steering {
+    fn kick(&self) {
+        self.runner.kick();
+    }
+
+    fn flush(&self, filter: &Filter) -> Result<u64, String> {
+        self.runner.flush(filter)
+    }
+
+    fn bounce(&self, filter: &Filter) -> Result<u64, String> {
+        self.runner.bounce(filter)
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload.run()
+    }
+}
