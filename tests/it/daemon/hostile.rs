@@ -1,0 +1,147 @@
+//! Hostile local clients cost the daemon nothing but themselves.
+
+use super::{Daemon, MESSAGE, as_nobody, nobody, taking, until};
+use postrider::daemon::protocol::{MAGIC, PIECE, Reply, Request, Submit};
+use postrider::daemon::wire;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// The most that the daemon may ever take, KiB.
+const MEMORY: u64 = 64 << 10;
+
+fn begun(daemon: &Daemon) -> UnixStream {
+    let asked: Submit = serde_json::from_value(serde_json::json!({
+        "id": "ef".repeat(16), "program": "x", "from": null, "full_name": null, "extract": true, "account": null,
+        "delivery": "Background", "errors": "Print", "dsn": {"notify": null, "ret": null, "envid": null}, "tag": null,
+        "recipients": []
+    }))
+    .unwrap();
+    let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+    let mut out = MAGIC.to_vec();
+    wire::write_value(&mut out, &Request::Submit(Box::new(asked)), u32::MAX).unwrap();
+    stream.write_all(&out).unwrap();
+    stream
+}
+
+fn piece(stream: &mut UnixStream, octets: &[u8]) -> std::io::Result<()> {
+    stream.write_all(&(octets.len() as u32).to_be_bytes())?;
+    stream.write_all(octets)
+}
+
+/// A good client gets through.
+#[track_caller]
+fn good(daemon: &Daemon) {
+    daemon.home().run("sendmail", &["-odq", "-t"], MESSAGE).expect(0);
+}
+
+#[test]
+fn garbage_half_close_and_silence() {
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    let silent: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 4096], &[0xff; 100_000], b"POSTRIDER1\n\0\0\0\x05hello", b"P"]
+    {
+        let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+        let _ = stream.write_all(garbage);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut back = Vec::new();
+        let _ = stream.read_to_end(&mut back);
+    }
+    for length in [64 << 20, u32::MAX] {
+        let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+        stream.write_all(MAGIC).unwrap();
+        stream.write_all(&u32::to_be_bytes(length)).unwrap();
+        let reply: Reply = wire::read_value(&mut stream, u32::MAX).unwrap();
+        assert!(matches!(reply, Reply::Refused(_)), "{reply:?}");
+    }
+    let mut half = begun(&daemon);
+    piece(&mut half, MESSAGE.as_bytes()).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    let mut back = Vec::new();
+    let _ = half.read_to_end(&mut back);
+    assert!(back.is_empty(), "no answer without END");
+    assert_eq!(daemon.queued(), 0);
+    good(&daemon);
+    drop(silent);
+    assert_eq!(daemon.queued(), 1);
+    assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
+}
+
+#[test]
+fn killed_in_mid_message_leaves_nothing() {
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    for _ in 0..20 {
+        let mut stream = begun(&daemon);
+        piece(&mut stream, &[MESSAGE.as_bytes(), &[b'x'; 50_000]].concat()).unwrap();
+        piece(&mut stream, &[b'y'; 60_000]).unwrap();
+    }
+    good(&daemon);
+    assert_eq!(daemon.queued(), 1);
+    until("they are all given up", || std::fs::read_dir(daemon.path("queue")).map_or(0, |d| d.count()) < 10);
+}
+
+#[test]
+fn a_gigabyte_is_refused() {
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    let mut stream = begun(&daemon);
+    let octets = vec![b'x'; PIECE as usize];
+    let mut sent = 0u64;
+    while sent < 1 << 30 && piece(&mut stream, &octets).is_ok() {
+        sent += octets.len() as u64;
+    }
+    assert!(sent < 110 << 20, "{sent}");
+    let reply: Reply = wire::read_value(&mut stream, u32::MAX).unwrap();
+    let Reply::Done(verdict) = reply else { panic!("{reply:?}") };
+    assert!(verdict.status == 69 && !verdict.kept && verdict.text.unwrap().contains("100 MiB"));
+    assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
+    // Through the program it is the same, in words.
+    let large = MESSAGE.to_owned() + &"0123456789abcde\n".repeat((101 << 20) / 16);
+    let run = daemon.home().run("sendmail", &["-t"], large).expect(69);
+    assert!(run.stderr.contains("100 MiB; nothing was kept"), "{}", run.stderr);
+    good(&daemon);
+    assert_eq!(daemon.queued(), 1);
+}
+
+#[test]
+fn thousands_of_connections() {
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    if !nobody("thousands_of_connections") {
+        return;
+    }
+    let home = daemon.home();
+    // As nobody: connections that say nothing, held open, a new one for every one that is closed.
+    let flood = "import resource,socket,sys,time\n\
+                 resource.setrlimit(resource.RLIMIT_NOFILE,(1024,1024))\n\
+                 held=[]\n\
+                 for i in range(4000):\n\
+                 \x20s=socket.socket(socket.AF_UNIX);s.settimeout(5)\n\
+                 \x20try: s.connect(sys.argv[1]); held.append(s)\n\
+                 \x20except OSError: pass\n\
+                 \x20if len(held)>900: held.pop(300).close()\n\
+                 print('flooded',flush=True)\n\
+                 time.sleep(2)\n";
+    if !crate::support::skip::require("thousands_of_connections", "python3") {
+        return;
+    }
+    let socket = daemon.socket();
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let mut all = as_nobody(&home, &[]);
+            all.truncate(3);
+            all.extend(["python3".into(), "-c".into(), flood.into(), socket.display().to_string()]);
+            home.program(Path::new("/usr/bin/setpriv"), &all, "")
+        });
+        for _ in 0..20 {
+            good(&daemon);
+        }
+        let finished = flood.join().unwrap().expect(0);
+        assert_eq!(finished.stdout, "flooded\n");
+    });
+    assert_eq!(daemon.queued(), 20);
+    assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
+}

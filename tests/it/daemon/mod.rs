@@ -1,0 +1,156 @@
+//! The daemon through its real processes: hand-over, hostile clients, life and end.
+
+mod handover;
+mod hostile;
+mod life;
+mod thin;
+
+use crate::support::run::Home;
+use crate::support::script::Script;
+use crate::support::server::Server;
+use crate::support::skip;
+use postrider::daemon::client;
+use postrider::daemon::protocol::{Reply, Request};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const MESSAGE: &str = "From: shop@example.com\nTo: you@example.org\nSubject: hello\n\nbody text\n";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
+
+/// A running `postrider serve` with its socket, configuration and log in a directory that everybody may enter.
+struct Daemon {
+    directory: tempfile::TempDir,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts one that sends for shop@example.com to that server. `sender` goes into the `[[sender]]`.
+    fn start(server: &Server, sender: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("postrider-daemon-").tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_config(directory.path(), server.port, sender);
+        let child = command(directory.path()).spawn().unwrap();
+        let daemon = Self { directory, child };
+        daemon.wait();
+        daemon
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path("submit.sock")
+    }
+
+    /// Until it answers.
+    #[track_caller]
+    fn wait(&self) {
+        until("the daemon answers", || UnixStream::connect(self.socket()).is_ok());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// A home whose programs find the daemon.
+    fn home(&self) -> Home {
+        Home::new().env("POSTRIDER_SOCKET", self.socket())
+    }
+
+    fn ask(&self, request: &Request) -> Reply {
+        client::ask(&self.socket(), request).unwrap()
+    }
+
+    /// How many messages are queued.
+    fn queued(&self) -> u64 {
+        match self.ask(&Request::Status) {
+            Reply::Status { messages, .. } => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Peak memory in KiB.
+    fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
+        }
+    }
+}
+
+fn write_config(directory: &Path, port: u16, sender: &str) {
+    let place = directory.display();
+    let toml = format!(
+        "log = {{ to = \"{place}/log\" }}\n[queue]\ndirectory = \"{place}/queue\"\n[default]\nrelay = \"refuse\"\n\
+         [[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtp+plain://127.0.0.1:{port}\"\n{sender}\n"
+    );
+    let path = directory.join("postrider.toml");
+    std::fs::write(&path, toml).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// `postrider serve` with what `write_config` wrote.
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("--config").arg(directory.join("postrider.toml"));
+    command.arg("serve").arg("--socket").arg(directory.join("submit.sock"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(std::fs::File::create(directory.join("stderr")).unwrap());
+    command
+}
+
+/// Waits for something that happens soon.
+#[track_caller]
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !happened() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether programs can be run as nobody here; if not, the test is skipped, visibly.
+fn nobody(test: &str) -> bool {
+    if !skip::require(test, "root") || !skip::require(test, "setpriv") {
+        return false;
+    }
+    let reachable = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", PROGRAM, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !reachable {
+        skip::because(test, "the program lies where nobody may not go");
+    }
+    reachable
+}
+
+/// Arguments for setpriv to run a name of the program as nobody; the home is opened for it.
+fn as_nobody(home: &Home, arguments: &[&str]) -> Vec<String> {
+    std::fs::set_permissions(home.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = home.path("bin/sendmail").display().to_string();
+    let all = ["--reuid=65534", "--regid=65534", "--clear-groups", &program];
+    all.iter().chain(arguments).map(ToString::to_string).collect()
+}
+
+fn taking() -> Server {
+    Script::new().start()
+}
