@@ -17,6 +17,7 @@ prepare() {
     cp "$out/../release/postrider" "$out/postrider"
     cc -O2 -o "$out/server" server.c -lssl -lcrypto -lpthread
     cc -O2 -o "$out/minimal" minimal.c -lssl -lcrypto
+    cc -O2 -static -o "$out/feed" feed.c
     rustc -O -o "$out/empty" empty.rs 
 }
 
@@ -65,20 +66,23 @@ account() {
         smtps) printf 'auth plain\nuser shop\npassword secret\ntls on\ntls_starttls off\n' ;;
         esac
     } >"$1.msmtprc"
-    {
-        printf 'set v15-compat sendwait nosave from=shop@example.com hostname=localhost\n'
-        case $2 in
-        smtp+plain) printf 'set mta=smtp://localhost:%s smtp-auth=none\n' "$3" ;;
-        smtp) printf 'set mta=smtp://shop:secret@localhost:%s smtp-auth=plain smtp-use-starttls\n' "$3" ;;
-        smtps) printf 'set mta=smtps://shop:secret@localhost:%s smtp-auth=plain\n' "$3" ;;
-        esac
-        printf 'set tls-verify=strict\n'
-    } >"$1.mailrc"
-    chmod 600 "$1.toml" "$1.msmtprc" "$1.mailrc"
+    chmod 600 "$1.toml" "$1.msmtprc"
 }
 
 minimal() { # KIND data|bdat PORT
     echo "./minimal $1 $2 $3 shop secret shop@example.com client@example.net"
+}
+
+# s-nail takes its settings as arguments; it reads no file.
+snail() { # KIND PORT
+    login=shop:secret@
+    case $1 in
+    plain) login="" more="-S smtp-auth=none -S mta=smtp" ;;
+    starttls) more="-S smtp-auth=plain -S smtp-use-starttls -S mta=smtp" ;;
+    tls) more="-S smtp-auth=plain -S mta=smtps" ;;
+    esac
+    echo "s-nail -:/ -S v15-compat -S sendwait -S tls-verify=strict -S from=shop@example.com" \
+        "-S hostname=localhost $more://${login}localhost:$2 -t"
 }
 
 # port KIND near|far data|bdat: where the server is that offers CHUNKING (bdat) or does not, or the delay before it.
@@ -110,31 +114,29 @@ servers() {
     sleep 1
 }
 
-# measure SCENARIO MESSAGE NAME COMMAND [NAME COMMAND ...]: times every command in turns; what the server saw of each.
+# measure SCENARIO MESSAGE NAME COMMAND [NAME COMMAND ...]: each command once, for its memory and what the server saw of
+# it, then all of them in turns for their times.
 measure() {
     scenario=$1 message=$2
     shift 2
-    number=0
     while [ $# -gt 0 ]; do
-        name=$1 command=$2
-        shift 2
-        number=$((number + 1))
-        printf '%s\t%s\n' "$name" "$command < $message" >>"$scenario.commands"
+        printf '%s\t%s\n' "$1" "./feed $message $2" >>"$scenario.commands"
         : >seen.txt
-        if ! timeout 60 sh -c "exec $command < $message" >said.txt 2>&1; then
-            echo "$scenario: $name failed: $(head -c 300 said.txt)" >&2
+        # shellcheck disable=SC2086
+        if ! timeout 60 /usr/bin/time -f %M -o memory.txt ./feed $message $2 >said.txt 2>&1; then
+            echo "$scenario: $1 failed: $(head -c 300 said.txt)" >&2
             exit 1
         fi
         sleep 0.2
-        memory=$(/usr/bin/time -f %M -o memory.txt sh -c "exec $command < $message" >/dev/null 2>&1; tail -n 1 memory.txt)
-        printf '%s\t%s\t%s\n' "$name" "$memory" "$(head -n 1 seen.txt)" >>"$scenario.facts"
+        printf '%s\t%s\t%s\n' "$1" "$(tail -n 1 memory.txt)" "$(head -n 1 seen.txt)" >>"$scenario.facts"
+        shift 2
     done
     round=1
     while [ "$round" -le "${ROUNDS:-5}" ]; do
         number=0
         while IFS="$(printf '\t')" read -r name command; do
             number=$((number + 1))
-            hyperfine --shell /bin/sh --style none --warmup 1 --runs "$runs" --command-name "$name" \
+            hyperfine --shell none --style none --warmup 1 --runs "$runs" --command-name "$name" \
                 --export-json "$scenario.$number.$round.json" "$command" >hyperfine.txt 2>&1 || cat hyperfine.txt >&2
         done <"$scenario.commands"
         round=$((round + 1))
@@ -150,7 +152,7 @@ everybody() {
         postrider "./postrider --config $files.toml sendmail -t -i" \
         "postrider, CHUNKING offered" "./postrider --config $2-$3-bdat.toml sendmail -t -i" \
         msmtp "msmtp -C $files.msmtprc client@example.net" \
-        s-nail "env MAILRC=$files.mailrc s-nail -:u -t"
+        s-nail "$(snail "$2" "$(port "$2" "$3" data)")"
 }
 
 all() {
@@ -191,5 +193,7 @@ if [ "${1:-}" = inside ]; then
     all
 else
     prepare
-    exec unshare --map-root-user --mount --net sh "$here/run.sh" inside
+    # No variable of the caller's may choose another certificate store or another locale.
+    exec env -i PATH="$PATH" HOME="$HOME" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-}" ROUNDS="${ROUNDS:-5}" RUNS="${RUNS:-10}" \
+        unshare --map-root-user --mount --net sh "$here/run.sh" inside
 fi

@@ -91,8 +91,9 @@ static int handshake(struct connection *c) {
     c->ssl = SSL_new(context);
     SSL_set_fd(c->ssl, c->socket);
     c->begin = c->end = 0;
-    c->waiting = 0;
     c->flights++;
+    /* After it the client has waited for the server's part of the handshake. */
+    c->waiting = 1;
     return SSL_accept(c->ssl) == 1;
 }
 

@@ -70,7 +70,8 @@ impl Transcript for Watch {
 
 fn limits() -> Limits {
     let long = Duration::from_secs(3600);
-    Limits::new(&Timeouts { connect: long, command: long, data_end: long, total: long }, Deadline::after(long))
+    let timeouts = Timeouts { connect: long, command: long, data_end: long, total: long, ..Timeouts::default() };
+    Limits::new(&timeouts, Deadline::after(long))
 }
 
 fn envelope(count: usize) -> Envelope {
@@ -90,7 +91,8 @@ fn converse(flags: u8, wire: Scripted<'_>) -> Vec<u8> {
     }
     let secret = Secret::new(PASSWORD.to_owned());
     let mechanisms: Vec<&'static Mechanism> = MECHANISMS.iter().collect();
-    let logged_in = flags & 8 == 0 || session.login(&mechanisms, Credentials { user: "u", secret: &secret }).is_ok();
+    let credentials = Credentials::new("u", &secret);
+    let logged_in = flags & 8 == 0 || session.login(&mechanisms, credentials).is_ok();
     if ready && logged_in {
         let envelope = envelope(1 + usize::from(flags >> 4));
         let answers = session.send(&envelope, &MESSAGE);
