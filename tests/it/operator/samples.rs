@@ -23,7 +23,7 @@ fn fine(program: &str, output: Output) {
 
 #[test]
 fn the_units_are_what_systemd_reads() {
-    if !require("the_units_are_what_systemd_reads", "systemd-analyze") {
+    if !require("the_units_are_what_systemd_reads", "systemd") {
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -51,9 +51,7 @@ fn every_place_is_the_same_in_all_of_them() {
 
 #[test]
 fn users_and_directories_are_made() {
-    if !require("users_and_directories_are_made", "root")
-        || !require("users_and_directories_are_made", "systemd-sysusers")
-    {
+    if !require("users_and_directories_are_made", "root") || !require("users_and_directories_are_made", "systemd") {
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -77,7 +75,7 @@ fn the_init_script_is_a_shell_script() {
 
 #[test]
 fn the_profile_is_what_apparmor_reads() {
-    if !require("the_profile_is_what_apparmor_reads", "apparmor_parser") {
+    if !require("the_profile_is_what_apparmor_reads", "apparmor") {
         return;
     }
     // Parsed and compiled, not loaded: no kernel is needed for that.
