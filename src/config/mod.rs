@@ -11,6 +11,7 @@ pub mod load;
 mod load_tests;
 pub mod model;
 pub mod msmtprc;
+pub mod parse;
 pub mod pattern;
 pub mod presets;
 mod queue;

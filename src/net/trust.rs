@@ -40,15 +40,21 @@ pub fn store(file: Option<&Path>) -> Result<X509Store, String> {
     }
 }
 
-/// The system's. Who chose one by OpenSSL's environment variables gets that.
+/// The system's. Who chose another by OpenSSL's environment variables gets that.
 fn of_system() -> Result<X509Store, ErrorStack> {
     let mut store = X509StoreBuilder::new()?;
-    let chosen = sys::env::var(FILE_VARIABLE).is_some() || sys::env::var(DIRECTORY_VARIABLE).is_some();
+    let chosen = names_another(FILE_VARIABLE, &BUNDLES) || names_another(DIRECTORY_VARIABLE, &DIRECTORIES);
     match hashed_directory().filter(|_| !chosen) {
         Some(directory) => store.add_lookup(X509Lookup::hash_dir())?.add_dir(directory, SslFiletype::PEM)?,
         None => store.set_default_paths()?,
     }
     Ok(store.build())
+}
+
+/// Whether a variable names something else than what the system's store is. Build systems and containers often set it
+/// to just that, which is no reason to read the whole bundle.
+fn names_another(variable: &str, own: &[&str]) -> bool {
+    sys::env::path(variable).is_some_and(|path| !own.iter().any(|one| path == Path::new(one)))
 }
 
 fn of_file(path: &Path) -> Result<X509Store, String> {

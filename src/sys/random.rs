@@ -1,18 +1,12 @@
 //! Random octets from the kernel, for message identifiers and challenges.
 
-use rustix::rand::{GetRandomFlags, getrandom};
-
 /// Sixteen random octets as 32 lower-case hex digits.
 ///
 /// # Errors
 /// Where the kernel has no random source (then the clock and process id must do; see the caller).
 pub fn token() -> std::io::Result<String> {
-    let mut octets = [0u8; 16];
-    // So few octets come in one piece or not at all.
-    match getrandom(&mut octets, GetRandomFlags::empty())? {
-        16 => Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect()),
-        _ => Err(std::io::Error::other("no random octets")),
-    }
+    let octets: [u8; 16] = octets()?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
 /// A nonce for a login: 24 random octets in base64, 32 characters without a comma (RFC 5802 section 5.1).
@@ -20,7 +14,33 @@ pub fn token() -> std::io::Result<String> {
 /// # Errors
 /// Where there is no random source: then there is no login.
 pub fn nonce() -> std::io::Result<String> {
-    let mut octets = [0u8; 24];
-    openssl::rand::rand_bytes(&mut octets).map_err(std::io::Error::other)?;
+    let octets: [u8; 24] = octets()?;
     Ok(openssl::base64::encode_block(&octets))
+}
+
+/// Random octets from the kernel itself: OpenSSL would first set up all of its library, milliseconds that a delivery
+/// without TLS does not need.
+fn octets<const COUNT: usize>() -> std::io::Result<[u8; COUNT]> {
+    let mut octets = [0; COUNT];
+    let mut filled = 0;
+    while filled < COUNT {
+        match rustix::rand::getrandom(&mut octets[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_are_alike() {
+        let (one, other) = (token().unwrap(), token().unwrap());
+        assert!(one.len() == 32 && one != other && one.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        assert_eq!(nonce().unwrap().len(), 32);
+    }
 }

@@ -16,11 +16,12 @@ use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use std::io::{ErrorKind, Read};
 
-/// The most commands in a flight, so that the replies to them fit the buffers between the two sides: a server that
-/// waits for its replies to be read would not read on.
-const FLIGHT_COMMANDS: usize = 200;
-/// The most octets in a flight of commands.
-const FLIGHT_OCTETS: usize = 16 * 1024;
+/// The most commands in a flight that a message follows at once: a server that waits for its replies to be read does not
+/// read on, so the replies must fit the buffers between the two sides.
+const CHUNK_COMMANDS: usize = 200;
+/// The octets after which a flight of commands ends. It fits our own send buffer, so that writing it never waits for a
+/// server that waits for its replies to be read (RFC 2920 section 3.1), however many these are.
+const FLIGHT_OCTETS: usize = 32 * 1024;
 /// Octets of the message read at once; stuffed, they are at most half again as many.
 const PIECE: usize = 64 * 1024;
 /// The largest message that goes out before the server has taken sender and recipients, octets: refused, it went in vain.
@@ -89,7 +90,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
             && offered.pipelining
             && self.session.protocol == Protocol::Smtp
             && self.job.message.wire_size() <= CHUNK
-            && self.recipients.len() <= FLIGHT_COMMANDS
+            && self.recipients.len() <= CHUNK_COMMANDS
             && octets() <= FLIGHT_OCTETS
     }
 
@@ -239,10 +240,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
 
     fn queue_flight(&mut self, first: usize) -> Result<usize, Failure> {
         let mut index = first;
-        while index < self.recipients.len()
-            && index - first < FLIGHT_COMMANDS
-            && (index == first || self.session.output.len() < FLIGHT_OCTETS)
-        {
+        while index < self.recipients.len() && (index == first || self.session.output.len() < FLIGHT_OCTETS) {
             let command = self.rcpt_command(index);
             self.session.queue(&command)?;
             index += 1;

@@ -1,0 +1,37 @@
+//! What is wrong with the text of a configuration file by itself: nothing that it names is opened, looked up or run.
+
+use super::build::{self, FileConfig};
+use super::error::{ConfigError, Place};
+use super::toml::Source;
+use std::path::Path;
+
+type Parse = fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>);
+
+/// The faults of a text as a postrider.toml. Errors name the file `postrider.toml`, and quote keys of the text.
+#[must_use]
+pub fn main_file(text: &str) -> Vec<ConfigError> {
+    faults(text, build::main_file)
+}
+
+/// The faults of a text as a file of `senders.d`.
+#[must_use]
+pub fn fragment(text: &str) -> Vec<ConfigError> {
+    faults(text, build::fragment)
+}
+
+fn faults(text: &str, parse: Parse) -> Vec<ConfigError> {
+    let file = Place::new("postrider.toml", 0);
+    parse(Source { text, file: &file, quote: true }, None).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_have_their_place() {
+        assert_eq!(fragment("[[sender]]\nfrom = \"a@b.test\"\nserver = \"smtp://b.test\"\n"), []);
+        let faults = main_file("\nsendr = 1\n");
+        assert!(faults[0].to_string().starts_with("postrider.toml:2: "), "{faults:?}");
+    }
+}
