@@ -43,6 +43,8 @@ group cron
 group at
 group anacron
 group sudo
+group apparmor
+group logrotate
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email
 # What no package carries, or only one that would replace another: kept below target/.
 fetched="${CARGO_TARGET_DIR:-target}/tmp"

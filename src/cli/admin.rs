@@ -1,6 +1,9 @@
 //! `postrider SUBCOMMAND`: the administrator's command line (clap).
 
+use super::queue::Queue;
 use crate::commands;
+use crate::commands::desk::Desk;
+use crate::commands::mailq::Form;
 use crate::exit::Status;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -40,6 +43,17 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
+    /// Look at the queue, and do something to messages in it
+    #[command(subcommand, arg_required_else_help = true)]
+    Queue(Queue),
+    /// Show whether the daemon runs, how much it holds, and which senders wait
+    Status {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the daemon read its configuration again; a faulty one changes nothing
+    Reload,
     /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
     Try(Rest),
 }
@@ -105,6 +119,9 @@ fn dispatch(admin: Admin) -> Status {
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
         Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
         Command::Serve { socket } => commands::serve::run(admin.config, socket),
+        Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
+        Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
+        Command::Reload => commands::queue::reload(&Desk::daemon()),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::envelope::Dsn;
 use crate::exit::{Contract, Status};
+use crate::queue::Filter;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -101,6 +102,10 @@ pub struct Invocation {
     pub options: Options,
     /// What only msmtp's command line can say.
     pub msmtp: Option<MsmtpOptions>,
+    /// `-q`: which messages a queue run or a listing means.
+    pub queue: Filter,
+    /// `--json`: a listing as JSON, one object a line.
+    pub json: bool,
 }
 
 /// What only msmtp's command line can say.

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod invocation;
 pub mod msmtp;
+pub mod queue;
 pub mod sendmail;
 #[cfg(test)]
 mod tests;

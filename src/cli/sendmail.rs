@@ -126,9 +126,7 @@ pub static TABLE: &[Flag] = &[
     ignored("om", Bare, "", "send to me too"),
     ignored("p", Required, "PROTOCOL", "received protocol"),
     ignored("Q", Attached, "REASON", "quarantine"),
-    row("q", Attached, "[15m|I..|R..|S..]", Honoured, "deliver what is queued; 0 where there is nothing", |i, _| {
-        mode(i, Mode::Flush)
-    }),
+    row("q", Attached, "[15m|I..|R..|S..]", Honoured, "deliver what is queued; 0 where there is nothing", queue_run),
     row("R", Required, "hdrs|full", Honoured, "how much of the message a notification returns", returned),
     row("r", Required, "ADDRESS", Honoured, "as -f", |i, v| set(&mut i.options.from, v)),
     ignored("s", Bare, "", "obsolete"),
@@ -174,6 +172,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Usage> {
             "--" => break,
             "--help" => return Ok(Invocation::of(Mode::Help)),
             "--version" => return Ok(Invocation::of(Mode::Version)),
+            "--json" => invocation.json = true,
             _ if argument.len() > 1 && argument.starts_with('-') => {
                 cluster(&mut invocation, &argument[1..], &mut rest)?;
             }
@@ -295,6 +294,14 @@ fn error_mode(invocation: &mut Invocation, value: &str) -> Result<(), Usage> {
     Ok(())
 }
 
+/// `-q`; after `-bp` it says which messages are listed.
+fn queue_run(invocation: &mut Invocation, value: &str) -> Result<(), Usage> {
+    if !matches!(invocation.mode, Mode::PrintQueue | Mode::CountQueue) {
+        invocation.mode = Mode::Flush;
+    }
+    super::queue::run(value, &mut invocation.queue)
+}
+
 fn daemon(_: &mut Invocation, _: &str) -> Result<(), Usage> {
     Err(Usage::new("the daemon is not started through sendmail"))
 }
@@ -349,6 +356,7 @@ pub fn help() -> String {
         };
         text.push_str(&format!("  {name:<20} {}{note}\n", flag.help));
     }
+    text.push_str("  --json               with -bp: one JSON object a line\n");
     text.push_str("\nExit status: 0 accepted; 64 usage, 65 message or address, 67 recipients refused, 68 unknown host,\n69 refused or not possible now (nothing is kept), 77 not allowed, 78 configuration.\n");
     text
 }

@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
     ("om", &["-om", "x@y"], |i| i.options.recipients == ["x@y"]),
     ("p", &["-p", "ESMTP:host", "x@y"], |i| i.options.recipients == ["x@y"]),
     ("Q", &["-Qreason", "-Q", "x@y"], |i| i.options.recipients == ["x@y"]),
-    ("q", &["-q15m"], |i| i.mode == Mode::Flush),
+    ("q", &["-q15m", "-qRyou"], |i| i.mode == Mode::Flush && i.queue.recipient.as_deref() == Some("you")),
     ("R", &["-Rhdrs", "-R", "full"], |i| i.options.dsn.ret == Some(Return::Full)),
     ("r", &["-r", "a@b", "-rc@d"], |i| i.options.from.as_deref() == Some("c@d")),
     ("s", &["-si"], |i| i.options.ignore_dots),
@@ -111,8 +111,19 @@ fn clusters_and_order() {
 }
 
 #[test]
+fn a_listing_takes_what_a_queue_run_takes() {
+    let listed = good(&["-bp", "--json", "-qSshop"]);
+    assert!(listed.mode == Mode::PrintQueue && listed.json && listed.queue.sender.as_deref() == Some("shop"));
+    assert_eq!(good(&["-q", "-bP"]).mode, Mode::CountQueue);
+    assert_eq!(good(&["--", "--json"]).options.recipients, ["--json"]);
+}
+
+#[test]
 fn wrong_command_lines_are_usage() {
     for line in [&["-Z"][..], &["--nonsense"], &["-f"], &["-bx"], &["-b"], &["-Nsometimes"], &["-N", "never,success"]] {
+        assert_eq!(read(line).unwrap_err().status, Status::Usage, "{line:?}");
+    }
+    for line in [&["-qX"][..], &["-qI"], &["-qInone"], &["-qR"], &["-q!Rx"]] {
         assert_eq!(read(line).unwrap_err().status, Status::Usage, "{line:?}");
     }
     for line in [&["-Rsome"][..], &["-V"], &["-V\n"], &["-B9BIT"], &["-ex"], &["-é"]] {

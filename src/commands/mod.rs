@@ -1,9 +1,12 @@
 //! One story per command.
 
 pub mod check;
+pub mod desk;
 pub mod explain;
 pub mod handover;
+pub mod mailq;
 pub mod msmtp_info;
+pub mod queue;
 pub mod serve;
 pub mod smtp_stdio;
 pub mod submit;
@@ -19,6 +22,10 @@ use std::path::PathBuf;
 /// `sendmail` in all of its modes; `config` is what `postrider --config` named.
 #[must_use]
 pub fn sendmail(invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    if invocation.json && invocation.mode != Mode::PrintQueue {
+        report::stderr("sendmail: --json goes with -bp (sendmail --help lists the options)");
+        return Status::Usage;
+    }
     match invocation.mode {
         Mode::Deliver => submit::run("sendmail", invocation, config),
         Mode::Smtp => smtp_stdio::run(invocation, config),
@@ -27,7 +34,19 @@ pub fn sendmail(invocation: &Invocation, config: Option<PathBuf>) -> Status {
             report::stdout(&crate::cli::sendmail::help());
             Status::Ok
         }
+        Mode::PrintQueue | Mode::CountQueue | Mode::Flush => queued(invocation, config),
         mode => other("sendmail", mode),
+    }
+}
+
+/// The modes that ask about the queue or move it.
+fn queued(invocation: &Invocation, config: Option<PathBuf>) -> Status {
+    let desk = desk::Desk::find(config.as_deref());
+    let filter = invocation.queue.clone();
+    match invocation.mode {
+        Mode::PrintQueue => mailq::print("mailq", &desk, filter, mailq::Form::of(invocation.json)),
+        Mode::CountQueue => mailq::count("sendmail", &desk),
+        _ => queue::flush("sendmail", &desk, filter),
     }
 }
 
@@ -50,10 +69,8 @@ pub fn msmtp(invocation: &Invocation) -> Status {
 /// The modes that are the same for both.
 fn other(program: &str, mode: Mode) -> Status {
     match mode {
-        Mode::PrintQueue => report::stdout("Mail queue is empty\n"),
-        Mode::CountQueue => report::stdout("0\n"),
         Mode::Version => report::stdout(&format!("postrider {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::NewAliases | Mode::Flush | Mode::Nothing => {}
+        Mode::NewAliases | Mode::Nothing => {}
         _ => {
             report::stderr(&format!("{program}: this mode is not offered ({program} --help lists the modes)"));
             return Status::Usage;

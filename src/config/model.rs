@@ -69,7 +69,7 @@ impl Default for QueueConfig {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
-            directory: "/var/spool/postrider".into(),
+            directory: "/var/lib/postrider".into(),
             direct: Direct::Off,
             retry: [1, 5, 15, 30, 60, 120, 240].map(minutes).to_vec(),
             warn_after: minutes(4 * 60),

@@ -13,6 +13,7 @@ use crate::net::connect::{unix_socket, words};
 use crate::net::deadline::{Timed, TimedStream};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::env;
+use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,15 +66,43 @@ pub fn submit(path: &Path, submit: Submit, message: &Message) -> HandOver {
     }
 }
 
+/// Why there is no answer, one line that names the socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskError {
+    /// Nobody listens there.
+    Absent(String),
+    /// It refused; its own words.
+    Refused(String),
+    /// It could not be reached, or its answer made no sense.
+    Broken(String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(what) | Self::Refused(what) | Self::Broken(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
 /// Asks anything but to take a message.
 ///
 /// # Errors
-/// Why there is no answer, one line that names the socket.
-pub fn ask(path: &Path, request: &Request) -> Result<Reply, String> {
-    let failed = |error: WireError| format!("the daemon at {}: {}", path.display(), plain(&error));
+/// Why there is no answer.
+pub fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
+    let at = path.display();
+    let failed = |error: WireError| AskError::Broken(format!("the daemon at {at}: {}", plain(&error)));
+    let absent = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            AskError::Absent(format!("no daemon listens at {at} ({}); postrider serve runs it", words(&error)))
+        }
+        _ => failed(error.into()),
+    };
     let patience = Deadline::after(PATIENCE);
     loop {
-        let stream = unix_socket(path, Deadline::after(CONNECT)).map_err(|error| failed(error.into()))?;
+        let stream = unix_socket(path, Deadline::after(CONNECT)).map_err(absent)?;
         let mut out = BufWriter::new(stream);
         let sent = begin(&mut out, request).and_then(|()| Ok(out.flush()?));
         let mut stream = out.into_parts().0;

@@ -1,10 +1,10 @@
 //! What is asked of the daemon besides taking a message. Root and the daemon's own user see and touch everything,
 //! everybody else the messages that they submitted.
 
-use super::Daemon;
-use super::protocol::{Line, LineRecipient, Reply, Request};
+use super::protocol::{Reply, Request};
 use super::session::Peer;
-use crate::queue::{Filter, Millis, Queued, StoreError};
+use super::{Daemon, listing};
+use crate::queue::{Filter, StoreError};
 
 /// The most messages of one listing.
 const LISTED: usize = 10_000;
@@ -40,9 +40,8 @@ fn text(error: StoreError) -> String {
 }
 
 fn list(daemon: &Daemon, filter: &Filter, limit: usize) -> Result<Reply, String> {
-    let found = daemon.store.list(filter, limit.min(LISTED)).map_err(text)?;
     let now = crate::sys::clock::now().timestamp_millis();
-    Ok(Reply::Messages(found.into_iter().map(|queued| line(queued, now)).collect()))
+    listing::page(daemon.store.as_ref(), filter, limit.min(LISTED), now).map(Reply::Messages).map_err(text)
 }
 
 /// How many messages there are, and for those who may see it what is paused.
@@ -54,30 +53,4 @@ fn status(daemon: &Daemon, master: bool, uid: u32) -> Result<Reply, String> {
         (daemon.store.list(&own, LISTED).map_err(text)?.len() as u64, Vec::new())
     };
     Ok(Reply::Status { messages, paused, pid: std::process::id(), since: daemon.since })
-}
-
-fn line(queued: Queued, now: Millis) -> Line {
-    let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
-    let state = match (&queued.hold, queued.claimed) {
-        (Some(_), _) => "hold",
-        (None, false) if waits => "deferred",
-        (None, _) => "active",
-    };
-    let recipients = queued.recipients.into_iter().map(|recipient| LineRecipient {
-        address: recipient.address.to_string(),
-        attempts: recipient.attempts,
-        due: recipient.due,
-        last: recipient.last,
-    });
-    Line {
-        id: queued.id.to_string(),
-        size: queued.size,
-        created: queued.created,
-        uid: queued.uid,
-        sender: queued.lane,
-        from: queued.from.to_string(),
-        state: state.into(),
-        hold: queued.hold,
-        recipients: recipients.collect(),
-    }
 }

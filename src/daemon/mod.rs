@@ -6,11 +6,13 @@
 //! session     one client: its request read under limits, its reply written
 //! submit      a message that came: planned with the daemon's configuration, kept, waited for
 //! control     everything else that is asked
+//! listing     messages of the queue as they are shown
 //! ```
 
 pub mod client;
 mod control;
 pub mod listen;
+pub mod listing;
 mod live;
 pub mod protocol;
 mod quota;

@@ -159,6 +159,8 @@ pub struct Line {
     pub hold: Option<String>,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
+    /// How many more there are than are shown here.
+    pub more: u64,
 }
 
 /// A recipient of a listed message.

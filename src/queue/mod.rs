@@ -59,7 +59,8 @@ pub trait Store: Send + Sync {
     /// The store cannot be written.
     fn release_claim(&self, id: MessageId) -> Result<(), StoreError>;
 
-    /// Messages that fit, oldest first, at most `limit`.
+    /// Messages that fit, oldest first, at most `limit`; fewer where they have very many recipients, so that a page has a
+    /// size. `Filter::after` goes on behind the last; nothing found is the end.
     ///
     /// # Errors
     /// The store cannot be read.

@@ -13,6 +13,7 @@ mod flags;
 mod harness;
 mod msmtp;
 mod nasty;
+mod operator;
 mod postfix;
 mod real;
 mod rules;

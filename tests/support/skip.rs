@@ -13,6 +13,8 @@ pub fn require(test: &str, package: &str) -> bool {
         "php-cli" => program("php"),
         "mailutils" => program("mail.mailutils"),
         "nmh" => file("/usr/bin/mh/send") && file("/usr/lib/mh/post"),
+        "systemd" => program("systemd-analyze") && program("systemd-sysusers"),
+        "apparmor" => program("apparmor_parser"),
         "nodejs" => program("node"),
         "emacs-nox" => program("emacs"),
         "libphp-phpmailer" => file("/usr/share/php/libphp-phpmailer/autoload.php"),

@@ -37,6 +37,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use text::Texts;
 use writer::Writer;
 
+/// Recipients of a list, beyond which it takes no further message: some 20 MiB with their replies.
+const PAGE: usize = 20_000;
+
 /// Which queue to open, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreConfig<'c> {
@@ -217,13 +220,19 @@ impl Store for SqliteStore {
     }
 
     fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Queued>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut recipients) = (Vec::new(), 0);
         {
             let connection = lock(&self.operator);
             let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
             for id in read::fitting(&snapshot, filter, limit).map_err(|error| self.named(error))? {
+                if recipients > PAGE {
+                    break;
+                }
                 match read::queued(&snapshot, MessageId(id)).map_err(|error| self.named(error))? {
-                    Some(Ok(message)) => found.push(message),
+                    Some(Ok(message)) => {
+                        recipients += message.recipients.len();
+                        found.push(message);
+                    }
                     Some(Err(reason)) => tracing::error!("message {} cannot be shown: {reason}", MessageId(id)),
                     None => {}
                 }

@@ -134,6 +134,10 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
         clauses.push("uid = ?");
         values.push(Value::Integer(uid.into()));
     }
+    if let Some(after) = filter.after {
+        clauses.push("id > ?");
+        values.push(Value::Integer(after.0));
+    }
     values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
     (format!("SELECT id FROM message WHERE {} ORDER BY id LIMIT ?", clauses.join(" AND ")), values)
 }

@@ -17,18 +17,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const MESSAGE: &str = "From: shop@example.com\nTo: you@example.org\nSubject: hello\n\nbody text\n";
+pub const MESSAGE: &str = "From: shop@example.com\nTo: you@example.org\nSubject: hello\n\nbody text\n";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 
 /// A running `postrider serve` with its socket, configuration and log in a directory that everybody may enter.
-struct Daemon {
+pub struct Daemon {
     directory: tempfile::TempDir,
     child: Child,
 }
 
 impl Daemon {
     /// Starts one that sends for shop@example.com to that server. `sender` goes into the `[[sender]]`.
-    fn start(server: &Server, sender: &str) -> Self {
+    pub fn start(server: &Server, sender: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("postrider-daemon-").tempdir().unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         write_config(directory.path(), server.port, sender);
@@ -38,11 +38,11 @@ impl Daemon {
         daemon
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.path("submit.sock")
     }
 
@@ -52,21 +52,21 @@ impl Daemon {
         until("the daemon answers", || UnixStream::connect(self.socket()).is_ok());
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// A home whose programs find the daemon.
-    fn home(&self) -> Home {
+    pub fn home(&self) -> Home {
         Home::new().env("POSTRIDER_SOCKET", self.socket())
     }
 
-    fn ask(&self, request: &Request) -> Reply {
+    pub fn ask(&self, request: &Request) -> Reply {
         client::ask(&self.socket(), request).unwrap()
     }
 
     /// How many messages are queued.
-    fn queued(&self) -> u64 {
+    pub fn queued(&self) -> u64 {
         match self.ask(&Request::Status) {
             Reply::Status { messages, .. } => messages,
             other => panic!("{other:?}"),
@@ -118,7 +118,7 @@ fn command(directory: &Path) -> Command {
 
 /// Waits for something that happens soon.
 #[track_caller]
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
+pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !happened() {
         assert!(Instant::now() < end, "never: {what}");
@@ -127,7 +127,7 @@ fn until(what: &str, mut happened: impl FnMut() -> bool) {
 }
 
 /// Whether programs can be run as nobody here; if not, the test is skipped, visibly.
-fn nobody(test: &str) -> bool {
+pub fn nobody(test: &str) -> bool {
     if !skip::require(test, "root") || !skip::require(test, "setpriv") {
         return false;
     }
@@ -144,13 +144,13 @@ fn nobody(test: &str) -> bool {
 }
 
 /// Arguments for setpriv to run a name of the program as nobody; the home is opened for it.
-fn as_nobody(home: &Home, arguments: &[&str]) -> Vec<String> {
+pub fn as_nobody(home: &Home, arguments: &[&str]) -> Vec<String> {
     std::fs::set_permissions(home.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = home.path("bin/sendmail").display().to_string();
     let all = ["--reuid=65534", "--regid=65534", "--clear-groups", &program];
     all.iter().chain(arguments).map(ToString::to_string).collect()
 }
 
-fn taking() -> Server {
+pub fn taking() -> Server {
     Script::new().start()
 }

@@ -142,6 +142,9 @@ fn operators_find_and_change_what_they_mean() {
     assert_eq!(find(two.clone()), [2, 6]);
     assert_eq!(find(Filter { uid: Some(33), ..two.clone() }), [0i64; 0]);
     assert_eq!(ids(&store.list(&Filter::default(), 2).unwrap()), [1, 2]);
+    let page = |after: i64| Filter { after: Some(MessageId(after)), ..Default::default() };
+    assert_eq!(ids(&store.list(&page(2), 2).unwrap()), [3, 4]);
+    assert_eq!(find(page(6)), [0i64; 0]);
 
     assert_eq!(store.act(&two, &Action::Hold("operator".into()), 0).unwrap(), 2);
     assert_eq!(find(Filter { held: Some(true), ..Default::default() }), [2, 6]);
@@ -209,4 +212,18 @@ fn a_database_that_may_not_grow_refuses_and_recovers() {
     assert_eq!((store.count().unwrap(), all(&store).len()), (1, 1));
     store.record(MessageId(1), 2, &[recorded(0, Fate::Sent, "250")], None).unwrap();
     assert_eq!(store.accept(new("c", "shop", &["a@x.org"], 1)).unwrap().id, MessageId(2));
+}
+
+#[test]
+fn a_page_of_a_list_has_a_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let addresses: Vec<String> = (0..12_000).map(|number| format!("u{number}@example.org")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    for number in 0..4 {
+        store.accept(new(&format!("s{number}"), "shop", &addresses, 0)).unwrap();
+    }
+    assert_eq!(ids(&store.list(&Filter::default(), 99).unwrap()), [1, 2]);
+    let rest = Filter { after: Some(MessageId(2)), ..Default::default() };
+    assert_eq!(ids(&store.list(&rest, 99).unwrap()), [3, 4]);
 }

@@ -1,0 +1,195 @@
+//! `postrider queue`, `status`, `reload` and `sendmail -q`: an operator's actions, each one question to the desk.
+//!
+//! Who may see and touch what is decided where the question is answered: root and the service's user everything, others
+//! what they submitted themselves.
+
+use super::desk::{Ask, Pages, unexpected};
+use super::mailq::{self, Form, ListError, time};
+use crate::cli::invocation::Usage;
+use crate::cli::queue::{Queue, Touched};
+use crate::daemon::client::AskError;
+use crate::daemon::protocol::{Line, Reply, Request};
+use crate::exit::Status;
+use crate::queue::{Action, Filter, NEXT_RUN, Pause};
+use crate::report::{self, printable};
+use crate::sys::clock;
+use chrono::TimeZone;
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write};
+
+/// How moments are shown: without doubt, and in the order of time.
+const MOMENT: &str = "%Y-%m-%d %H:%M:%S %z";
+
+/// `postrider queue`.
+#[must_use]
+pub fn run(command: &Queue, desk: &dyn Ask) -> Status {
+    let now = clock::now().timestamp_millis();
+    let touched = |which: &Touched, done: &str, request: fn(Filter) -> Request| {
+        which.filter(now).map(|filter| act(desk, filter, done, request))
+    };
+    let status = match command {
+        Queue::List { which, json } => Ok(mailq::print("postrider", desk, which.filter(now), Form::of(*json))),
+        Queue::Show { which, json } => Ok(show(desk, which.filter(now), Form::of(*json))),
+        Queue::Retry(which) => touched(which, "to be tried now", |filter| Request::Flush { filter }),
+        Queue::Hold { which, reason } => which.filter(now).map(|filter| {
+            let action = Action::Hold(reason.clone());
+            act(desk, filter, "on hold", |filter| Request::Act { filter, action })
+        }),
+        Queue::Release(which) => touched(which, "released", |filter| Request::Act { filter, action: Action::Release }),
+        Queue::Delete(which) => touched(which, "deleted", |filter| Request::Act { filter, action: Action::Delete }),
+        Queue::Bounce(which) => touched(which, "sent back", |filter| Request::Bounce { filter }),
+    };
+    status.unwrap_or_else(|usage| refuse(&usage))
+}
+
+fn refuse(usage: &Usage) -> Status {
+    report::stderr(&format!("postrider: {usage}"));
+    usage.status
+}
+
+/// `sendmail -q`: what is queued is tried now. Nothing to do is no error.
+#[must_use]
+pub fn flush(program: &str, desk: &dyn Ask, filter: Filter) -> Status {
+    match desk.ask(&Request::Flush { filter }) {
+        Ok(Reply::Touched(_)) => Status::Ok,
+        Ok(other) => failed(program, unexpected(&other)),
+        Err(error) => failed(program, error),
+    }
+}
+
+/// Does one thing to the messages that fit, and says to how many. Numbers that are not in the queue are status 1.
+fn act(desk: &dyn Ask, filter: Filter, done: &str, request: impl FnOnce(Filter) -> Request) -> Status {
+    let named = filter.ids.len() as u64;
+    match desk.ask(&request(filter)) {
+        Ok(Reply::Touched(count)) => {
+            let plural = if count == 1 { "message" } else { "messages" };
+            report::stdout(&format!("{count} {plural} {done}\n"));
+            missing(count, named)
+        }
+        Ok(other) => failed("postrider", unexpected(&other)),
+        Err(error) => failed("postrider", error),
+    }
+}
+
+fn missing(found: u64, named: u64) -> Status {
+    if found >= named {
+        return Status::Ok;
+    }
+    let missing = named - found;
+    report::stderr(&format!("postrider: {missing} of the {named} that were named: no such message that fits"));
+    Status::Findings
+}
+
+fn failed(program: &str, error: AskError) -> Status {
+    mailq::ended(program, Err(ListError::Ask(error)))
+}
+
+/// `postrider queue show`: everything about the messages that fit.
+fn show(desk: &dyn Ask, filter: Filter, form: Form) -> Status {
+    let named = filter.ids.len() as u64;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut shown = 0;
+    let all = || -> Result<(), ListError> {
+        for page in Pages::new(desk, filter) {
+            for line in page? {
+                let space = if shown > 0 && form == Form::Table { "\n" } else { "" };
+                let text = match form {
+                    Form::Json => mailq::json(&line),
+                    Form::Table => details(&line, &chrono::Local),
+                };
+                write!(out, "{space}{text}")?;
+                shown += 1;
+            }
+        }
+        Ok(out.flush()?)
+    };
+    match all() {
+        Ok(()) => missing(shown, named),
+        error => mailq::ended("postrider", error),
+    }
+}
+
+/// A message with everything that is known of it.
+fn details<Z: TimeZone>(line: &Line, zone: &Z) -> String
+where
+    Z::Offset: Display,
+{
+    let state = match &line.hold {
+        Some(why) => format!("{}: {why}", line.state),
+        None => line.state.clone(),
+    };
+    let facts = [
+        ("sender", line.sender.clone()),
+        ("from", line.from.clone()),
+        ("size", format!("{} octets", line.size)),
+        ("arrived", time(line.created, zone, MOMENT)),
+        ("user", line.uid.to_string()),
+        ("state", state),
+    ];
+    let mut text = format!("{}\n", printable(&line.id));
+    for (name, value) in facts {
+        let _ = writeln!(text, "  {name:<9} {}", printable(&value));
+    }
+    for recipient in &line.recipients {
+        let waits = recipient.due >= NEXT_RUN;
+        let next = if waits { "the next queue run".into() } else { time(recipient.due, zone, MOMENT) };
+        let _ = writeln!(text, "  {:<9} {}", "to", printable(&recipient.address));
+        let _ = writeln!(text, "  {:<9}   attempts {}, next {next}", "", recipient.attempts);
+        if let Some(last) = &recipient.last {
+            let _ = writeln!(text, "  {:<9}   last: {}", "", printable(last));
+        }
+    }
+    if line.more > 0 {
+        let _ = writeln!(text, "  and {} more", line.more);
+    }
+    text
+}
+
+/// `postrider reload`: the daemon reads its configuration again, and keeps the one it has where the new one is wrong.
+#[must_use]
+pub fn reload(desk: &dyn Ask) -> Status {
+    match desk.ask(&Request::Reload) {
+        Ok(Reply::Refused(what)) => {
+            report::stderr(&format!("postrider: {what}"));
+            Status::Config
+        }
+        Ok(_) => Status::Ok,
+        Err(error) => failed("postrider", error),
+    }
+}
+
+/// `postrider status`: the daemon, how much it holds, and which lanes wait.
+#[must_use]
+pub fn status(desk: &dyn Ask, form: Form) -> Status {
+    let reply = match desk.ask(&Request::Status) {
+        Ok(reply) => reply,
+        Err(error) => return failed("postrider", error),
+    };
+    let Reply::Status { messages, paused, pid, since } = &reply else {
+        return failed("postrider", unexpected(&reply));
+    };
+    let text = match form {
+        Form::Json => {
+            let value = serde_json::json!({"messages": messages, "paused": paused, "pid": pid, "since": since});
+            format!("{value}\n")
+        }
+        Form::Table => state(*messages, paused, &format!("{pid} since {}", time(*since, &chrono::Local, MOMENT))),
+    };
+    report::stdout(&text);
+    Status::Ok
+}
+
+fn state(messages: u64, paused: &[Pause], process: &str) -> String {
+    let plural = if messages == 1 { "message" } else { "messages" };
+    let mut text = format!("postrider serve, process {process}\n{messages} {plural} queued\n");
+    for Pause { lane, until, reason, times } in paused {
+        let until = time(*until, &chrono::Local, MOMENT);
+        let again = if *times > 1 { format!(" (pause {times} in a row)") } else { String::new() };
+        let _ = writeln!(text, "sender {} waits until {until}{again}: {}", printable(lane), printable(reason));
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

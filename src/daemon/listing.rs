@@ -1,0 +1,94 @@
+//! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
+//! submitted and whatever servers said.
+
+use super::protocol::{Line, LineRecipient};
+use crate::queue::{Filter, Millis, Queued, Store, StoreError};
+
+/// Recipients of a message that are shown; the rest is counted.
+const RECIPIENTS: usize = 20_000;
+/// Characters of a reply, or of why a message is on hold.
+const WORDS: usize = 500;
+
+/// Messages that fit, oldest first, at most `limit`; fewer where they have very many recipients.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now)).collect())
+}
+
+fn line(queued: Queued, now: Millis) -> Line {
+    let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
+    let state = match (&queued.hold, queued.claimed) {
+        (Some(_), _) => "hold",
+        (None, false) if waits => "deferred",
+        (None, _) => "active",
+    };
+    let more = queued.recipients.len().saturating_sub(RECIPIENTS) as u64;
+    let recipients = queued.recipients.into_iter().take(RECIPIENTS).map(|recipient| LineRecipient {
+        address: recipient.address.to_string(),
+        attempts: recipient.attempts,
+        due: recipient.due,
+        last: recipient.last.map(shortened),
+    });
+    Line {
+        id: queued.id.to_string(),
+        size: queued.size,
+        created: queued.created,
+        uid: queued.uid,
+        sender: queued.lane,
+        from: queued.from.to_string(),
+        state: state.into(),
+        hold: queued.hold.map(shortened),
+        recipients: recipients.collect(),
+        more,
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(WORDS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Dsn, ReversePath};
+    use crate::message::address::Address;
+    use crate::queue::{MessageId, QueuedRecipient};
+
+    #[test]
+    fn whatever_is_queued_a_line_has_a_size() {
+        let recipient = |number: u32| QueuedRecipient {
+            number,
+            address: Address::parse(&format!("u{number}@example.org")).unwrap(),
+            attempts: 1,
+            due: 5,
+            last: Some("ü".repeat(10_000)),
+        };
+        let queued = Queued {
+            id: MessageId(26),
+            uid: 33,
+            lane: "shop".into(),
+            header_from: String::new(),
+            from: ReversePath::Null,
+            dsn: Dsn::default(),
+            tag: None,
+            size: 1,
+            created: 0,
+            hold: None,
+            report: false,
+            warned: false,
+            claimed: false,
+            recipients: (0..30_000).map(recipient).collect(),
+        };
+        assert_eq!(line(queued.clone(), 5).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5).state, "hold");
+        let line = line(queued, 4);
+        assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
+        assert_eq!(line.more, 10_000);
+        assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));
+    }
+}
