@@ -5,8 +5,10 @@
 //! top, so the same holds for its handshake.
 
 use crate::sys::clock::Deadline;
+use rustix::net::RecvFlags;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -59,6 +61,18 @@ impl TimedStream {
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.left().is_none()
+    }
+
+    /// Whether nothing can be read and the other side has not closed. Does not wait.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let socket = match &self.stream {
+            Stream::Tcp(socket) => socket.as_fd(),
+            Stream::Unix(socket) => socket.as_fd(),
+        };
+        let mut octet = [0u8; 1];
+        let peeked = rustix::net::recv(socket, &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Err(rustix::io::Errno::AGAIN))
     }
 
     /// Calls until something happens or the deadline has passed. A socket that says WouldBlock has reached the limit
@@ -132,6 +146,20 @@ mod tests {
         assert_eq!(stream.read(&mut [0]).unwrap(), 1, "a moved deadline gives time again");
         drop(stream);
         feeder.join().unwrap();
+    }
+
+    #[test]
+    fn an_idle_connection_is_quiet_until_something_comes() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_secs(60)));
+        assert!(stream.is_quiet());
+        theirs.write_all(b"421 bye\r\n").unwrap();
+        assert!(!stream.is_quiet());
+        assert!(!stream.is_quiet(), "a look takes nothing away");
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_secs(60)));
+        drop(theirs);
+        assert!(!stream.is_quiet(), "closed");
     }
 
     #[test]

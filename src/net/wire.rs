@@ -21,6 +21,16 @@ impl Wire {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether nothing has come and the other side has not closed: what an idle connection of a healthy server looks
+    /// like. Told without a round trip and without waiting; whatever can be read (an end, a 421, an alert) says no.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_quiet(),
+            Self::Tls(stream) => stream.ssl().pending() == 0 && stream.get_ref().is_quiet(),
+        }
+    }
+
     /// Says good-bye to TLS (close_notify), without waiting for the answer; errors no longer matter.
     pub fn close(self) {
         if let Self::Tls(mut stream) = self {

@@ -7,15 +7,17 @@ mod adapt;
 mod commands;
 mod failure;
 mod login;
+mod parked;
 mod send;
 mod stuffing;
 mod transaction;
 
 pub use failure::{Cause, Failure};
+pub use parked::Parked;
 pub use send::Answer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use super::dialogue::{Event, Transcript};
 use super::ehlo::Capabilities;
@@ -70,6 +72,8 @@ pub struct Session<'t, W> {
     mails: u32,
     /// A transaction was begun and has not ended: another MAIL needs RSET first.
     in_transaction: bool,
+    /// Another message may follow: QUIT does not go out with this one.
+    keep_open: bool,
     quit_sent: bool,
     /// Nothing can be said any more: the connection is lost, or the server is left in the middle of a message.
     broken: bool,
@@ -90,6 +94,7 @@ impl<'t, W: Timed> Session<'t, W> {
             hidden: Vec::new(),
             mails: 0,
             in_transaction: false,
+            keep_open: false,
             quit_sent: false,
             broken: false,
         }

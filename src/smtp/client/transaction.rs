@@ -139,7 +139,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         if self.session.output.len() as u64 - before != size {
             return Err(fault("it has not the size that it had".into()));
         }
-        if self.last && self.recipients.len() == 1 {
+        if self.is_farewell() && self.recipients.len() == 1 {
             self.session.queue("QUIT")?;
             self.session.quit_sent = true;
         }
@@ -321,11 +321,16 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         self.session.write_out(Phase::End).map_err(Failure::in_doubt)
     }
 
+    /// Whether the session ends with this message.
+    fn is_farewell(&self) -> bool {
+        self.last && !self.session.keep_open
+    }
+
     fn queue_quit(&mut self) -> Result<(), Failure> {
         let more = self.known.iter().flatten().any(
             |known| matches!(known, Err(Failure { cause: Cause::Refused(reply), .. }) if reply.too_many_recipients()),
         );
-        if self.session.capabilities.pipelining && self.last && !more {
+        if self.session.capabilities.pipelining && self.is_farewell() && !more {
             self.session.queue("QUIT")?;
             self.session.quit_sent = true;
         }

@@ -3,7 +3,7 @@
 mod extensions;
 mod faults;
 mod secure;
-mod server;
+pub(crate) mod server;
 mod transactions;
 
 use crate::config::{AuthChoice, Relay};

@@ -1,0 +1,58 @@
+//! A session between two messages: logged in, nothing under way, tied to no transcript and no time limit.
+//!
+//! Whether the server is still there, the connection itself must tell (`Wire::is_quiet`): nothing is said here.
+
+use super::{Limits, Session};
+use crate::config::Protocol;
+use crate::net::deadline::Timed;
+use crate::smtp::dialogue::Transcript;
+use crate::smtp::ehlo::Capabilities;
+
+/// A session that waits for its next message.
+#[derive(Debug)]
+pub struct Parked<W> {
+    wire: W,
+    protocol: Protocol,
+    capabilities: Capabilities,
+    mails: u32,
+    in_transaction: bool,
+}
+
+impl<'t, W: Timed> Session<'t, W> {
+    /// Another message may follow, so QUIT does not go out with the next one.
+    pub fn keep_open(&mut self) {
+        self.keep_open = true;
+    }
+
+    /// Lays the session aside for its next message.
+    ///
+    /// # Errors
+    /// It can take none (the connection is lost, has ended, or the two sides are out of step): the connection, to be closed.
+    pub fn park(self) -> Result<Parked<W>, W> {
+        let spent = self.capabilities.limits.mails.is_some_and(|most| self.mails >= most);
+        let idle = self.input.is_empty() && self.output.is_empty() && !self.parser.is_midway();
+        if self.broken || self.quit_sent {
+            return Err(self.wire);
+        }
+        if spent || !idle {
+            return Err(self.quit());
+        }
+        let Self { wire, protocol, capabilities, mails, in_transaction, .. } = self;
+        Ok(Parked { wire, protocol, capabilities, mails, in_transaction })
+    }
+}
+
+impl<W: Timed> Parked<W> {
+    /// The connection.
+    #[must_use]
+    pub fn wire(&self) -> &W {
+        &self.wire
+    }
+
+    /// Takes the session up again.
+    pub fn resume(self, limits: Limits, transcript: &mut dyn Transcript) -> Session<'_, W> {
+        let Self { wire, protocol, capabilities, mails, in_transaction } = self;
+        let fresh = Session::new(wire, protocol, limits, transcript);
+        Session { capabilities, mails, in_transaction, ..fresh }
+    }
+}
