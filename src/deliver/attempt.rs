@@ -2,6 +2,7 @@
 //!
 //! The story of a delivery, and nothing of the wire. It never judges: every failure goes through `trouble`.
 
+use super::courier::Courier;
 use super::open::{Opened, on_any_server};
 use super::outcome::{Attempt, Outcome, Verdict};
 use super::trouble::{self, Trouble};
@@ -9,11 +10,10 @@ use crate::config::{Endpoint, Relay};
 use crate::envelope::Envelope;
 use crate::message::Message;
 use crate::message::address::Address;
-use crate::net::wire::Wire;
 use crate::secret::{Secret, SecretSource};
-use crate::smtp::client::{Answer, Cause, Failure, Session};
+use crate::smtp::client::{Answer, Cause, Failure};
 use crate::smtp::dialogue::Transcript;
-use crate::sys::clock::{self, Deadline};
+use crate::sys::clock::Deadline;
 use std::time::Duration;
 
 /// Fetches a secret within a time limit; the error is for people.
@@ -29,54 +29,34 @@ pub struct Context<'c> {
     pub secret: &'c FetchSecret<'c>,
 }
 
-/// Delivers a message over an account. Blocks no longer than `relay.timeouts.total`.
+/// Delivers a message over an account, in a connection of its own. Blocks no longer than `relay.timeouts.total`.
 pub fn attempt(relay: &Relay, envelope: &Envelope, message: &Message, context: &mut Context<'_>) -> Attempt {
-    let started = clock::instant();
-    let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
-    let total = Deadline::after(relay.timeouts.total);
-    let outcomes = deliver(relay, envelope, message, context, total, &mut opened);
-    Attempt {
-        outcomes,
-        server: opened.server,
-        tls: opened.tls,
-        login: opened.login,
-        size: message.wire_size(),
-        elapsed: clock::instant().saturating_duration_since(started),
-    }
+    Courier::for_one().attempt(relay, envelope, message, context)
 }
 
 /// One connection after the other, as long as the server says that the rest of the recipients wants another one.
-fn deliver(
-    relay: &Relay,
+/// `carry` takes a part of the envelope to the server.
+pub(super) fn to_everybody(
     envelope: &Envelope,
-    message: &Message,
-    context: &mut Context<'_>,
-    total: Deadline,
-    opened: &mut Opened,
+    carry: &mut dyn FnMut(&Envelope) -> Result<Vec<Answer>, Trouble>,
 ) -> Vec<Outcome> {
     let mut verdicts: Vec<Option<Verdict>> = vec![None; envelope.recipients().len()];
     let mut open: Vec<usize> = (0..verdicts.len()).collect();
     loop {
         let recipients: Vec<Address> = open.iter().map(|&index| envelope.recipients()[index].clone()).collect();
         let Some(part) = Envelope::new(envelope.from.clone(), recipients, envelope.dsn.clone()) else { break };
-        let answers = on_any_server(relay, context, total, opened, &mut |mut session: Session<'_, Wire>| {
-            let answers = session.send(&part, message);
-            session.quit().close();
-            answers
-        });
-        let verdict_of = |answer: Result<_, Failure>| match answer {
-            Ok(reply) => Verdict::Sent(reply),
-            Err(failure) => Verdict::Failed(trouble::judge(&failure)),
-        };
         let mut next = Vec::new();
-        match answers {
+        match carry(&part) {
             Err(trouble) => open.iter().for_each(|&index| verdicts[index] = Some(Verdict::Failed(trouble.clone()))),
             Ok(answers) => {
                 for (&index, answer) in open.iter().zip(answers) {
                     if wants_another_session(&answer) {
                         next.push(index);
                     }
-                    verdicts[index] = Some(verdict_of(answer));
+                    verdicts[index] = Some(match answer {
+                        Ok(reply) => Verdict::Sent(reply),
+                        Err(failure) => Verdict::Failed(trouble::judge(&failure)),
+                    });
                 }
             }
         }

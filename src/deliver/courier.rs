@@ -1,0 +1,172 @@
+//! Carries messages over one account, and keeps the connection warm between them.
+//!
+//! A courier belongs to one account for as long as its connection is open: whoever has it closes it before it serves
+//! another. A kept connection that died is replaced and the message sent again only where the server cannot have taken it:
+//! before the final dot (RFC 5321 section 4.5.4.1, RFC 1047).
+
+use super::attempt::{Context, server, to_everybody};
+use super::open::{Opened, on_any_server};
+use super::outcome::Attempt;
+use super::trouble::Trouble;
+use crate::config::Relay;
+use crate::envelope::Envelope;
+use crate::message::Message;
+use crate::net::wire::Wire;
+use crate::smtp::client::{Answer, Cause, Failure, Limits, Parked, Session};
+use crate::smtp::dialogue::{Event, Silent};
+use crate::smtp::phase::Phase;
+use crate::sys::clock::{self, Deadline};
+use std::time::Duration;
+
+/// Messages that one connection takes; servers have limits of their own, mostly at or above this.
+const MESSAGES: u32 = 100;
+/// How long taking leave may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Carries messages to the servers of one account.
+#[derive(Debug, Default)]
+pub struct Courier {
+    keep: bool,
+    kept: Option<Kept>,
+}
+
+/// A connection between two messages.
+#[derive(Debug)]
+struct Kept {
+    session: Parked<Wire>,
+    opened: Opened,
+    messages: u32,
+}
+
+impl Courier {
+    /// For one message: the connection ends with it, in the fewest round trips.
+    #[must_use]
+    pub fn for_one() -> Self {
+        Self::default()
+    }
+
+    /// For many messages: the connection stays open after each.
+    #[must_use]
+    pub fn for_many() -> Self {
+        Self { keep: true, kept: None }
+    }
+
+    /// Whether a connection is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Takes leave of the server, where a connection is open.
+    pub fn close(&mut self) {
+        if let Some(kept) = self.kept.take().filter(|kept| kept.session.wire().is_quiet()) {
+            let limits = Limits { timeouts: crate::config::Timeouts::default(), total: Deadline::after(FAREWELL) };
+            kept.session.resume(limits, &mut Silent).quit().close();
+        }
+    }
+
+    /// Delivers a message over an account. Blocks no longer than `relay.timeouts.total`.
+    pub fn attempt(
+        &mut self,
+        relay: &Relay,
+        envelope: &Envelope,
+        message: &Message,
+        context: &mut Context<'_>,
+    ) -> Attempt {
+        let started = clock::instant();
+        let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
+        let total = Deadline::after(relay.timeouts.total);
+        let outcomes = to_everybody(envelope, &mut |part| {
+            if let Some(answers) = self.over_kept(relay, part, message, context, total, &mut opened) {
+                return Ok(answers);
+            }
+            self.over_new(relay, part, message, context, total, &mut opened)
+        });
+        Attempt {
+            outcomes,
+            server: opened.server,
+            tls: opened.tls,
+            login: opened.login,
+            size: message.wire_size(),
+            elapsed: clock::instant().saturating_duration_since(started),
+        }
+    }
+
+    /// Over the kept connection. `None` where there is none that lives, or it died before the server could have taken
+    /// anything.
+    fn over_kept(
+        &mut self,
+        relay: &Relay,
+        part: &Envelope,
+        message: &Message,
+        context: &mut Context<'_>,
+        total: Deadline,
+        opened: &mut Opened,
+    ) -> Option<Vec<Answer>> {
+        let Kept { session, opened: known, messages } = self.kept.take()?;
+        if !session.wire().is_quiet() {
+            context.transcript.event(&Event::Note("the open connection was closed by the server; a new one is made"));
+            return None;
+        }
+        context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
+        *opened = known;
+        let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
+        let (answers, session) = send(session, part, message, messages + 1 < MESSAGES);
+        if answers.iter().all(died_early) {
+            context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
+            return None;
+        }
+        self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: messages + 1 });
+        Some(answers)
+    }
+
+    /// Over a new connection.
+    fn over_new(
+        &mut self,
+        relay: &Relay,
+        part: &Envelope,
+        message: &Message,
+        context: &mut Context<'_>,
+        total: Deadline,
+        opened: &mut Opened,
+    ) -> Result<Vec<Answer>, Trouble> {
+        let keep = self.keep;
+        let (answers, session) =
+            on_any_server(relay, context, total, opened, &mut |session| send(session, part, message, keep))?;
+        self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: 1 });
+        Ok(answers)
+    }
+}
+
+/// Sends a message, then lays the session aside or takes leave.
+fn send(
+    mut session: Session<'_, Wire>,
+    part: &Envelope,
+    message: &Message,
+    keep: bool,
+) -> (Vec<Answer>, Option<Parked<Wire>>) {
+    if keep {
+        session.keep_open();
+    }
+    let answers = session.send(part, message);
+    // A server that says good-bye closes at once.
+    let over = answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::is_goodbye));
+    if !keep || over {
+        session.quit().close();
+        return (answers, None);
+    }
+    match session.park() {
+        Ok(parked) => (answers, Some(parked)),
+        Err(wire) => {
+            wire.close();
+            (answers, None)
+        }
+    }
+}
+
+/// Whether the connection ended before the server can have taken the message.
+fn died_early(answer: &Answer) -> bool {
+    let Err(failure) = answer else { return false };
+    let lost = matches!(failure.cause, Cause::Closed | Cause::Lost(_) | Cause::NextSession) || failure.is_goodbye();
+    lost && !failure.in_doubt && failure.phase != Phase::End
+}
