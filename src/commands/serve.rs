@@ -7,11 +7,11 @@ use crate::config::load::{self, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
 use crate::daemon::listen::{self, Socket};
 use crate::daemon::stop::Stop;
-use crate::daemon::{Daemon, Host, Live, Waiters};
+use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::exit::Status;
-use crate::queue::runner::{self, Runner};
+use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Store, StoreError};
+use crate::queue::{Filter, Store, StoreError, delivery};
 use crate::report::{self, log};
 use crate::sys::env;
 use sd_notify::NotifyState;
@@ -70,9 +70,9 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     };
     let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
     let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
-    let started = runner::start(store.clone(), live.clone(), waiters.clone());
+    let started = runner::start(store.clone(), live.get(), hooks(waiters.clone()));
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
-    let reload = Arc::new(Reload { source, live: live.clone() });
+    let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone() });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
     let daemon = Arc::new(Daemon::new(live, store.clone(), waiters, host));
 
@@ -86,9 +86,20 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     tell(&[NotifyState::Ready]);
     listen::serve(&socket, &daemon, &stop, CLIENTS);
     drop(socket);
-    runner.stop(TRANSACTIONS);
+    if !runner.stop(TRANSACTIONS) {
+        tracing::warn!("transactions are cut short; their messages stay in the queue");
+    }
     tracing::info!("ended");
     Ok(())
+}
+
+/// What delivery needs of this process.
+fn hooks(waiters: Arc<Waiters>) -> Hooks {
+    let uid = rustix::process::geteuid().as_raw();
+    Hooks {
+        host: delivery::Host { name: env::hostname(), uid, home: None },
+        told: Box::new(move |id, status, text| waiters.tell(id, || Summary { status, text })),
+    }
 }
 
 fn thread(name: &str, story: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
@@ -169,6 +180,7 @@ impl Source {
 struct Reload {
     source: Source,
     live: Arc<Live>,
+    runner: Arc<Runner>,
 }
 
 impl Reload {
@@ -179,6 +191,7 @@ impl Reload {
                     tracing::warn!("another queue directory holds from the next start on");
                 }
                 self.live.replace(config);
+                self.runner.reload(self.live.get());
                 tracing::info!("the configuration was read again");
                 Ok(())
             }
@@ -205,11 +218,11 @@ impl Host for Steering {
     }
 
     fn flush(&self, filter: &Filter) -> Result<u64, String> {
-        self.runner.flush(filter)
+        self.runner.flush(filter).map_err(|error| error.to_string())
     }
 
     fn bounce(&self, filter: &Filter) -> Result<u64, String> {
-        self.runner.bounce(filter)
+        self.runner.bounce(filter).map_err(|error| error.to_string())
     }
 
     fn reload(&self) -> Result<(), String> {

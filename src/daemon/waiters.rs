@@ -3,8 +3,7 @@
 //! A message may be delivered before the client that submitted it knows its number. So a submission says first that it
 //! will wait (`begin`); while anybody is between that and `Begun::on`, no result is thrown away.
 
-use crate::deliver::Attempt;
-use crate::exit::{self, Status};
+use crate::exit::Status;
 use crate::queue::MessageId;
 use crate::sys::clock::Deadline;
 use std::collections::{HashMap, HashSet};
@@ -17,28 +16,6 @@ pub struct Summary {
     pub status: Status,
     /// What went wrong, one line.
     pub text: Option<String>,
-}
-
-impl Summary {
-    /// Of an attempt and its line for people. `retried`: at least one recipient will be tried again.
-    ///
-    /// What will be tried again is kept, which is status 0, unless another recipient failed for good.
-    #[must_use]
-    pub fn of(attempt: &Attempt, line: String, retried: bool, tempfail: crate::config::TempFailExit) -> Self {
-        let status = exit::of_attempt(attempt, tempfail);
-        let failed =
-            attempt.troubles().any(|(_, trouble)| trouble.permanence == crate::deliver::trouble::Permanence::Permanent);
-        match status {
-            Status::Ok => Self { status, text: None },
-            _ if retried && !failed => {
-                Self { status: Status::Ok, text: Some(format!("kept, not yet delivered: {line}")) }
-            }
-            _ if retried => {
-                Self { status: Status::Unavailable, text: Some(format!("{line}; the others are tried again")) }
-            }
-            _ => Self { status, text: Some(line) },
-        }
-    }
 }
 
 #[derive(Debug, Default)]

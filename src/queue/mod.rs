@@ -3,9 +3,20 @@
 //! `Store` is the one door to the disk. The policy (when to try again, when to give up, what to tell) is in `schedule`
 //! and `bounce`, which have neither IO nor a clock; `runner` puts the two together with `deliver`.
 
+pub mod bounce;
+pub mod delivery;
+pub mod direct;
+mod gone;
+pub mod lane;
+mod lanes;
 pub mod runner;
+pub mod schedule;
 pub mod sqlite;
 pub mod types;
+mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use types::*;
 

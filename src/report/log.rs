@@ -6,6 +6,7 @@ use super::printable;
 use crate::config::{LogConfig, LogTarget};
 use crate::deliver::{Attempt, Verdict};
 use crate::exit::Status;
+use crate::queue::Queued;
 use crate::route::Plan;
 use std::fs::File;
 use std::io::{self, Write};
@@ -150,6 +151,43 @@ pub fn queued(plan: &Plan<'_>, number: &str, again: bool, tag: Option<&str>, uid
         tag = tag.unwrap_or_default(),
         "queued"
     );
+}
+
+/// The line of an attempt to deliver a queued message: so many of the recipients are to be tried again.
+pub fn attempted(queued: &Queued, attempt: &Attempt, later: usize) {
+    let to: Vec<&str> = attempt.outcomes.iter().map(|outcome| outcome.recipient.as_str()).collect();
+    let login = attempt.login.as_ref().map_or_else(String::new, |(mechanism, user)| format!("{user} ({mechanism})"));
+    let replies = replies(attempt);
+    let sent = attempt.outcomes.len() - attempt.troubles().count();
+    let failed = (attempt.outcomes.len() - sent).saturating_sub(later);
+    macro_rules! line {
+        ($level:ident, $what:literal) => {
+            tracing::$level!(
+                queued = %queued.id,
+                header_from = printable(&queued.header_from),
+                envelope_from = %queued.from,
+                to = to.join(","),
+                sender = queued.lane,
+                server = attempt.server,
+                tls = attempt.tls,
+                login,
+                sent,
+                later,
+                failed,
+                reply = replies,
+                size = attempt.size,
+                seconds = (attempt.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+                uid = queued.uid,
+                tag = queued.tag.as_deref().unwrap_or_default(),
+                $what
+            )
+        };
+    }
+    match (sent, later, failed) {
+        (_, 0, 0) => line!(info, "sent"),
+        (_, _, 0) => line!(warn, "deferred"),
+        _ => line!(error, "not sent"),
+    }
 }
 
 /// The line of a submission that came to nothing before any server was asked.

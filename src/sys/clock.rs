@@ -11,6 +11,12 @@ pub fn now() -> DateTime<FixedOffset> {
     Local::now().fixed_offset()
 }
 
+/// Wall time in milliseconds since 1970.
+#[must_use]
+pub fn millis() -> i64 {
+    now().timestamp_millis()
+}
+
 /// Monotonic time.
 #[must_use]
 pub fn instant() -> Instant {

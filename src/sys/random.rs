@@ -9,6 +9,12 @@ pub fn token() -> std::io::Result<String> {
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
+/// A number to spread things in time with; without a random source any will do.
+#[must_use]
+pub fn number() -> u32 {
+    token().ok().and_then(|digits| u32::from_str_radix(digits.get(..8)?, 16).ok()).unwrap_or_default()
+}
+
 /// A nonce for a login: 24 random octets in base64, 32 characters without a comma (RFC 5802 section 5.1).
 ///
 /// # Errors

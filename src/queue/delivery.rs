@@ -1,0 +1,251 @@
+//! One attempt on one queued message: to the server, through the schedule, into results that can be recorded.
+//!
+//! The same for the daemon's workers and for `sendmail -q`. It changes nothing in the store.
+
+use super::bounce::{self, Matter, Report};
+use super::schedule::{self, Effect, Times};
+use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
+use super::{lane, types};
+use crate::config::{Config, Endpoint, Relay, TempFailExit};
+use crate::deliver::attempt::Context;
+use crate::deliver::courier::Courier;
+use crate::deliver::trouble::{Kind, Permanence, Trouble};
+use crate::deliver::{Attempt, Verdict};
+use crate::envelope::Envelope;
+use crate::exit::{self, Status};
+use crate::message::Message;
+use crate::report::{log, transcript::Transcripts};
+use crate::route::Via;
+use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::phase::Phase;
+use crate::sys::{clock, random};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// What of this host and process a delivery needs.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The host's name: for EHLO where the account has none, and in reports.
+    pub name: String,
+    /// Who must own secret files, besides root: the process's user.
+    pub uid: u32,
+    /// The home directory, for `~/.netrc`.
+    pub home: Option<PathBuf>,
+}
+
+/// What an attempt is made with.
+pub struct Job<'j> {
+    /// The message.
+    pub queued: &'j Queued,
+    /// Its text.
+    pub message: &'j Message,
+    /// The account of its lane.
+    pub via: Via<'j>,
+    /// The configuration.
+    pub config: &'j Config,
+    /// The host.
+    pub host: &'j Host,
+    /// How often the lane was paused in a row.
+    pub pauses: u32,
+    /// Whether a lane is not paused, for reports.
+    pub usable: &'j dyn Fn(&str) -> bool,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub struct Tried {
+    /// For the store.
+    pub results: Vec<Recorded>,
+    /// A bounce or a warning, for the store.
+    pub report: Option<NewMessage>,
+    /// What it says of the lane.
+    pub effect: Effect,
+    /// Why the lane waits, where it does.
+    pub reason: String,
+    /// The status for a caller that waits: 0 where all was sent or is kept.
+    pub status: Status,
+    /// What went wrong, one line.
+    pub text: Option<String>,
+}
+
+impl Job<'_> {
+    /// Tries the recipients that are due. `None` where none is.
+    #[must_use]
+    pub fn run(&self, courier: &mut Courier) -> Option<Tried> {
+        let now = clock::millis();
+        let due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(|one| one.due <= now).collect();
+        let addresses = due.iter().map(|recipient| recipient.address.clone()).collect();
+        let envelope = Envelope::new(self.queued.from.clone(), addresses, self.queued.dsn.clone())?;
+        let attempt = self.attempt(courier, &envelope);
+        Some(self.judge(&due, &attempt))
+    }
+
+    fn attempt(&self, courier: &mut Courier, envelope: &Envelope) -> Attempt {
+        let relay = self.via.relay();
+        let mut transcripts = Transcripts::open(self.via, false);
+        let fetching = fetching(self.host, relay);
+        let mut context = Context {
+            host: &self.host.name,
+            transcript: &mut transcripts,
+            secret: &|source, limit| {
+                fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
+            },
+        };
+        let attempt = courier.attempt(relay, envelope, self.message, &mut context);
+        transcripts.result(&attempt);
+        attempt
+    }
+
+    fn judge(&self, due: &[&QueuedRecipient], attempt: &Attempt) -> Tried {
+        let now = clock::millis();
+        let verdicts: HashMap<String, &Verdict> =
+            attempt.outcomes.iter().map(|outcome| (outcome.recipient.canonical(), &outcome.verdict)).collect();
+        let (random, via) = (random::number(), self.via.name());
+        let mut results = Vec::new();
+        for recipient in due {
+            let Some(verdict) = verdicts.get(&recipient.address.canonical()) else { continue };
+            let times =
+                Times { created: self.queued.created, now, attempts: recipient.attempts, random, pauses: self.pauses };
+            let (result, said) = match verdict {
+                Verdict::Sent(reply) => (Fate::Sent, reply.to_string()),
+                Verdict::Failed(trouble) => {
+                    (schedule::after(&self.config.queue, trouble, times), trouble.line(&attempt.server, None))
+                }
+            };
+            results.push(Recorded { number: recipient.number, result, said, via: via.clone() });
+        }
+        let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
+        log::attempted(self.queued, attempt, later);
+        let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| schedule::effect(trouble));
+        let (status, text) = summary(attempt, &results, later);
+        Tried {
+            report: self.report(due, attempt, &results, now),
+            results,
+            effect: worst.map(schedule::effect).unwrap_or_default(),
+            reason: worst.map(|trouble| trouble.line(&attempt.server, None)).unwrap_or_default(),
+            status,
+            text,
+        }
+    }
+
+    /// A bounce where recipients failed for good, else a warning where that is due.
+    fn report(
+        &self,
+        due: &[&QueuedRecipient],
+        attempt: &Attempt,
+        results: &[Recorded],
+        now: Millis,
+    ) -> Option<NewMessage> {
+        let failed = results.iter().any(|one| one.result == Fate::Failed);
+        let late = schedule::is_late(&self.config.queue, self.queued.created, now) && !self.queued.warned;
+        let matter = match failed {
+            true => Matter::Failed,
+            false if late && results.iter().any(|one| one.result != Fate::Sent) => {
+                Matter::Delayed(schedule::expires(&self.config.queue, self.queued.created))
+            }
+            false => return None,
+        };
+        let troubles: HashMap<String, &Trouble> =
+            attempt.troubles().map(|(address, trouble)| (address.canonical(), trouble)).collect();
+        let about = due.iter().zip(results).filter(|(_, result)| match matter {
+            Matter::Failed => result.result == Fate::Failed,
+            Matter::Delayed(_) => result.result != Fate::Sent,
+        });
+        let lines: Vec<bounce::Line> = about
+            .filter_map(|(recipient, _)| {
+                let trouble = troubles.get(&recipient.address.canonical())?;
+                Some(bounce::Line::of(&recipient.address, trouble, &attempt.server, matter))
+            })
+            .collect();
+        report(self.config, self.host, self.queued, self.message, matter, &lines, self.usable)
+    }
+}
+
+/// A report about a message, where anybody is to be told; what keeps it from being made is logged.
+#[must_use]
+pub fn report(
+    config: &Config,
+    host: &Host,
+    queued: &Queued,
+    original: &Message,
+    matter: Matter,
+    lines: &[bounce::Line],
+    usable: &dyn Fn(&str) -> bool,
+) -> Option<NewMessage> {
+    let unsent = |why: &str| {
+        if matter == Matter::Failed {
+            let to: Vec<&str> = lines.iter().map(|line| line.address.as_str()).take(10).collect();
+            tracing::error!(queued = %queued.id, sender = queued.lane, to = to.join(","), "nobody is told: {why}");
+        }
+    };
+    let Some(to) = bounce::addressee(queued, matter, config.queue.postmaster.as_ref()) else {
+        unsent("there is nobody to tell, or nobody wants to know; queue.postmaster gets what has no sender");
+        return None;
+    };
+    let Some(route) = lane::for_report(config, queued, usable) else {
+        unsent("no account to send a report over");
+        return None;
+    };
+    let token = match random::token() {
+        Ok(token) => token,
+        Err(error) => {
+            unsent(&format!("no random number: {error}"));
+            return None;
+        }
+    };
+    let report = Report { matter, queued, original, lines, to, route, host: &host.name, now: clock::now(), token };
+    report.message().inspect_err(|why| unsent(why)).ok()
+}
+
+/// Lines about recipients of which only the last word is known.
+#[must_use]
+pub fn last_words(queued: &Queued, status: &str, otherwise: &str) -> Vec<bounce::Line> {
+    let line = |recipient: &types::QueuedRecipient| bounce::Line {
+        address: recipient.address.clone(),
+        status: status.into(),
+        said: recipient.last.clone().unwrap_or_else(|| otherwise.into()),
+        server: None,
+    };
+    queued.recipients.iter().map(line).collect()
+}
+
+fn fetching<'h>(host: &'h Host, relay: &'h Relay) -> FetchContext<'h> {
+    let server = match &relay.endpoint {
+        Endpoint::Tcp(host, _) => host.as_str(),
+        Endpoint::Unix(_) => "localhost",
+    };
+    FetchContext {
+        uid: host.uid,
+        home: host.home.as_deref(),
+        host: server,
+        user: relay.user.as_deref().unwrap_or_default(),
+        limit: relay.timeouts.of(Phase::Secret),
+    }
+}
+
+/// For a caller that waits: what is kept is safe, which is status 0; what failed for good is not.
+fn summary(attempt: &Attempt, results: &[Recorded], later: usize) -> (Status, Option<String>) {
+    let refused =
+        |trouble: &Trouble| trouble.kind == Kind::RecipientRefused && trouble.permanence == Permanence::Permanent;
+    let failed = results.iter().filter(|one| one.result == Fate::Failed).count();
+    let Some((recipient, first)) = attempt.troubles().next() else { return (Status::Ok, None) };
+    if failed == 0 {
+        return (Status::Ok, Some(format!("kept, not yet delivered: {}", first.line(&attempt.server, None))));
+    }
+    // A retried recipient's failure says less than one that is final.
+    let last = attempt.troubles().find(|(_, trouble)| trouble.permanence == Permanence::Permanent);
+    let (recipient, trouble) = last.unwrap_or((recipient, first));
+    let mut line = trouble.line(&attempt.server, Some(recipient));
+    if failed > 1 {
+        line.push_str(&format!("; and {} more recipients", failed - 1));
+    }
+    let status = match failed < attempt.outcomes.len() {
+        true => Status::Unavailable,
+        false if attempt.troubles().all(|(_, trouble)| refused(trouble)) => Status::NoUser,
+        false => exit::of_trouble(trouble, TempFailExit::Unavailable),
+    };
+    if later > 0 {
+        line.push_str("; the others are tried again");
+    }
+    (status, Some(line))
+}

@@ -1,0 +1,74 @@
+//! A lane's name and the account behind it, as the configuration has it now. Values only.
+
+use super::types::Queued;
+use crate::config::{Account, Config, DefaultRelay};
+use crate::message::address::Address;
+use crate::route::Via;
+
+/// Begins the reason of a hold that ends by itself when the sender is there again.
+const GONE: &str = "sender gone: ";
+const ACCOUNT: &str = "msmtprc account ";
+
+/// The account of a lane; `None` where it is no longer configured, or switched off.
+#[must_use]
+pub fn find<'c>(config: &'c Config, lane: &str) -> Option<Via<'c>> {
+    match &config.default {
+        DefaultRelay::Server(sender) if lane == Via::Default(sender).name() => return Some(Via::Default(sender)),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            let account = lane.strip_prefix(ACCOUNT).and_then(|name| msmtprc.accounts.iter().find(|a| a.name == name));
+            if let Some(account) = account {
+                return Some(Via::Account(account));
+            }
+        }
+        _ => {}
+    }
+    let sender = config.senders.iter().filter(|sender| config.enabled && sender.enabled);
+    sender.into_iter().find(|sender| sender.name == lane).map(Via::Sender)
+}
+
+/// Why messages of a lane that is not configured are on hold.
+#[must_use]
+pub fn gone(lane: &str) -> String {
+    format!("{GONE}\"{lane}\" is not configured any more, or switched off; they go on when it is back")
+}
+
+/// Whether a hold is of that kind.
+#[must_use]
+pub fn is_gone(hold: &str) -> bool {
+    hold.starts_with(GONE)
+}
+
+/// The lane that a report about a message takes, and the address that it may be from: the message's own, unless that
+/// cannot be used at the moment (`usable`) and the default relay can.
+#[must_use]
+pub fn for_report(config: &Config, queued: &Queued, usable: &dyn Fn(&str) -> bool) -> Option<(String, Address)> {
+    let own = find(config, &queued.lane);
+    let relay = match &config.default {
+        DefaultRelay::Server(sender) => Some(Via::Default(sender)),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            let name = msmtprc.account.as_deref().unwrap_or("default");
+            msmtprc.accounts.iter().find(|account| account.name == name).map(Via::Account)
+        }
+        _ => None,
+    };
+    let fits = |via: &Via<'_>| usable(&via.name()) && own_address(*via).is_some();
+    if let Some(via) = own.filter(|via| usable(&via.name())) {
+        // The lane has sent as this address before.
+        let header = || Address::parse(&queued.header_from).ok();
+        let from = own_address(via).or_else(header).or_else(|| queued.from.address().cloned());
+        return from.map(|from| (via.name(), from));
+    }
+    let via = relay.filter(fits).or(own)?;
+    own_address(via).or_else(|| queued.from.address().cloned()).map(|from| (via.name(), from))
+}
+
+/// The address that an account itself stands for.
+fn own_address(via: Via<'_>) -> Option<Address> {
+    match via {
+        Via::Sender(sender) | Via::Default(sender) => sender.own_address(),
+        Via::Account(Account { from, relay, .. }) => {
+            let from = from.as_deref().and_then(|from| Address::parse(from).ok());
+            from.or_else(|| relay.user.as_deref().and_then(|user| Address::parse(user).ok()))
+        }
+    }
+}

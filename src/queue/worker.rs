@@ -1,0 +1,139 @@
+//! A worker: a thread that delivers the messages of one lane, one after the other, over a connection that it keeps.
+//!
+//! The result of a message is on disk before the next one is taken. What the store does not take is offered again until
+//! it does: a message that was sent must not be sent again for want of a note.
+
+use super::delivery::{Job, Tried};
+use super::runner::Shared;
+use super::schedule::{Effect, Times};
+use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
+use super::{lane, schedule};
+use crate::config::Config;
+use crate::deliver::courier::Courier;
+use crate::sys::clock;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a worker waits for its next message before it takes leave of the server.
+pub(super) const IDLE: Duration = Duration::from_secs(10);
+/// The first and the longest wait for a store that takes nothing.
+const STORE_WAIT: Duration = Duration::from_millis(500);
+const STORE_LONGEST: Duration = Duration::from_secs(30);
+
+/// Serves a lane until there is nothing to do for a while.
+pub(super) fn run(shared: &Shared, name: &str) {
+    let mut courier = Courier::for_many();
+    let mut known: Option<Arc<Config>> = None;
+    while let Some(queued) = shared.next(name) {
+        let config = shared.config();
+        if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &config)) {
+            // The account may be another one now.
+            courier.close();
+            known = Some(config.clone());
+        }
+        let effect = serve(shared, &config, &queued, &mut courier);
+        shared.done(name, &effect);
+    }
+    courier.close();
+}
+
+/// What a message meant for its lane.
+pub(super) struct Met {
+    pub(super) effect: Option<Effect>,
+    pub(super) reason: String,
+}
+
+/// One message: text, attempt, result on disk, and whoever waits is told.
+fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
+    let nothing = Met { effect: None, reason: String::new() };
+    let Some(via) = lane::find(config, &queued.lane) else {
+        shared.hold_gone(std::slice::from_ref(queued));
+        return nothing;
+    };
+    let message = match shared.store.text(queued.id) {
+        Ok(message) => message,
+        Err(error) => {
+            unreadable(shared, config, queued, &error);
+            return nothing;
+        }
+    };
+    let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
+    let host = &shared.hooks.host;
+    let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
+    let Some(Tried { results, report, effect, reason, status, text }) = job.run(courier) else {
+        let _ = shared.store.release_claim(queued.id);
+        return nothing;
+    };
+    let reported = report.is_some();
+    record(shared, queued.id, &results, report);
+    (shared.hooks.told)(queued.id, status, text);
+    if reported {
+        shared.kick();
+    }
+    Met { effect: Some(effect), reason }
+}
+
+/// A text that cannot be read now may be readable later; one that is gone was deleted.
+fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreError) {
+    if matches!(error, StoreError::Gone) {
+        tracing::info!(queued = %queued.id, "deleted before its turn");
+        return;
+    }
+    tracing::error!(queued = %queued.id, "its text cannot be read: {error}; it stays in the queue");
+    let now = clock::millis();
+    let again = |attempts| {
+        let times = Times { created: now, now, attempts, random: 0, pauses: 0 };
+        Fate::Retry { due: schedule::later(&config.queue, times), counts: true }
+    };
+    let results: Vec<Recorded> = queued
+        .recipients
+        .iter()
+        .map(|one| Recorded {
+            number: one.number,
+            result: again(one.attempts),
+            said: format!("the stored text cannot be read: {error}"),
+            via: queued.lane.clone(),
+        })
+        .collect();
+    record(shared, queued.id, &results, None);
+}
+
+/// Writes the result down, however long that takes; only the end of the process ends it.
+fn record(shared: &Shared, id: MessageId, results: &[Recorded], mut report: Option<NewMessage>) {
+    let mut wait = STORE_WAIT;
+    loop {
+        // The report is given away, so that another try needs another one.
+        let offered = report.as_ref().map(again);
+        match shared.store.record(id, clock::millis(), results, offered) {
+            Ok(()) => return,
+            Err(StoreError::Gone) => {
+                tracing::warn!(queued = %id, "deleted during the attempt; the result is not kept");
+                return;
+            }
+            Err(error) => tracing::error!(queued = %id, "the result cannot be written down: {error}; trying on"),
+        }
+        if !shared.sleep(wait) {
+            tracing::error!(queued = %id, "the result is lost: the message may be sent again after the restart");
+            return;
+        }
+        wait = (wait * 2).min(STORE_LONGEST);
+        // Without room for the report, the result alone may fit; who is not told by mail is told by the log.
+        if wait >= STORE_LONGEST && report.take().is_some() {
+            tracing::error!(queued = %id, "its report is given up for want of space");
+        }
+    }
+}
+
+/// The same report once more: its submission id makes it one message however often it is offered.
+fn again(report: &NewMessage) -> NewMessage {
+    NewMessage {
+        submission: report.submission.clone(),
+        lane: report.lane.clone(),
+        header_from: report.header_from.clone(),
+        envelope: report.envelope.clone(),
+        tag: report.tag.clone(),
+        message: report.message.clone(),
+        hold: report.hold.clone(),
+        ..*report
+    }
+}
