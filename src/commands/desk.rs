@@ -15,7 +15,7 @@ use crate::sys::{clock, env};
 use std::path::{Path, PathBuf};
 
 /// The file that a queue is recognised by.
-const DATABASE: &str = "queue.db";
+pub(super) const DATABASE: &str = "queue.db";
 /// Messages of the first page of a listing: enough for a screen.
 const FIRST: usize = 64;
 /// Messages of every further page.
@@ -44,6 +44,18 @@ impl Desk {
     pub fn find(config: Option<&Path>) -> Self {
         let own = config.is_some() || env::path("POSTRIDER_CONFIG").is_some();
         if own { Self::Own } else { Self::Usual(client::socket()) }
+    }
+
+    /// Whether the caller's own queue answers.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Daemon(_) => false,
+            Self::Own => true,
+            Self::Usual(socket) => {
+                matches!(client::ask(socket, &Request::Status), Err(AskError::Absent(_))) && !waiting(socket)
+            }
+        }
     }
 }
 

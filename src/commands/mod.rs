@@ -6,6 +6,7 @@ pub mod explain;
 pub mod handover;
 pub mod mailq;
 pub mod msmtp_info;
+pub mod own_queue;
 pub mod queue;
 pub mod serve;
 pub mod smtp_stdio;
@@ -16,6 +17,7 @@ pub mod verdict;
 
 use crate::cli::invocation::{Invocation, Mode};
 use crate::exit::Status;
+use crate::queue::Filter;
 use crate::report;
 use std::path::PathBuf;
 
@@ -46,8 +48,21 @@ fn queued(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     match invocation.mode {
         Mode::PrintQueue => mailq::print("mailq", &desk, filter, mailq::Form::of(invocation.json)),
         Mode::CountQueue => mailq::count("sendmail", &desk),
-        _ => queue::flush("sendmail", &desk, filter),
+        _ => flush(&desk, filter, config),
     }
+}
+
+/// `sendmail -q`: the daemon tries everything now. A run over the caller's own queue, as cron starts it again and again,
+/// keeps to the schedule, unless certain messages are asked for.
+fn flush(desk: &desk::Desk, filter: Filter, config: Option<PathBuf>) -> Status {
+    let own = desk.is_own();
+    if !own || filter != Filter::default() {
+        let status = queue::flush("sendmail", desk, filter);
+        if !own || status != Status::Ok {
+            return status;
+        }
+    }
+    own_queue::run("sendmail", config)
 }
 
 /// `msmtp` in all of its modes.

@@ -4,6 +4,7 @@
 //! wants to call a message off ends this program (any signal does), or speaks SMTP to it (`-bs`).
 
 use super::handover::{Handed, Way};
+use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
@@ -113,6 +114,13 @@ pub fn misconfigured_status(invocation: &Invocation, errors: &[ConfigError]) -> 
     }
 }
 
+fn done(attempt: &Attempt, status: Status) -> Done {
+    let failed = attempt.troubles().count();
+    let partly = failed > 0 && failed < attempt.outcomes.len();
+    let line = (status != Status::Ok).then(|| verdict::line(attempt));
+    Done { status, line, reply: verdict::reply(attempt), partly }
+}
+
 /// Who submits, and how.
 pub struct Submitter<'a> {
     /// The program's name in errors and in syslog.
@@ -189,10 +197,26 @@ impl Submitter<'_> {
         if let Via::Account(account) = plan.via {
             self.msmtp_log(Sinks::of(account), &msmtp_log::line(account, plan, &attempt, status));
         }
-        let line = (status != Status::Ok).then(|| verdict::line(&attempt));
-        let failed = attempt.troubles().count();
-        let partly = failed > 0 && failed < attempt.outcomes.len();
-        Done { status, line, reply: verdict::reply(&attempt), partly }
+        match own_queue::keep(config, self.around, self.options, plan, &attempt) {
+            None => done(&attempt, status),
+            Some(Ok(kept)) => self.kept(config, &kept),
+            Some(Err(why)) => {
+                let mut done = done(&attempt, status);
+                done.line = done.line.map(|line| format!("{line}; not kept in the queue: {why}"));
+                done
+            }
+        }
+    }
+
+    /// What is kept is safe; what was refused for good is told.
+    fn kept(&self, config: &Config, kept: &Kept) -> Done {
+        let what = format!("kept for {} of the recipients in {}", kept.count, kept.directory.display());
+        tracing::info!(uid = self.around.who.uid, "{what}");
+        self.aside(&what);
+        let mut done = done(&kept.rest, exit::of_attempt_for(self.options.contract, &kept.rest, config.tempfail_exit));
+        done.line = done.line.map(|line| format!("{line}; {what}"));
+        done.partly |= done.status != Status::Ok;
+        done
     }
 
     fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {

@@ -15,6 +15,7 @@ mod msmtp;
 mod nasty;
 mod operator;
 mod postfix;
+mod queue;
 mod real;
 mod rules;
 mod senders;

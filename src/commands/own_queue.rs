@@ -1,0 +1,122 @@
+//! The caller's own queue: without the daemon, `[queue] direct = "on-failure"` keeps there what could not be delivered for
+//! now, and `sendmail -q` tries it again.
+//!
+//! It lies in `$XDG_STATE_HOME/postrider/queue`, or `~/.local/state/postrider/queue`, and is the caller's alone. What was
+//! refused for good is never kept: the caller is told.
+
+use super::surroundings::Surroundings;
+use super::{desk, submit};
+use crate::cli::invocation::Options;
+use crate::config::{Config, Direct};
+use crate::deliver::trouble::{Permanence, Trouble};
+use crate::deliver::{Attempt, Verdict};
+use crate::envelope::Envelope;
+use crate::exit::Status;
+use crate::message::address::Address;
+use crate::queue::delivery::Host;
+use crate::queue::schedule::{self, Times};
+use crate::queue::sqlite::{SqliteStore, StoreConfig};
+use crate::queue::{Fate, NewMessage, Store, StoreError, direct};
+use crate::report::{self, log};
+use crate::route::Plan;
+use crate::sys::{clock, random};
+use std::path::{Path, PathBuf};
+
+/// What was kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The attempt without the recipients that the message is kept for.
+    pub rest: Attempt,
+    /// How many they are.
+    pub count: usize,
+    /// Where.
+    pub directory: PathBuf,
+}
+
+/// Keeps a message for the recipients that a later attempt may reach. `None` where that is not configured, or there are
+/// none.
+///
+/// # Errors
+/// They could not be kept: why, one line.
+pub fn keep(
+    config: &Config,
+    around: &Surroundings,
+    options: &Options,
+    plan: &Plan<'_>,
+    attempt: &Attempt,
+) -> Option<Result<Kept, String>> {
+    if config.queue.direct != Direct::OnFailure {
+        return None;
+    }
+    let now = clock::millis();
+    let times = Times { created: now, now, attempts: 0, random: random::number(), pauses: 0 };
+    let due = |trouble: &Trouble| match schedule::after(&config.queue, trouble, times) {
+        // What only a person can mend, a person must hear of.
+        Fate::Retry { due, .. } if trouble.permanence != Permanence::Permanent => Some(due),
+        _ => None,
+    };
+    let later: Vec<(Address, i64)> =
+        attempt.troubles().filter_map(|(address, trouble)| Some((address.clone(), due(trouble)?))).collect();
+    let due = later.iter().map(|(_, due)| *due).max()?;
+    let recipients: Vec<Address> = later.into_iter().map(|(address, _)| address).collect();
+    let count = recipients.len();
+    let envelope = Envelope::new(plan.envelope.from.clone(), recipients, plan.envelope.dsn.clone())?;
+    let rest = without(attempt, &envelope);
+    let accept = || -> Result<Kept, String> {
+        let directory = desk::own_directory().ok_or("there is no home directory for a queue")?;
+        let store = open(config, &directory).map_err(|error| error.to_string())?;
+        let new = NewMessage {
+            submission: random::token().map_err(|error| error.to_string())?,
+            uid: around.who.uid,
+            lane: plan.via.name(),
+            header_from: plan.from.as_ref().map(ToString::to_string).unwrap_or_default(),
+            envelope,
+            tag: options.log_tag.clone(),
+            message: plan.message.clone(),
+            now,
+            due,
+            hold: None,
+            report: false,
+        };
+        store.accept(new).map_err(|error| error.to_string())?;
+        Ok(Kept { rest, count, directory })
+    };
+    Some(accept())
+}
+
+/// `sendmail -q` without the daemon: one run over the caller's own queue, where there is one.
+#[must_use]
+pub fn run(program: &str, config: Option<PathBuf>) -> Status {
+    let Some(directory) = desk::own_directory().filter(|directory| directory.join(desk::DATABASE).exists()) else {
+        return Status::Ok;
+    };
+    let around = Surroundings::look();
+    let told = |what: &str, status| {
+        report::stderr(&format!("{program}: {what}"));
+        status
+    };
+    let config = match around.load(config) {
+        Ok(config) => config,
+        Err(errors) => return told(&submit::misconfigured(&errors), Status::Config),
+    };
+    let _ = log::open(&config.log, program);
+    let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone() };
+    let ran = open(&config, &directory).and_then(|store| direct::run(&store, &config, &host));
+    match ran {
+        Ok(_) => Status::Ok,
+        Err(error) => told(&format!("queue {}: {error}", directory.display()), Status::Unavailable),
+    }
+}
+
+fn open(config: &Config, directory: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(&StoreConfig { directory, min_free: config.queue.min_free, exclusive: false })
+}
+
+/// The attempt without these recipients.
+fn without(attempt: &Attempt, kept: &Envelope) -> Attempt {
+    let kept: std::collections::HashSet<&str> = kept.recipients().iter().map(Address::as_str).collect();
+    let outcomes = attempt.outcomes.iter();
+    let outcomes = outcomes
+        .filter(|outcome| matches!(outcome.verdict, Verdict::Sent(_)) || !kept.contains(outcome.recipient.as_str()));
+    Attempt { outcomes: outcomes.cloned().collect(), ..attempt.clone() }
+}
