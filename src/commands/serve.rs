@@ -96,8 +96,10 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
 /// What delivery needs of this process.
 fn hooks(waiters: Arc<Waiters>) -> Hooks {
     let uid = rustix::process::geteuid().as_raw();
+    let enough = Arc::clone(&waiters);
     Hooks {
         host: delivery::Host { name: env::hostname(), uid, home: None },
+        is_enough: Box::new(move |id| enough.is_enough(id)),
         told: Box::new(move |id, status, text| waiters.tell(id, || Summary { status, text })),
     }
 }

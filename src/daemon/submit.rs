@@ -39,7 +39,7 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     }
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
-    let begun = wait.then(|| daemon.waiters.begin());
+    let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
     let (accepted, kept) = match keep(daemon, &around, &asked, text) {
         Ok(accepted) => (accepted, kept(accepted.id)),
         Err((status, what)) => {

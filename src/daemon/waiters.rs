@@ -6,8 +6,12 @@
 use crate::exit::Status;
 use crate::queue::MessageId;
 use crate::sys::clock::Deadline;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most that a worker waits for a submission to learn its number: the time between commit and `Begun::on`.
+const NUMBER: Duration = Duration::from_secs(1);
 
 /// What a first attempt came to, for the client that waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,8 @@ pub struct Summary {
 #[derive(Debug, Default)]
 struct Inner {
     beginning: usize,
-    waiting: HashSet<MessageId>,
+    /// With whether the caller wants failures by mail too (`-oem`).
+    waiting: HashMap<MessageId, bool>,
     results: HashMap<MessageId, Summary>,
     closed: bool,
 }
@@ -35,7 +40,10 @@ pub struct Waiters {
 
 /// A submission that will wait, whose number is not known yet.
 #[derive(Debug)]
-pub struct Begun<'w>(&'w Waiters);
+pub struct Begun<'w> {
+    waiters: &'w Waiters,
+    mail: bool,
+}
 
 impl Waiters {
     /// Nobody waits.
@@ -48,17 +56,31 @@ impl Waiters {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody is going to wait for the message that is about to be accepted.
+    /// Somebody is going to wait for the message that is about to be accepted. `mail`: it wants failures by mail too.
     #[must_use]
-    pub fn begin(&self) -> Begun<'_> {
+    pub fn begin(&self, mail: bool) -> Begun<'_> {
         self.lock().beginning += 1;
-        Begun(self)
+        Begun { waiters: self, mail }
+    }
+
+    /// Whether somebody waits for that message and is content to hear of a failure that way: then it needs no bounce.
+    #[must_use]
+    pub fn is_enough(&self, id: MessageId) -> bool {
+        let limit = Deadline::after(NUMBER);
+        let mut inner = self.lock();
+        loop {
+            if let Some(mail) = inner.waiting.get(&id) {
+                return !mail;
+            }
+            let Some(left) = limit.left().filter(|_| inner.beginning > 0) else { return false };
+            inner = self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// An attempt on a message has ended. Costs nothing where nobody waits.
     pub fn tell(&self, id: MessageId, summary: impl FnOnce() -> Summary) {
         let mut inner = self.lock();
-        if inner.waiting.contains(&id) || inner.beginning > 0 {
+        if inner.waiting.contains_key(&id) || inner.beginning > 0 {
             inner.results.insert(id, summary());
             self.news.notify_all();
         }
@@ -75,8 +97,8 @@ impl Begun<'_> {
     /// Waits for the result of that message; `None` where there is none by the deadline, or the daemon ends.
     #[must_use]
     pub fn on(self, id: MessageId, deadline: Deadline) -> Option<Summary> {
-        let waiters = self.0;
-        waiters.lock().waiting.insert(id);
+        let Self { waiters, mail } = self;
+        waiters.lock().waiting.insert(id, mail);
         drop(self);
         let mut inner = waiters.lock();
         loop {
@@ -96,19 +118,20 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     /// Once nobody is beginning, results that nobody waits for are of no use.
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
+        let mut inner = self.waiters.lock();
         inner.beginning = inner.beginning.saturating_sub(1);
         if inner.beginning == 0 {
             let Inner { waiting, results, .. } = &mut *inner;
-            results.retain(|id, _| waiting.contains(id));
+            results.retain(|id, _| waiting.contains_key(id));
         }
+        drop(inner);
+        self.waiters.news.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn summary(text: &str) -> Summary {
         Summary { status: Status::Ok, text: Some(text.into()) }
@@ -118,13 +141,13 @@ mod tests {
     fn a_result_before_the_wait_is_not_lost() {
         let waiters = Waiters::new();
         waiters.tell(MessageId(1), || unreachable!("nobody waits"));
-        let begun = waiters.begin();
+        let begun = waiters.begin(false);
         waiters.tell(MessageId(2), || summary("early"));
         waiters.tell(MessageId(3), || summary("another's"));
         let long = Deadline::after(Duration::from_secs(60));
         assert_eq!(begun.on(MessageId(2), long), Some(summary("early")));
         assert!(waiters.lock().results.is_empty() && waiters.lock().waiting.is_empty());
-        let begun = waiters.begin();
+        let begun = waiters.begin(false);
         std::thread::scope(|scope| {
             scope.spawn(|| waiters.tell(MessageId(4), || summary("late")));
             assert_eq!(begun.on(MessageId(4), long), Some(summary("late")));
@@ -132,11 +155,26 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_needs_no_bounce_unless_it_asked_for_one() {
+        let waiters = Waiters::new();
+        assert!(!waiters.is_enough(MessageId(1)));
+        for mail in [false, true] {
+            let begun = waiters.begin(mail);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| begun.on(MessageId(2), Deadline::after(Duration::from_secs(60))));
+                assert_eq!(waiters.is_enough(MessageId(2)), !mail);
+                waiters.tell(MessageId(2), || summary("done"));
+                assert_eq!(waiting.join().unwrap(), Some(summary("done")));
+            });
+        }
+    }
+
+    #[test]
     fn the_end_sends_everybody_home() {
         let waiters = Waiters::new();
-        assert_eq!(waiters.begin().on(MessageId(1), Deadline::after(Duration::ZERO)), None);
+        assert_eq!(waiters.begin(false).on(MessageId(1), Deadline::after(Duration::ZERO)), None);
         waiters.close();
-        assert_eq!(waiters.begin().on(MessageId(1), Deadline::after(Duration::from_secs(600))), None);
+        assert_eq!(waiters.begin(false).on(MessageId(1), Deadline::after(Duration::from_secs(600))), None);
         assert_eq!(waiters.lock().beginning, 0);
     }
 }

@@ -36,6 +36,8 @@ const NEVER: Millis = NEXT_RUN / 2;
 pub struct Hooks {
     /// The host and the user.
     pub host: Host,
+    /// Whether a caller waits for the message, and being told is enough: then a failure needs no bounce.
+    pub is_enough: Box<dyn Fn(MessageId) -> bool + Send + Sync>,
     /// Is told the result of every attempt: the status for a caller that waits, and what went wrong.
     pub told: Box<dyn Fn(MessageId, Status, Option<String>) + Send + Sync>,
 }

@@ -10,6 +10,7 @@ use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::exit::Status;
 use crate::sys::clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         let _ = shared.store.release_claim(queued.id);
         return nothing;
     };
+    // Whoever waits hears of the failure at once, and not by mail as well.
+    let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
     record(shared, queued.id, &results, report);
     (shared.hooks.told)(queued.id, status, text);

@@ -96,6 +96,7 @@ impl Queue {
         let told = self.told.clone();
         let hooks = Hooks {
             host: host(),
+            is_enough: Box::new(|_| false),
             told: Box::new(move |id, status, text| told.lock().unwrap().push((id, status, text))),
         };
         self.runner = Some(run::start(self.store.clone(), config, hooks).unwrap());

@@ -103,16 +103,29 @@ fn a_deferred_message_is_tried_again() {
 }
 
 #[test]
-fn a_refusal_is_told_and_bounced_to_the_sender() {
-    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("550 5.1.1 no such user".into())).start();
+fn a_refusal_is_told_to_who_waits_and_bounced_to_who_does_not() {
+    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("550 5.1.1 no such user".into()));
+    let server = server.on_nth("RCPT", 2, Fault::Reply("550 5.1.1 no such user".into())).start();
     let daemon = Daemon::start("", &sender("shop", &server));
     let run = daemon.send("shop", "-odi", "no@example.org");
     assert_eq!(run.status, 67, "{}", run.stderr);
     assert!(run.stderr.contains("no such user"));
+    assert!(daemon.lines().is_empty() && server.messages().is_empty(), "told, and not by mail as well");
+
+    daemon.send("shop", "-odb", "no@example.org").expect(0);
     daemon.until("the bounce", || server.messages().len() == 1 && daemon.lines().is_empty());
     let bounce = server.messages().pop().unwrap();
     assert_eq!((bounce.from.as_str(), bounce.recipients), ("", vec!["shop@example.com".to_owned()]));
     assert!(String::from_utf8_lossy(&bounce.text).contains("Diagnostic-Code: smtp; 550 5.1.1 no such user"));
+}
+
+#[test]
+fn who_waits_and_wants_errors_by_mail_gets_both() {
+    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("550 5.1.1 no such user".into())).start();
+    let daemon = Daemon::start("", &sender("shop", &server));
+    let mail = "From: shop@example.com\n\nhello\n";
+    daemon.home.run("sendmail", &["-odi", "-oem", "-i", "no@example.org"], mail).expect(67);
+    daemon.until("the bounce", || server.messages().len() == 1 && daemon.lines().is_empty());
 }
 
 #[test]
