@@ -111,8 +111,11 @@ impl Runner {
     pub fn bounce(&self, filter: &Filter) -> Result<u64, StoreError> {
         let config = self.shared.config();
         let mut count = 0;
+        // The reports that this makes come into the queue behind, and must not be sent back themselves.
+        let start = clock::millis();
+        let meant = |queued: &&Queued| !queued.claimed && !(queued.report && queued.created >= start);
         gone::pages(self.shared.store.as_ref(), filter.clone(), &mut |page| {
-            for queued in page.iter().filter(|queued| !queued.claimed) {
+            for queued in page.iter().filter(meant) {
                 count += u64::from(self.send_back(&config, queued)?);
             }
             Ok(())
