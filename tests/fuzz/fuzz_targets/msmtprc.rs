@@ -8,7 +8,12 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 fuzz_target!(|data: &[u8]| {
-    let facts = Facts { home: Some(Path::new("/home/u")), hostname: "host.test", mailname: Some("mail.test") };
+    let facts = Facts {
+        home: Some(Path::new("/home/u")),
+        hostname: "host.test",
+        canonical: "host.test",
+        mailname: Some("mail.test"),
+    };
     let mut eval = |command: &str| match command.len() % 3 {
         0 => Err("the command failed".to_owned()),
         _ => Ok(Zeroizing::new(command.as_bytes().to_vec())),
