@@ -228,7 +228,7 @@ pub fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteErr
     let open = sender.users.is_empty() && sender.groups.is_empty();
     let numeric = who.uid.to_string();
     let user = sender.users.iter().any(|user| *user == who.name || *user == numeric);
-    if open || user || sender.groups.iter().any(|group| who.groups.contains(group)) {
+    if open || user || sender.groups.iter().any(|group| who.is_in(group)) {
         return Ok(());
     }
     let text = format!(

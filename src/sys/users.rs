@@ -1,6 +1,8 @@
 //! Users and groups: who called, and where their home is. The password database is asked here alone.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// Who a message is submitted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +13,12 @@ pub struct Caller {
     pub name: String,
     /// The full name (GECOS, up to the first comma), where there is one.
     pub full_name: Option<String>,
-    /// The names of all groups.
-    pub groups: Vec<String>,
+    /// The real group id.
+    pub gid: u32,
+    /// The supplementary groups of the process itself; none of another's.
+    own: Vec<u32>,
+    /// The names of all groups, once they were asked for.
+    groups: OnceLock<BTreeSet<String>>,
     /// The home directory from `$HOME`, or from the password database where that is unset or `/` (cron).
     pub home: Option<PathBuf>,
 }
@@ -23,12 +29,7 @@ impl Caller {
     pub fn current() -> Self {
         let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let mut caller = Self::of(ids.0, ids.1);
-        for gid in rustix::process::getgroups().unwrap_or_default() {
-            let group = uzers::get_group_by_gid(gid.as_raw());
-            caller.groups.extend(group.map(|group| group.name().to_string_lossy().into_owned()));
-        }
-        caller.groups.sort();
-        caller.groups.dedup();
+        caller.own = rustix::process::getgroups().unwrap_or_default().iter().map(|gid| gid.as_raw()).collect();
         let environment = super::env::path("HOME").filter(|home| home.as_os_str() != "/");
         caller.home = environment.or(caller.home);
         caller
@@ -40,17 +41,24 @@ impl Caller {
         use uzers::os::unix::UserExt;
         let user = uzers::get_user_by_uid(uid);
         let name = user.as_ref().map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned());
-        // A group of the process's own counts even where the database has no such user.
-        let own = uzers::get_group_by_gid(gid);
-        let groups = uzers::get_user_groups(&name, gid).unwrap_or_default();
-        let mut groups: Vec<String> =
-            groups.iter().chain(&own).map(|group| group.name().to_string_lossy().into_owned()).collect();
-        groups.sort();
-        groups.dedup();
         let home = user.as_ref().map(|user| user.home_dir().to_path_buf());
         let gecos = user.as_ref().map(|user| user.gecos().to_string_lossy().into_owned()).unwrap_or_default();
         let full_name = gecos.split(',').next().map(|name| name.replace('&', &name_capital(&name_of(&user))));
-        Self { uid, name, full_name: full_name.filter(|name| !name.trim().is_empty()), groups, home }
+        let full_name = full_name.filter(|name| !name.trim().is_empty());
+        Self { uid, name, full_name, gid, own: Vec::new(), groups: OnceLock::new(), home }
+    }
+
+    /// Whether the user is in a group of that name. The group database, which is slow to open, is asked at the first
+    /// question and not before: few configurations have one.
+    #[must_use]
+    pub fn is_in(&self, group: &str) -> bool {
+        let groups = self.groups.get_or_init(|| {
+            let members = uzers::get_user_groups(&self.name, self.gid).unwrap_or_default();
+            // A group of the process's own counts even where the database has no such user.
+            let own = self.own.iter().chain([&self.gid]).filter_map(|gid| uzers::get_group_by_gid(*gid));
+            members.into_iter().chain(own).map(|group| group.name().to_string_lossy().into_owned()).collect()
+        });
+        groups.contains(group)
     }
 }
 

@@ -190,6 +190,13 @@ fn switches_and_users() {
     let theirs = CONFIG.replace("name = \"shop\"", "name = \"shop\"\nusers = [\"somebody-else\"]");
     let run = home(&server, &authority, &theirs).run("sendmail", &["-t"], to).expect(77);
     assert!(run.stderr.contains(&format!("sender \"shop\" is not for user {user}")), "{}", run.stderr);
+    let gid = rustix::process::getgid().as_raw();
+    if let Some(group) = uzers::get_group_by_gid(gid).map(|group| group.name().to_string_lossy().into_owned()) {
+        let grouped = CONFIG.replace("name = \"shop\"", &format!("name = \"shop\"\ngroups = [\"x\", \"{group}\"]"));
+        assert_eq!(account(&grouped), "shop@example.com");
+        let others = CONFIG.replace("name = \"shop\"", "name = \"shop\"\ngroups = [\"no-such-group\"]");
+        home(&server, &authority, &others).run("sendmail", &["-t"], to).expect(77);
+    }
     let refuse = CONFIG.replace("ACCOUNT relay@example.net", "relay = \"refuse\"");
     let run = home(&server, &authority, &refuse).run("sendmail", &["-t"], to.replace("shop@", "x@")).expect(77);
     assert!(run.stderr.contains("no sender claims x@example.com"), "{}", run.stderr);
