@@ -113,7 +113,8 @@ impl Runner {
         let mut count = 0;
         // The reports that this makes come into the queue behind, and must not be sent back themselves.
         let start = clock::millis();
-        let meant = |queued: &&Queued| !queued.claimed && !(queued.report && queued.created >= start);
+        let ours = |queued: &Queued| queued.report && queued.created >= start;
+        let meant = |queued: &&Queued| !queued.claimed && !ours(queued);
         gone::pages(self.shared.store.as_ref(), filter.clone(), &mut |page| {
             for queued in page.iter().filter(meant) {
                 count += u64::from(self.send_back(&config, queued)?);
