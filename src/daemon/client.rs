@@ -14,7 +14,7 @@ use crate::net::deadline::{Timed, TimedStream};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::env;
 use std::fmt;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(400);
 /// Octets that are sent at once: a usual message is one write.
 const BLOCK: usize = 80 << 10;
+/// Octets that are read at once: a verdict is one read.
+const READ: usize = 4 << 10;
 
 /// What handing over came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,7 +216,8 @@ fn begin(out: &mut impl Write, request: &Request) -> Result<(), WireError> {
 
 fn read_reply(stream: &mut TimedStream, limit: Duration) -> Result<Reply, WireError> {
     stream.set_deadline(Deadline::after(limit));
-    wire::read_value(stream, REPLY)
+    // Nothing follows the reply, so that reading ahead takes nothing from anybody.
+    wire::read_value(&mut BufReader::with_capacity(READ, stream), REPLY)
 }
 
 /// An error in plain words, without the number.

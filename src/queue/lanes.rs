@@ -5,6 +5,7 @@
 use super::schedule;
 use super::types::{MessageId, Millis, Queued};
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar};
 
 /// A lane takes no further claims while so many of its messages wait for a worker.
 const WAITING: usize = 16;
@@ -28,6 +29,8 @@ pub(super) struct Lane {
     /// Paused until then.
     pub(super) until: Millis,
     strikes: u32,
+    /// What its workers without a message sleep on.
+    bell: Arc<Condvar>,
 }
 
 impl Lane {
@@ -94,6 +97,23 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    /// What a worker of a lane sleeps on until there is a message for it.
+    pub(super) fn bell(&mut self, name: &str) -> Arc<Condvar> {
+        self.lane(name).bell.clone()
+    }
+
+    /// Wakes as many idle workers as there are messages for, and no more: each costs the others the lock.
+    pub(super) fn ring(&self) {
+        for lane in self.lanes.values() {
+            (0..lane.waiting.len().min(lane.idle)).for_each(|_| lane.bell.notify_one());
+        }
+    }
+
+    /// Wakes all workers, so that they see that something is to end.
+    pub(super) fn ring_all(&self) {
+        self.lanes.values().for_each(|lane| lane.bell.notify_all());
+    }
+
     /// A lane, which there is from now on.
     pub(super) fn lane(&mut self, name: &str) -> &mut Lane {
         self.lanes.entry(name.to_owned()).or_default()

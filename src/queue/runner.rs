@@ -55,7 +55,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// For the dispatcher: something is new.
     news: Condvar,
-    /// For the workers: there are messages, or an end.
+    /// For those who wait for the end. Workers without a message sleep on their lane's bell.
     work: Condvar,
 }
 
@@ -170,6 +170,7 @@ impl Runner {
         let deadline = Deadline::after(grace);
         let mut state = self.shared.lock();
         state.stopping = true;
+        state.lanes.ring_all();
         self.shared.news.notify_all();
         self.shared.work.notify_all();
         // No worker takes any more, so that nobody else has these.
@@ -231,7 +232,8 @@ impl Shared {
                 state.lanes.retire(name);
                 return None;
             };
-            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let bell = state.lanes.bell(name);
+            state = bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -422,8 +424,8 @@ impl<'s> Dispatcher<'s> {
             claimed.into_iter().partition(|queued| lane::find(&config, &queued.lane).is_some());
         let mut state = self.shared.lock();
         ours.into_iter().for_each(|queued| state.lanes.add(queued));
+        state.lanes.ring();
         drop(state);
-        self.shared.work.notify_all();
         if !gone.is_empty() {
             self.shared.hold_gone(&gone);
         }
@@ -431,7 +433,12 @@ impl<'s> Dispatcher<'s> {
 
     fn hire(&self, now: Millis) {
         let connections = self.shared.config().queue.connections;
-        let hired = self.shared.lock().lanes.hire(now, connections);
+        let mut state = self.shared.lock();
+        let hired = state.lanes.hire(now, connections);
+        if state.lanes.starved {
+            state.lanes.ring_all();
+        }
+        drop(state);
         for lane in hired {
             let employed = Employed { shared: self.shared.clone(), lane };
             let (name, lane) = (format!("lane {}", employed.lane), employed.lane.clone());

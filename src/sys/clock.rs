@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock is asked here")]
 
-use chrono::{DateTime, FixedOffset, Local};
+use chrono::{DateTime, FixedOffset, Local, Utc};
 use std::time::{Duration, Instant};
 
 /// Wall time with the machine's offset from UTC.
@@ -11,10 +11,10 @@ pub fn now() -> DateTime<FixedOffset> {
     Local::now().fixed_offset()
 }
 
-/// Wall time in milliseconds since 1970.
+/// Wall time in milliseconds since 1970. The zone's file is not looked at for that.
 #[must_use]
 pub fn millis() -> i64 {
-    now().timestamp_millis()
+    Utc::now().timestamp_millis()
 }
 
 /// Monotonic time.

@@ -181,7 +181,10 @@ impl Store for SqliteStore {
 
     fn next_due(&self) -> Result<Option<Millis>, StoreError> {
         let claims = lock(&self.claims);
-        read::next_due(&lock(&self.runner), &claims).map_err(|error| self.named(error))
+        let connection = lock(&self.runner);
+        // One transaction takes the locks of the log once, not for each of its questions.
+        let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
+        read::next_due(&snapshot, &claims).map_err(|error| self.named(error))
     }
 
     fn text(&self, id: MessageId) -> Result<Message, StoreError> {
