@@ -42,7 +42,9 @@ class Sink:
     def counts(self):
         with open(self.file, encoding="ascii") as file:
             fields = file.read().split()
-        return (int(fields[0]), int(fields[1]), float(fields[2])) if len(fields) == 3 else (0, 0, 0.0)
+        if len(fields) != 4:
+            return "0", 0, 0.0
+        return f"{fields[0]}, {fields[3]} at once", int(fields[1]), float(fields[2])
 
     def wait_for(self, messages, patience=60):
         """Until so many have come; gives up when nothing comes for a while."""
@@ -71,7 +73,7 @@ class Program:
 
     def start(self):
         if isinstance(self.begin, list):
-            self.daemon = subprocess.Popen(self.begin, stdout=subprocess.DEVNULL)
+            self.daemon = subprocess.Popen(self.begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(0.5)
         elif self.begin:
             done = run("sh", "-c", self.begin)
@@ -106,7 +108,13 @@ POSTRIDER = Program(
     mailq=["./postrider", "mailq"],
 )
 PEERS = [
-    Program("postfix", ["postfix-sendmail", "-i", "-f", "shop@example.com", TO], "postfix start", "postfix stop"),
+    Program(
+        "postfix",
+        ["postfix-sendmail", "-i", "-f", "shop@example.com", TO],
+        "postfix start",
+        "postfix stop",
+        flush=["postqueue", "-f"],
+    ),
     Program("dma", ["dma", "-i", "-f", "shop@example.com", TO]),
     Program("nullmailer", ["nullmailer-sendmail", "-i", "-f", "shop@example.com", TO], ["nullmailer-send"]),
     Program("exim", ["exim4", "-odb", "-i", "-f", "shop@example.com", TO]),
@@ -251,24 +259,28 @@ def stuck():
 
 
 def flush(programs):
-    """The server was away and is back: a run of the queue."""
+    """The server was away and is back: a run of the queue. A peer's is filled by submitting, with a tenth of it."""
     rows = []
     for program in programs:
         run("rm", "-rf", QUEUE)
         program.start()
-        program.many(100, 4)
-        program.stop()
-        multiply(FLUSH)
-        program.start()
+        count = FLUSH if program is POSTRIDER else FLUSH // 10
+        program.many(100 if program is POSTRIDER else count, 4)
+        if program is POSTRIDER:
+            program.stop()
+            multiply(count)
+            program.start()
+        time.sleep(2)
         sink = Sink()
         began = time.time()
         run(*program.flush)
-        connections, arrived, last = sink.wait_for(FLUSH)
-        rows.append((program.name, f"{arrived:,}", f"{arrived / (last - began):.0f}", connections, f"{program.memory('VmHWM'):.1f}"))
+        connections, arrived, last = sink.wait_for(count)
+        rate = f"{arrived / (last - began):.0f}" if arrived == count else f"{arrived} of {count} came"
+        memory = f"{program.memory('VmHWM'):.1f}" if program is POSTRIDER else ""
+        rows.append((program.name, f"{count:,}", rate, connections, memory))
         program.stop()
         sink.stop()
-    heads = ("program", "messages", "delivered a second", "connections", "most memory, MB")
-    table(f"The server is back: {FLUSH:,} messages", heads, rows)
+    table("The server is back", ("program", "messages", "delivered a second", "connections", "most memory, MB"), rows)
 
 
 def main():
@@ -279,7 +291,7 @@ def main():
             peers.append(program) if usable(program) else print(f"{program.name}: does not run unpacked", file=sys.stderr)
     one_message([BARE, POSTRIDER, *peers])
     load([POSTRIDER, *peers])
-    flush([POSTRIDER])
+    flush([POSTRIDER, *(program for program in peers if program.flush)])
     run("rm", "-rf", QUEUE)
     stuck()
 

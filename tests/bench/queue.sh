@@ -105,6 +105,7 @@ spools() {
         var/spool/nullmailer/queue var/spool/nullmailer/tmp var/spool/nullmailer/failed var/mail var/bare var/postrider
     ln -s /run var/run
     mkfifo var/spool/nullmailer/trigger
+    chown -R mail var/spool/nullmailer
     chown postfix var/lib/postfix
     chown -R Debian-exim:Debian-exim var/log/exim4 var/spool/exim4
     chown root:mail var/spool/dma
@@ -136,5 +137,5 @@ else
     prepare
     exec env -i PATH="$PATH" HOME=/root CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-}" RUNS="${RUNS:-20}" \
         COUNTS="${COUNTS:-1000:1 1000:4 1000:16 5000:1 5000:4 5000:16}" STUCK="${STUCK:-100000}" FLUSH="${FLUSH:-10000}" \
-        ONLY="${ONLY:-}" unshare --mount --net sh "$here/queue.sh" inside
+        ONLY="${ONLY:-}" unshare --mount --net --pid --fork --kill-child --mount-proc sh "$here/queue.sh" inside
 fi

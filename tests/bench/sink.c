@@ -4,8 +4,8 @@
  *
  *     sink PORT FILE
  *
- * FILE holds one line of fixed length, as of the last message: connections, messages, and the clock (seconds since
- * 1970) of that message. It listens on 127.0.0.1 alone.
+ * FILE holds one line of fixed length: connections, messages, the clock (seconds since 1970) of the last message, and
+ * the most connections at once. It listens on 127.0.0.1 alone.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,17 +23,21 @@
 enum { BUFFER = 64 * 1024, LINE = 96 };
 
 static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
-static long connections, messages;
+static long connections, messages, open_now, open_most;
 static int file;
 
+/* `connection`: 1 where one begins, -1 where one ends. */
 static void count(int connection, int message) {
     char line[LINE + 1];
-    struct timespec now;
+    static struct timespec at;
     pthread_mutex_lock(&counting);
-    connections += connection;
+    if (connection > 0) connections++;
+    open_now += connection;
+    if (open_now > open_most) open_most = open_now;
     messages += message;
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(line, sizeof line, "%10ld %10ld %12ld.%06ld\n", connections, messages, (long)now.tv_sec, now.tv_nsec / 1000);
+    if (message) clock_gettime(CLOCK_REALTIME, &at);
+    snprintf(line, sizeof line, "%10ld %10ld %12ld.%06ld %10ld\n", connections, messages, at.tv_sec, at.tv_nsec / 1000,
+             open_most);
     if (pwrite(file, line, strlen(line), 0) < 0) perror("sink");
     pthread_mutex_unlock(&counting);
 }
@@ -98,6 +102,7 @@ static void *serve(void *argument) {
         }
     }
     close(c->socket);
+    count(-1, 0);
     free(c);
     return NULL;
 }
