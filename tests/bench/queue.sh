@@ -124,7 +124,8 @@ inside() {
     mount --bind var /var
     # Postfix's own start makes the directories of its queue.
     chown root:postdrop tree/usr/sbin/postdrop tree/usr/sbin/postqueue 2>/dev/null || true
-    exec python3 "$here/queue.py"
+    # Not exec: this shell, the first process here, takes leave of what deliveries leave behind.
+    python3 "$here/queue.py"
 }
 
 if [ "${1:-}" = inside ]; then
