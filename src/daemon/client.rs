@@ -26,6 +26,8 @@ const SEND: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(120);
 /// The same where the result is waited for: a little longer than the daemon waits.
 const RESULT: Duration = Duration::from_secs(6 * 60);
+/// Until it says why, where it did not take all that was sent: a refusal is on its way by then.
+const REFUSAL: Duration = Duration::from_secs(2);
 /// How long a daemon that is gone, or has too many clients, is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest pause before it is asked again; the first is a sixteenth.
@@ -108,7 +110,8 @@ pub fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
         let mut out = BufWriter::new(stream);
         let sent = begin(&mut out, request).and_then(|()| Ok(out.flush()?));
         let mut stream = out.into_parts().0;
-        match (read_reply(&mut stream, ANSWER), sent) {
+        let wait = if sent.is_ok() { ANSWER } else { REFUSAL };
+        match (read_reply(&mut stream, wait), sent) {
             (Ok(Reply::Busy(_)), _) if patience.left().is_some() => clock::pause(PAUSE),
             (Ok(reply), _) => return Ok(reply),
             (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(failed(error)),
@@ -150,7 +153,8 @@ impl Attempt<'_> {
             });
         let mut stream = out.into_parts().0.0;
         // A daemon that refuses closes before everything is sent: what it said is still there to be read.
-        match (read_reply(&mut stream, self.wait), sent) {
+        let wait = if sent.is_ok() { self.wait } else { REFUSAL };
+        match (read_reply(&mut stream, wait), sent) {
             (Ok(reply), _) => {
                 // This time nothing was kept, in so many words; another time it may have been.
                 if matches!(reply, Reply::Busy(_) | Reply::Refused(_)) {
