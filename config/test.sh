@@ -45,6 +45,7 @@ group anacron
 group sudo
 group apparmor
 group logrotate
+group strace
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email
 # What no package carries, or only one that would replace another: kept below target/.
 fetched="${CARGO_TARGET_DIR:-target}/tmp"

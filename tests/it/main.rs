@@ -7,6 +7,7 @@ mod support;
 
 mod bs;
 mod clients;
+mod crash;
 mod daemon;
 mod faults;
 mod flags;

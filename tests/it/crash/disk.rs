@@ -1,0 +1,171 @@
+//! A disk that is full or read-only: the queue on a small file system of its own, in a private mount namespace.
+
+use super::ledger::copies;
+use super::{Site, words};
+use crate::support::script::Script;
+use crate::support::skip;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A mount namespace with a small file system at one place; it goes when this is dropped.
+struct Disk {
+    holder: Child,
+    place: String,
+}
+
+impl Disk {
+    /// So many KiB at the site's queue; none, with a visible line, where there may be none.
+    fn new(test: &str, site: &Site, size: u32) -> Option<Self> {
+        if !skip::require(test, "root") || !skip::require(test, "unshare") || !skip::require(test, "nsenter") {
+            return None;
+        }
+        let place = site.queue().display().to_string();
+        std::fs::create_dir(&place).unwrap();
+        let script = format!("mount -t tmpfs -o size={size}k,mode=0700 tmpfs '{place}' && exec sleep 600");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());
+        let disk = Self { holder: command.stderr(Stdio::null()).spawn().unwrap(), place };
+        let end = Instant::now() + Duration::from_secs(5);
+        while !disk.run(&["mountpoint", "-q", &disk.place]).status.success() {
+            if Instant::now() > end {
+                skip::because(test, "a file system of its own cannot be mounted here");
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(disk)
+    }
+
+    /// Words before a command that is to see it.
+    fn through(&self) -> Vec<String> {
+        words(&format!("nsenter --mount=/proc/{}/ns/mnt --", self.holder.id()))
+    }
+
+    fn run(&self, command: &[&str]) -> Output {
+        let through = self.through();
+        Command::new(&through[0]).args(&through[1..]).args(command).output().unwrap()
+    }
+
+    #[track_caller]
+    fn must(&self, command: &[&str]) {
+        let output = self.run(command);
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A file on it, as it is seen from outside.
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}/{name}", self.holder.id(), self.place))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Submits, for a later run of the queue, until six in a row were refused; the last refusal.
+fn fill(site: &Site, round: &str) -> String {
+    let mut refused = 0;
+    for number in 0..1000 {
+        // Small, middling, and one that is kept as a file.
+        let lines = [5, 500, 5, 100, 8000][number % 5];
+        let run = site.send_with(&format!("{round}-{number}-{lines}"), &["-odq", "-t", "-i"]);
+        if run.status == 0 {
+            refused = 0;
+            continue;
+        }
+        assert!(run.stderr.contains("nothing was kept") || run.stderr.contains("was not kept"), "{}", run.stderr);
+        refused += 1;
+        if refused == 6 {
+            return run.stderr;
+        }
+    }
+    panic!("the disk is never full");
+}
+
+#[test]
+fn the_floor_leaves_room_to_deliver() {
+    let server = Script::new().start();
+    let mut site = Site::plain("min_free = \"1M\"", server.port);
+    let Some(disk) = Disk::new("the_floor_leaves_room_to_deliver", &site, 4096) else { return };
+    site.start(&disk.through());
+    for round in ["a", "b"] {
+        let said = fill(&site, round);
+        assert!(said.contains("queue.min_free keeps 1 MiB"), "{said}");
+        if round == "b" {
+            site.kill();
+            site.start(&disk.through());
+        }
+        site.drain();
+    }
+    site.stop();
+    let tally = site.ledger.check(&copies(&server.connections()));
+    assert!(tally.accepted > 20, "{tally:?}");
+    assert_eq!(tally.duplicates, 0, "{tally:?}");
+}
+
+#[test]
+fn a_disk_without_an_octet_left_loses_nothing() {
+    let server = Script::new().start();
+    let mut site = Site::plain("min_free = \"0\"", server.port);
+    let Some(disk) = Disk::new("a_disk_without_an_octet_left_loses_nothing", &site, 3072) else { return };
+    let ballast = disk.path("ballast");
+    site.start(&disk.through());
+    std::fs::write(&ballast, vec![0; 512 << 10]).unwrap();
+    fill(&site, "a");
+    // Not an octet is left now, not even for what the kernel had promised.
+    let _ = std::fs::write(disk.path("rest"), vec![0; 4 << 20]);
+    site.send("full-5");
+    site.kill();
+    site.spawn(&disk.through());
+    if site.is_up() {
+        site.flush();
+        std::thread::sleep(Duration::from_secs(1));
+        site.kill();
+    } else {
+        assert!(site.stderr().contains("/queue"), "{}", site.stderr());
+    }
+    std::fs::remove_file(disk.path("rest")).unwrap();
+    std::fs::remove_file(&ballast).unwrap();
+    site.start(&disk.through());
+    site.drain();
+    site.send("after-5").expect(0);
+    site.drain();
+    site.stop();
+    // While nothing could be written down, a kill left results unrecorded: each message may come twice.
+    let tally = site.ledger.settle(&copies(&server.connections()));
+    assert_eq!((tally.lost, tally.damaged, tally.untold), (0, 0, 0), "{tally:?}");
+    assert!(tally.accepted > 10 && tally.refused >= 6, "{tally:?}");
+}
+
+#[test]
+fn a_disk_that_turns_read_only() {
+    let server = Script::new().start();
+    let mut site = Site::plain("min_free = \"0\"", server.port);
+    let Some(disk) = Disk::new("a_disk_that_turns_read_only", &site, 8192) else { return };
+    site.start(&disk.through());
+    site.send("1-5").expect(0);
+    let place = disk.place.clone();
+    // Another view of it is laid over it, since what is open for writing forbids the first to change.
+    disk.must(&["mount", "--bind", &place, &place]);
+    disk.must(&["mount", "-o", "remount,bind,ro", &place]);
+    // What is open stays writable to the process; a new file cannot be made.
+    site.send("2-5");
+    let said = site.send("3-8000").stderr;
+    assert!(said.contains("Read-only file system") && said.contains("nothing was kept"), "{said}");
+    site.kill();
+    site.spawn(&disk.through());
+    assert!(!site.is_up());
+    assert!(site.stderr().contains("Read-only file system"), "{}", site.stderr());
+    site.send("4-5");
+    disk.must(&["umount", "--lazy", &place]);
+    site.start(&disk.through());
+    site.send("5-8000").expect(0);
+    site.drain();
+    site.stop();
+    let tally = site.ledger.check(&copies(&server.connections()));
+    assert!(tally.refused >= 2, "{tally:?}");
+}
