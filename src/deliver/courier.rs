@@ -103,6 +103,10 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Option<Vec<Answer>> {
+        if self.kept.as_ref().is_some_and(|kept| kept.messages >= MESSAGES) {
+            // Only now: the result of the last message is recorded, which no farewell may delay.
+            self.close();
+        }
         let Kept { session, opened: known, messages } = self.kept.take()?;
         if !session.wire().is_quiet() {
             context.transcript.event(&Event::Note("the open connection was closed by the server; a new one is made"));
@@ -111,7 +115,7 @@ impl Courier {
         context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
         *opened = known;
         let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
-        let (answers, session) = send(session, part, message, messages + 1 < MESSAGES);
+        let (answers, session) = send(session, part, message, true);
         if answers.iter().all(died_early) {
             context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
             return None;
