@@ -66,6 +66,16 @@ pub struct Tried {
     pub status: Status,
     /// What went wrong, one line.
     pub text: Option<String>,
+    /// The attempt itself.
+    pub attempt: Attempt,
+}
+
+impl Tried {
+    /// Writes the log's line; once the store has the results, so that a slow log cannot make a message arrive twice.
+    pub fn log(queued: &Queued, attempt: &Attempt, results: &[Recorded]) {
+        let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
+        log::attempted(queued, attempt, later);
+    }
 }
 
 impl Job<'_> {
@@ -77,7 +87,7 @@ impl Job<'_> {
         let addresses = due.iter().map(|recipient| recipient.address.clone()).collect();
         let envelope = Envelope::new(self.queued.from.clone(), addresses, self.queued.dsn.clone())?;
         let attempt = self.attempt(courier, &envelope);
-        Some(self.judge(&due, &attempt))
+        Some(self.judge(&due, attempt))
     }
 
     fn attempt(&self, courier: &mut Courier, envelope: &Envelope) -> Attempt {
@@ -96,7 +106,7 @@ impl Job<'_> {
         attempt
     }
 
-    fn judge(&self, due: &[&QueuedRecipient], attempt: &Attempt) -> Tried {
+    fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt) -> Tried {
         let now = clock::millis();
         let verdicts: HashMap<String, &Verdict> =
             attempt.outcomes.iter().map(|outcome| (outcome.recipient.canonical(), &outcome.verdict)).collect();
@@ -115,16 +125,16 @@ impl Job<'_> {
             results.push(Recorded { number: recipient.number, result, said, via: via.clone() });
         }
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
-        log::attempted(self.queued, attempt, later);
         let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| schedule::effect(trouble));
-        let (status, text) = summary(attempt, &results, later);
+        let (status, text) = summary(&attempt, &results, later);
         Tried {
-            report: self.report(due, attempt, &results, now),
+            report: self.report(due, &attempt, &results, now),
             results,
             effect: worst.map(schedule::effect).unwrap_or_default(),
             reason: worst.map(|trouble| trouble.line(&attempt.server, None)).unwrap_or_default(),
             status,
             text,
+            attempt,
         }
     }
 

@@ -1,6 +1,6 @@
 //! One run over a queue without the daemon: `sendmail -q` from cron. One thread, the daemon's schedule, the same attempt.
 
-use super::delivery::{Host, Job};
+use super::delivery::{Host, Job, Tried};
 use super::schedule::{self, Effect};
 use super::types::{Millis, Queued, StoreError};
 use super::{Store, gone, lane};
@@ -77,7 +77,9 @@ impl Run<'_> {
             self.store.release_claim(queued.id)?;
             return Ok(false);
         };
-        self.store.record(queued.id, clock::millis(), &tried.results, tried.report)?;
+        let recorded = self.store.record(queued.id, clock::millis(), &tried.results, tried.report);
+        Tried::log(queued, &tried.attempt, &tried.results);
+        recorded?;
         match tried.effect {
             Effect::Pause => {
                 let length = Millis::try_from(schedule::pause(pauses).as_millis()).unwrap_or(Millis::MAX);

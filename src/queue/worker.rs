@@ -61,7 +61,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
     let host = &shared.hooks.host;
     let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
-    let Some(Tried { results, report, effect, reason, status, text }) = job.run(courier) else {
+    let Some(Tried { results, report, effect, reason, status, text, attempt }) = job.run(courier) else {
         let _ = shared.store.release_claim(queued.id);
         return nothing;
     };
@@ -69,6 +69,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
     record(shared, queued.id, &results, report);
+    Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
     if reported {
         shared.kick();
