@@ -102,6 +102,23 @@ fn a_result_that_was_not_recorded_is_the_only_duplicate() {
     assert!(tally.duplicates <= kills * 4, "{tally:?}");
 }
 
+/// A server that is slow to say good-bye keeps no result from being recorded.
+#[test]
+fn leave_is_taken_once_the_result_is_recorded() {
+    let server = Script::new().on("QUIT", Fault::Hang).start();
+    let mut site = Site::plain("connections = 1", server.port);
+    site.start(&[]);
+    // One connection takes a hundred messages.
+    (0..101).for_each(|number| drop(site.send_with(&format!("{number}-5"), &["-odq", "-t", "-i"]).expect(0)));
+    site.flush();
+    crate::daemon::until("the end of the first connection", || server.connections().iter().any(|one| one.quit));
+    site.kill();
+    site.start(&[]);
+    site.drain();
+    site.stop();
+    assert_eq!(site.ledger.check(&copies(&server.connections())).duplicates, 0);
+}
+
 #[test]
 fn what_was_accepted_arrives_at_postfix() {
     let test = "what_was_accepted_arrives_at_postfix";
