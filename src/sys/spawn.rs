@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "children are started and their environment is chosen here")]
 
 use rustix::io::Errno;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -62,16 +62,7 @@ impl std::error::Error for SpawnError {}
 /// When it cannot be started, fails, prints too much or takes longer than `limit`.
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(SpawnError::Start)?;
+    let mut child = piped(program, arguments, Stdio::null()).spawn().map_err(SpawnError::Start)?;
     let group = rustix::process::Pid::from_child(&child);
     let pipes = (child.stdout.take(), child.stderr.take());
     let (tell, told) = std::sync::mpsc::channel();
@@ -121,15 +112,8 @@ pub fn run(
     input: Vec<u8>,
     limit: Duration,
 ) -> Result<Ended, SpawnError> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+    let mut child = piped(program, arguments, Stdio::piped())
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
         .spawn()
         .map_err(SpawnError::Start)?;
     let group = rustix::process::Pid::from_child(&child);
@@ -189,6 +173,20 @@ fn read_bounded(pipe: Option<impl Read>) -> Vec<u8> {
 /// A line of a helper without control characters, at most 200 characters.
 fn clean(line: &str) -> String {
     line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+}
+
+/// A child in a process group of its own, with pipes for its output and an environment of the kept variables.
+fn piped(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>], input: Stdio) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    command
 }
 
 #[cfg(test)]
