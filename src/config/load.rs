@@ -104,6 +104,8 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        listen: Vec::new(),
+        users: Vec::new(),
     }
 }
 
@@ -169,6 +171,8 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            listen: file.listen,
+            users: file.users,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

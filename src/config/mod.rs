@@ -6,6 +6,7 @@
 mod account;
 mod build;
 pub mod error;
+pub mod listen;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
@@ -21,5 +22,6 @@ mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use model::*;
 pub use server::Server;

@@ -1,6 +1,7 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::listen::{Listener, User};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
@@ -30,6 +31,10 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `[[listen]]`: where the daemon takes mail over SMTP.
+    pub listen: Vec<Listener>,
+    /// `[[user]]`: who may log in there.
+    pub users: Vec<User>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.

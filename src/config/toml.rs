@@ -4,6 +4,7 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -28,6 +29,10 @@ pub(super) struct RawConfig {
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
+    #[serde(default)]
+    pub listen: Vec<Spanned<RawListen>>,
+    #[serde(default)]
+    pub user: Vec<Spanned<RawUser>>,
 }
 
 /// A file of `senders.d`.
