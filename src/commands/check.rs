@@ -60,7 +60,8 @@ fn faults(config: &Config, uid: u32) -> Vec<String> {
     }
     for listener in &config.listen {
         if let Some((certificate, key)) = &listener.identity {
-            faults.extend(Acceptor::load(certificate, key, uid).err().map(|what| format!("{}: {what}", listener.place)));
+            faults
+                .extend(Acceptor::load(certificate, key, uid).err().map(|what| format!("{}: {what}", listener.place)));
         }
     }
     if let LogTarget::File(path) = &config.log.to {

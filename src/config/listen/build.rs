@@ -200,7 +200,9 @@ impl Builder<'_> {
 fn listen_address(text: &str) -> Result<ListenAddress, &'static str> {
     if let Some(path) = text.strip_prefix("unix:") {
         let fine = path.starts_with('/') && path.len() <= 107 && !path.contains('\0');
-        return fine.then(|| ListenAddress::Unix(path.into())).ok_or("unix: takes an absolute path of at most 107 octets");
+        return fine
+            .then(|| ListenAddress::Unix(path.into()))
+            .ok_or("unix: takes an absolute path of at most 107 octets");
     }
     if let Some(name) = text.strip_prefix("fd:") {
         let fine = !name.is_empty() && name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');

@@ -61,7 +61,10 @@ fn everything_that_can_be_said() {
     let [first, second] = config.listen.as_slice() else { panic!("two") };
     let shown: Vec<String> = first.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["127.0.0.1:2525", "[::1]:587", "unix:/run/postrider/smtp.sock", "fd:submission"]);
-    assert_eq!((first.purpose, first.tls, first.auth), (Purpose::Submission, ListenTls::StartTls, ListenAuth::Required));
+    assert_eq!(
+        (first.purpose, first.tls, first.auth),
+        (Purpose::Submission, ListenTls::StartTls, ListenAuth::Required)
+    );
     assert_eq!(first.identity, Some(("/c.pem".into(), "/k.pem".into())));
     assert_eq!(first.networks[0].to_string(), "10.0.0.0/8");
     let limits =
@@ -107,7 +110,10 @@ fn faults_of_one_value_have_their_line() {
     assert!(incoming("addresses = \"example.com\"\ndomains = \"example.com\"").contains("addresses: "));
     assert!(fault("[[user]]\nname = \"a\"\n").contains("postrider passwd NAME"));
     let clear = fault("[[user]]\nname = \"a\"\npassword_hash = \"hunter2\"\n");
-    assert!(clear.starts_with("postrider.toml:3: password_hash: no Argon2 hash") && !clear.contains("hunter2"), "{clear}");
+    assert!(
+        clear.starts_with("postrider.toml:3: password_hash: no Argon2 hash") && !clear.contains("hunter2"),
+        "{clear}"
+    );
 }
 
 #[test]
@@ -115,13 +121,17 @@ fn faults_of_several_values() {
     let with = |lines: &str| fault(&format!("[[listen]]\naddress = \"192.0.2.1:587\"\n{lines}"));
     assert!(with("tls = \"implicit\"\n").contains("tls without certificate"));
     assert!(with("certificate = \"/c.pem\"\n").contains("certificate without tls"));
-    assert!(with(&format!("auth = \"required\"\n{}", user())).contains("auth without tls would send passwords in clear"));
+    assert!(
+        with(&format!("auth = \"required\"\n{}", user())).contains("auth without tls would send passwords in clear")
+    );
     let plain = with(&format!("auth = \"required\"\nallow_plaintext_auth = true\n{}", user()));
     assert!(plain.contains("only with addresses of this machine"), "{plain}");
     assert!(with("tls = \"starttls\"\ncertificate = \"/c\"\nauth = \"optional\"\n").contains("add a [[user]]"));
     assert!(with("domains = \"example.com\"\n").contains("go with purpose = \"incoming\""));
     assert!(with("purpose = \"incoming\"\n").contains("needs domains or addresses"));
-    assert!(with("purpose = \"incoming\"\ndomains = \"a.test\"\nnetworks = \"10.0.0.0/8\"\n").contains("networks go with"));
+    assert!(
+        with("purpose = \"incoming\"\ndomains = \"a.test\"\nnetworks = \"10.0.0.0/8\"\n").contains("networks go with")
+    );
     let local = "[[listen]]\naddress = \"127.0.0.1:25\"\n";
     assert!(fault(&format!("{local}allow_plaintext_auth = true\n")).contains("without auth"));
     assert!(fault(&format!("{local}{local}")).contains("stands here twice; the other one is at postrider.toml:1"));

@@ -43,7 +43,8 @@ pub fn serve(daemon: &Daemon, service: &Service, stream: Stream, peer: Peer, sea
     };
     host.tls = wire.tls();
     let session = Session::new(limits(service), features(service), wire.is_protected());
-    let mut connection = Connection { service, seat, session, wire: Some(wire), host, total, text: 0, stir: 0, ended: false };
+    let mut connection =
+        Connection { service, seat, session, wire: Some(wire), host, total, text: 0, stir: 0, ended: false };
     if let Err(error) = connection.converse() {
         tracing::debug!(client = %peer, reason = %error, "a client went away");
     }

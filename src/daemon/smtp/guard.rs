@@ -223,7 +223,8 @@ mod tests {
         }
     }
 
-    const LIMITS: ListenLimits = ListenLimits { connections: 3, per_client: 2, size: 0, recipients: 0, errors: 0, commands: 0 };
+    const LIMITS: ListenLimits =
+        ListenLimits { connections: 3, per_client: 2, size: 0, recipients: 0, errors: 0, commands: 0 };
 
     fn client(number: u8) -> Client {
         Client::of(IpAddr::from([192, 0, 2, number]))

@@ -19,7 +19,8 @@ struct Entry {
 /// Who listens at an address, in words: `process 123 (master) of user root`.
 #[must_use]
 pub fn of(wanted: SocketAddr) -> Option<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| files::read_proc(Path::new(table)).unwrap_or_default());
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| files::read_proc(Path::new(table)).unwrap_or_default());
     let entries: Vec<Entry> = tables.iter().flat_map(|table| parse(table)).collect();
     let entry = entries.iter().find(|entry| collides(entry.address, wanted))?;
     let user = uzers::get_user_by_uid(entry.uid);
@@ -95,7 +96,8 @@ mod tests {
             nonsense\n   3: 0100:19 x 0A\n";
         if cfg!(target_endian = "little") {
             let expected = [("127.0.0.1:2601", 0, 8713), ("[::1]:25", 101, 8715)];
-            let expected = expected.map(|(address, uid, inode)| Entry { address: address.parse().unwrap(), uid, inode });
+            let expected =
+                expected.map(|(address, uid, inode)| Entry { address: address.parse().unwrap(), uid, inode });
             assert_eq!(parse(table), expected);
         }
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();

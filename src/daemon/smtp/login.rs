@@ -93,7 +93,9 @@ mod tests {
         };
         assert_eq!(check(given("tim", None, "tanstaaf")), "tim");
         assert_eq!(check(given("eve", Some("eve"), "other")), "eve");
-        for bad in [given("tim", None, "other"), given("nobody", None, "tanstaaf"), given("tim", Some("eve"), "tanstaaf")] {
+        for bad in
+            [given("tim", None, "other"), given("nobody", None, "tanstaaf"), given("tim", Some("eve"), "tanstaaf")]
+        {
             assert_eq!(check(bad), "Bad");
         }
         assert!(matches!(super::check(&[], &given("tim", None, "tanstaaf"), &gate), Login::Bad));

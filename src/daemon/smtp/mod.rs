@@ -22,8 +22,8 @@ mod holder;
 pub mod incoming;
 mod listener;
 mod login;
-mod policy;
-mod trace;
+pub mod policy;
+pub mod trace;
 mod transaction;
 
 use super::Daemon;

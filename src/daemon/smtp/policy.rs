@@ -111,7 +111,8 @@ mod tests {
         }
         assert_eq!(to("other@example.net"), (550, (5, 1, 1)));
         assert_eq!(to("root@mx.example.org"), (550, (5, 1, 1)));
-        for others in ["a@example.org", "a@sub.example.com", "postmaster@example.org", "\"a@example.com\"@example.org"] {
+        for others in ["a@example.org", "a@sub.example.com", "postmaster@example.org", "\"a@example.com\"@example.org"]
+        {
             assert_eq!(to(others), (550, (5, 7, 1)), "{others}");
         }
         assert_eq!(code(mail(&incoming, Some("192.0.2.1".parse().unwrap()), false)), YES);

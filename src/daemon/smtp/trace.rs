@@ -46,7 +46,8 @@ pub fn received(arrival: &Arrival<'_>, now: DateTime<FixedOffset>) -> String {
         (None, Some(uid)) => format!("(local, user {uid})"),
         (None, None) => "(local)".into(),
     };
-    let tls = arrival.tls.map_or_else(String::new, |(version, cipher)| format!("\r\n\t({} {})", word(version), word(cipher)));
+    let tls =
+        arrival.tls.map_or_else(String::new, |(version, cipher)| format!("\r\n\t({} {})", word(version), word(cipher)));
     let recipient = arrival.recipient.map_or_else(String::new, |address| format!("\r\n\tfor <{}>", visible(address)));
     format!(
         "Received: from {} {from}\r\n\tby {} (postrider) with {}{tls}\r\n\tid {}{recipient};\r\n\t{}\r\n",

@@ -55,6 +55,8 @@ struct Transaction {
     to: Vec<RcptTo>,
     id: String,
     text: Spool,
+    /// Text of the client has come, behind our trace field.
+    begun: bool,
     /// What of the room for large messages it has.
     share: Share,
     /// Why its text is not kept any more.
@@ -128,7 +130,7 @@ impl<'c> Host<'c> {
         let id = random::token().map_err(|_| Refusal::new(451, (4, 3, 0), "No random numbers to be had"))?;
         let share = self.daemon.limits.text.share(self.peer.client().number());
         let text = Spool::with_memory(MEMORY);
-        self.transaction = Some(Transaction { from, to: Vec::new(), id, text, share, broken: None });
+        self.transaction = Some(Transaction { from, to: Vec::new(), id, text, begun: false, share, broken: None });
         Ok(())
     }
 
@@ -174,7 +176,11 @@ impl<'c> Host<'c> {
         transaction.broken = if large && !transaction.share.grow(octets.len() as u64) {
             Some(Refusal::new(452, (4, 3, 1), "Too many large messages at once, try again later"))
         } else {
-            transaction.text.write_all(octets).err().map(|error| spool(&error))
+            let first = !std::mem::replace(&mut transaction.begun, true);
+            // A first line that begins with a blank would be taken for more of our field: it is a body without header.
+            let apart: &[u8] = if first && matches!(octets.first(), Some(b' ' | b'\t')) { b"\r\n" } else { b"" };
+            let kept = transaction.text.write_all(apart).and_then(|()| transaction.text.write_all(octets));
+            kept.err().map(|error| spool(&error))
         };
         if transaction.broken.is_some() {
             transaction.text = Spool::with_memory(0);

@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_or_costs_too_much_is_refused() {
-        for bad in ["", "tanstaaf", "$argon2id$", "$6$salt$hash", "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg"] {
+        for bad in
+            ["", "tanstaaf", "$argon2id$", "$6$salt$hash", "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg"]
+        {
             assert!(check(&secret(bad)).unwrap_err().contains("postrider passwd"), "{bad}");
             assert!(!fits(&secret("tanstaaf"), &secret(bad)), "{bad}");
         }

@@ -45,7 +45,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { command_line: 4096, auth_line: 12_288, message: 50 << 20, recipients: 1000, errors: 20, commands: usize::MAX }
+        Self {
+            command_line: 4096,
+            auth_line: 12_288,
+            message: 50 << 20,
+            recipients: 1000,
+            errors: 20,
+            commands: usize::MAX,
+        }
     }
 }
 

@@ -19,7 +19,8 @@ impl Site {
     fn new() -> Self {
         let (server, directory) = (taking(), tempfile::tempdir().unwrap());
         let (_, tls) = certificate(directory.path());
-        let daemon = Daemon::start(&server, &listen(&format!("tls = \"starttls\"\nauth = \"required\"\n{tls}{}", users())));
+        let daemon =
+            Daemon::start(&server, &listen(&format!("tls = \"starttls\"\nauth = \"required\"\n{tls}{}", users())));
         let port = ports(&daemon, 1)[0];
         Self { server, daemon, port, directory }
     }
@@ -40,7 +41,10 @@ impl Site {
         let messages = self.server.messages();
         let text = String::from_utf8_lossy(&messages[0].text).into_owned();
         assert_eq!(messages.len(), 1, "{text}");
-        assert_eq!((messages[0].from.as_str(), messages[0].recipients[0].as_str()), ("shop@example.com", "customer@example.org"));
+        assert_eq!(
+            (messages[0].from.as_str(), messages[0].recipients[0].as_str()),
+            ("shop@example.com", "customer@example.org")
+        );
         assert!(text.contains(" with ESMTPSA\r\n") && text.contains("\r\nSubject: hello\r\n"), "{text}");
         assert!(text.contains("\r\nfirst line\r\n.\r\n..two\r\n"), "{text}");
     }
@@ -56,13 +60,16 @@ fn swaks() {
     let site = Site::new();
     let port = site.port.to_string();
     let data = site.directory.path().join("data");
-    std::fs::write(&data, format!("From: shop@example.com\nTo: customer@example.org\nSubject: hello\n\n{BODY}")).unwrap();
+    std::fs::write(&data, format!("From: shop@example.com\nTo: customer@example.org\nSubject: hello\n\n{BODY}"))
+        .unwrap();
     let data = format!("@{}", data.display());
     let run = |password: &str| {
-        let arguments = ["--server", "127.0.0.1", "--port", &port, "--tls", "--tls-ca-path", &site.ca(), "--auth", "LOGIN"]
-            .map(str::to_owned);
+        let arguments =
+            ["--server", "127.0.0.1", "--port", &port, "--tls", "--tls-ca-path", &site.ca(), "--auth", "LOGIN"]
+                .map(str::to_owned);
         let rest = ["--auth-user", "app", "--auth-password", password, "--from", "shop@example.com", "--to"];
-        let all: Vec<&str> = arguments.iter().map(String::as_str).chain(rest).chain(["customer@example.org", "--data", &data]).collect();
+        let all: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(rest).chain(["customer@example.org", "--data", &data]).collect();
         site.run("swaks", &all, "")
     };
     let finished = run("wrong");
@@ -104,11 +111,29 @@ fn s_nail() {
         return;
     }
     let site = Site::new();
-    let mta = format!("mta=smtp://app:tanstaaf@127.0.0.1:{}", site.port);
+    let mta = format!("mta=smtp://app:tanstaaf@localhost:{}", site.port);
     let ca = format!("tls-ca-file={}", site.ca());
     let arguments = [
-        "-:/", "-S", "v15-compat", "-S", "sendwait", "-S", "nosave", "-S", &mta, "-S", "smtp-use-starttls", "-S",
-        "smtp-auth=plain", "-S", &ca, "-r", "shop@example.com", "-s", "hello", "customer@example.org",
+        "-:/",
+        "-S",
+        "v15-compat",
+        "-S",
+        "sendwait",
+        "-S",
+        "nosave",
+        "-S",
+        &mta,
+        "-S",
+        "smtp-use-starttls",
+        "-S",
+        "smtp-auth=plain",
+        "-S",
+        &ca,
+        "-r",
+        "shop@example.com",
+        "-s",
+        "hello",
+        "customer@example.org",
     ];
     site.run("s-nail", &arguments, BODY).expect(0);
     site.arrived();
@@ -141,7 +166,22 @@ fn postfix_smtp_source() {
     let daemon = Daemon::start(&server, &listen(""));
     let port = format!("127.0.0.1:{}", ports(&daemon, 1)[0]);
     // 200 messages over 20 connections, each of two recipients, and several in a connection.
-    let arguments = ["-d", "-s", "20", "-m", "200", "-r", "2", "-l", "2000", "-f", "shop@example.com", "-t", "you@example.org", &port];
+    let arguments = [
+        "-d",
+        "-s",
+        "20",
+        "-m",
+        "200",
+        "-r",
+        "2",
+        "-l",
+        "2000",
+        "-f",
+        "shop@example.com",
+        "-t",
+        "you@example.org",
+        &port,
+    ];
     daemon.home().program(Path::new("/usr/sbin/smtp-source"), &arguments, "").expect(0);
     until("none is lost", || server.messages().len() >= 200);
     assert_eq!(server.messages().len(), 200);

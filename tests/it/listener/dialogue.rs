@@ -21,10 +21,16 @@ fn a_message_goes_through_the_queue_with_its_trace() {
     until("it arrives", || server.messages().len() == 1);
     let message = &server.messages()[0];
     let text = String::from_utf8(message.text.clone()).unwrap();
-    assert_eq!((message.from.as_str(), message.recipients.as_slice()), ("shop@example.com", &["you@example.org".to_owned()][..]));
+    assert_eq!(
+        (message.from.as_str(), message.recipients.as_slice()),
+        ("shop@example.com", &["you@example.org".to_owned()][..])
+    );
     let trace = "Received: from client.example ([127.0.0.1])\r\n\tby mail.example.com (postrider) with ESMTP\r\n\tid ";
-    assert!(text.contains(trace) && text.contains("for <you@example.org>;"), "{text}");
-    assert!(text.contains("\r\nMessage-ID: ") && text.contains("\r\nDate: ") && text.ends_with("\r\n\r\nbody text\r\n"), "{text}");
+    assert!(text.starts_with(trace) && text.contains("for <you@example.org>;"), "{text}");
+    assert!(
+        text.contains("\r\nMessage-ID: ") && text.contains("\r\nDate: ") && text.ends_with("\r\n\r\nbody text\r\n"),
+        "{text}"
+    );
     until("the log", || daemon.log().contains("tag=\"smtp:127.0.0.1\""));
 }
 
@@ -77,7 +83,10 @@ fn pipelined_and_in_chunks() {
     let begin = "MAIL FROM:<shop@example.com>\r\nRCPT TO:<you@example.org>\r\n";
     talk.send(format!("{begin}DATA\r\n"));
     let replies: Vec<String> = (0..3).map(|_| talk.reply()).collect();
-    assert!(replies[0].starts_with("250") && replies[1].starts_with("250") && replies[2].starts_with("354"), "{replies:?}");
+    assert!(
+        replies[0].starts_with("250") && replies[1].starts_with("250") && replies[2].starts_with("354"),
+        "{replies:?}"
+    );
     talk.send(format!("{TEXT}\r\n.\r\n{begin}BDAT {}\r\n{TEXT}BDAT 2 LAST\r\n\r\nQUIT\r\n", TEXT.len()));
     let replies: Vec<String> = (0..6).map(|_| talk.reply()).collect();
     assert!(replies[..5].iter().all(|reply| reply.starts_with("250 ")) && replies[5].starts_with("221"), "{replies:?}");
@@ -90,11 +99,17 @@ fn pipelined_and_in_chunks() {
 fn smuggled_ends_and_what_no_mail_may_hold() {
     let server = taking();
     let (daemon, port) = listening(&server, "");
-    let second = "MAIL FROM:<shop@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\nFrom: shop@example.com\r\n\r\nforged";
-    for end in ["\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r", "\r.\r\n", "\n\r.\r\n", "\r\r\n.\r\r\n", "\r\n.\0\r\n"] {
+    let second =
+        "MAIL FROM:<shop@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\nFrom: shop@example.com\r\n\r\nforged";
+    for end in
+        ["\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r", "\r.\r\n", "\n\r.\r\n", "\r\r\n.\r\r\n", "\r\n.\0\r\n"]
+    {
         let mut talk = Talk::hello(port);
         let said = talk.message("shop@example.com", "you@example.org", format!("{TEXT}{end}{second}"));
-        assert!(said.starts_with("554 5.6.11") || (end.contains('\0') && said.starts_with("554 5.6.0")), "{end:?}: {said}");
+        assert!(
+            said.starts_with("554 5.6.11") || (end.contains('\0') && said.starts_with("554 5.6.0")),
+            "{end:?}: {said}"
+        );
         talk.expect("NOOP", "250");
     }
     let mut talk = Talk::hello(port);
@@ -117,18 +132,25 @@ fn smuggled_ends_and_what_no_mail_may_hold() {
     }
     assert_eq!(daemon.queued(), 0);
     assert!(server.messages().is_empty());
+    // A text without a header cannot add to our trace field.
+    let said = talk.message("shop@example.com", "you@example.org", " by forged with ESMTPSA\r\nX: y\r\n");
+    assert!(said.starts_with("250"), "{said}");
+    until("it arrives", || server.messages().len() == 1);
+    let text = String::from_utf8(server.messages()[0].text.clone()).unwrap();
+    assert!(text.contains("\r\n\r\n by forged with ESMTPSA\r\nX: y\r\n"), "{text}");
     // A long line of the body is no fault: it is sent encoded.
     let said = talk.message("shop@example.com", "you@example.org", format!("{TEXT}{}", "y".repeat(1 << 20)));
     assert!(said.starts_with("250"), "{said}");
-    until("it arrives", || server.messages().len() == 1);
-    let text = server.messages()[0].text.clone();
+    until("it arrives", || server.messages().len() == 2);
+    let text = server.messages()[1].text.clone();
     assert!(text.split(|octet| *octet == b'\n').all(|line| line.len() <= 1000));
 }
 
 #[test]
 fn what_came_in_waits_for_a_rule() {
     let server = taking();
-    let (daemon, port) = listening(&server, "purpose = \"incoming\"\ndomains = [\"example.net\"]\naddresses = [\"me@example.com\"]");
+    let (daemon, port) =
+        listening(&server, "purpose = \"incoming\"\ndomains = [\"example.net\"]\naddresses = [\"me@example.com\"]");
     let mut talk = Talk::hello(port);
     talk.expect("MAIL FROM:<>", "250");
     talk.expect("RCPT TO:<relay@example.org>", "550 5.7.1");
@@ -141,9 +163,14 @@ fn what_came_in_waits_for_a_rule() {
     talk.send(format!("{TEXT}\r\n.\r\n"));
     let said = talk.reply();
     assert!(said.starts_with("250 2.0.0 Ok, queued as "), "{said}");
-    let Reply::Messages(lines) = daemon.ask(&Request::List { filter: Filter::default(), limit: 10 }) else { panic!("lines") };
+    let Reply::Messages(lines) = daemon.ask(&Request::List { filter: Filter::default(), limit: 10 }) else {
+        panic!("lines")
+    };
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
-    assert_eq!((line.sender.as_str(), line.hold.as_deref(), line.from.as_str()), ("incoming", Some("no rule takes it"), "<>"));
+    assert_eq!(
+        (line.sender.as_str(), line.hold.as_deref(), line.from.as_str()),
+        ("incoming", Some("no rule takes it"), "<>")
+    );
     assert_eq!(line.recipients.len(), 2);
     assert!(server.messages().is_empty());
 }

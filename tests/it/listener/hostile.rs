@@ -72,12 +72,13 @@ fn a_hundred_thousand_recipients() {
     let replies: Vec<String> = std::iter::from_fn(|| Some(talk.reply()).filter(|reply| !reply.is_empty())).collect();
     feeder.join().unwrap();
     let count = |begin: &str| replies.iter().filter(|reply| reply.starts_with(begin)).count();
-    assert_eq!((count("250 2.1.5"), count("452 4.5.3"), count("421 4.7.0")), (1000, 999, 1), "{:?}", replies.last());
+    assert_eq!((count("250 2.1.5"), count("452 4.5.3"), count("421 4.7.0")), (1000, 998, 1), "{:?}", replies.last());
     assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
     // Those who send to a few more than are taken at once get the rest through afterwards.
     let mut talk = Talk::hello(port);
     talk.expect("MAIL FROM:<shop@example.com>", "250");
-    let taken = (0..1100).filter(|number| talk.say(&format!("RCPT TO:<r{number}@example.org>")).starts_with("250")).count();
+    let taken =
+        (0..1100).filter(|number| talk.say(&format!("RCPT TO:<r{number}@example.org>")).starts_with("250")).count();
     assert_eq!(taken, 1000);
     talk.expect("DATA", "354");
     talk.expect(&format!("{TEXT}\r\n."), "250");
@@ -137,7 +138,8 @@ fn a_client_has_its_share_and_no_more() {
 fn slow(port: u16, count: u32) -> Vec<TcpStream> {
     let one = |number: u32| {
         let from = Ipv4Addr::from(0x7f01_0001 + number % 250);
-        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+        let socket =
+            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
         rustix::net::bind(&socket, &std::net::SocketAddr::from((from, 0))).unwrap();
         rustix::net::connect(&socket, &std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
         let mut stream = TcpStream::from(socket);
@@ -151,7 +153,8 @@ fn slow(port: u16, count: u32) -> Vec<TcpStream> {
 #[test]
 fn a_thousand_slow_clients_leave_a_good_one_through() {
     let wanted = Rlimit { current: Some(4096), maximum: getrlimit(Resource::Nofile).maximum };
-    let enough = getrlimit(Resource::Nofile).current.is_none_or(|now| now >= 4096) || setrlimit(Resource::Nofile, wanted).is_ok();
+    let enough = getrlimit(Resource::Nofile).current.is_none_or(|now| now >= 4096)
+        || setrlimit(Resource::Nofile, wanted).is_ok();
     if !enough {
         return crate::support::skip::because("listener::hostile::a_thousand_slow_clients", "too few descriptors");
     }

@@ -14,11 +14,11 @@ fn reload(daemon: &Daemon, change: impl Fn(&str) -> String) -> Result<(), String
     std::fs::write(&path, change(&before)).unwrap();
     match postrider::daemon::client::ask(&daemon.socket(), &Request::Reload) {
         Ok(Reply::Touched(_)) => Ok(()),
-        Ok(other) => panic!("{other:?}"),
-        Err(error) => {
+        Ok(Reply::Refused(why)) => {
             std::fs::write(&path, before).unwrap();
-            Err(error.to_string())
+            Err(why)
         }
+        other => panic!("{other:?}"),
     }
 }
 

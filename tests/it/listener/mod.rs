@@ -17,8 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The hash of `tanstaaf`, as `postrider passwd` made it.
-const HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$4Tr4wqlatqKs11FPYqQ7nQ$R+6Q9XngC6j2BD5EDJ5x2dUp/NmBwOIBh84YRhhlxus";
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$4Tr4wqlatqKs11FPYqQ7nQ$R+6Q9XngC6j2BD5EDJ5x2dUp/NmBwOIBh84YRhhlxus";
 
 /// A listener on a free port of the loopback address with these keys.
 fn listen(keys: &str) -> String {
@@ -38,7 +37,8 @@ fn ports(daemon: &Daemon, count: usize) -> Vec<u16> {
     let find = || -> Vec<u16> {
         let log = daemon.log();
         let lines = log.lines().filter(|line| line.contains(" listening address=\""));
-        let ports = lines.filter_map(|line| line.split("address=\"").nth(1)?.split('"').next()?.rsplit(':').next()?.parse().ok());
+        let ports = lines
+            .filter_map(|line| line.split("address=\"").nth(1)?.split('"').next()?.rsplit(':').next()?.parse().ok());
         ports.collect()
     };
     until("the daemon listens", || find().len() >= count);

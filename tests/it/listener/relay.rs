@@ -32,7 +32,9 @@ fn strangers_send_nothing() {
     let daemon = Daemon::start(&server, &format!("{any}{any}networks = [\"{address}\"]\n"));
     let ports = ports(&daemon, 2);
     let mut stranger = from_outside(address, ports[0]);
-    for attempt in ["<shop@example.com>", "<>", "<spammer@example.org>", "<shop@[127.0.0.1]>", "<@example.com:shop@example.com>"] {
+    for attempt in
+        ["<shop@example.com>", "<>", "<spammer@example.org>", "<shop@[127.0.0.1]>", "<@example.com:shop@example.com>"]
+    {
         stranger.expect(&format!("MAIL FROM:{attempt}"), "550 5.7.1");
         stranger.expect("RCPT TO:<victim@example.org>", "503");
     }

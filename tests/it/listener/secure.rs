@@ -63,7 +63,7 @@ fn logins_by_every_way() {
     let (plain, user, password) = (base64("\0app\0tanstaaf"), base64("app"), base64("tanstaaf"));
     let ways: [&[(&str, &str)]; 4] = [
         &[(&format!("AUTH PLAIN {plain}"), "235 2.7.0")],
-        &[("AUTH PLAIN", "334 "), (&plain, "235 2.7.0")],
+        &[("AUTH PLAIN", "334"), (&plain, "235 2.7.0")],
         &[("AUTH LOGIN", "334 VXNlcm5hbWU6"), (&user, "334 UGFzc3dvcmQ6"), (&password, "235 2.7.0")],
         &[(&format!("auth login {user}"), "334 UGFzc3dvcmQ6"), (&password, "235 2.7.0")],
     ];
@@ -139,7 +139,11 @@ fn openssl_s_client_speaks_starttls() {
     };
     for version in ["-tls1_2", "-tls1_3"] {
         let finished = run(&[version]).expect(0);
-        assert!(finished.stdout.contains("250 2.0.0 Ok") && finished.stdout.contains("221 2.0.0"), "{}", finished.stdout);
+        assert!(
+            finished.stdout.contains("250 2.0.0 Ok") && finished.stdout.contains("221 2.0.0"),
+            "{}",
+            finished.stdout
+        );
     }
     assert_ne!(run(&["-tls1_1"]).status, 0, "TLS 1.1 is over");
 }
@@ -158,7 +162,11 @@ fn a_key_that_others_may_read_is_refused() {
     let home = crate::support::run::Home::new().config(&toml);
     let socket = home.path("s").display().to_string();
     let finished = home.run("postrider", &["serve", "--socket", &socket], "").expect(71);
-    assert!(finished.stderr.contains("postrider.toml:4: key ") && finished.stderr.contains("chmod 0640"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("postrider.toml:4: key ") && finished.stderr.contains("chmod 0640"),
+        "{}",
+        finished.stderr
+    );
     let finished = home.run("postrider", &["check"], "").expect(2);
     assert!(finished.stdout.contains("chmod 0640"), "{}", finished.stdout);
 }
@@ -168,7 +176,10 @@ fn passwd_prints_a_user() {
     let home = crate::support::run::Home::new();
     let finished = home.run("postrider", &["passwd", "app"], "tanstaaf\nsecond line\n").expect(0);
     let printed = finished.stdout;
-    assert!(printed.starts_with("[[user]]\nname = \"app\"\npassword_hash = \"$argon2id$v=19$m=19456,t=2,p=1$"), "{printed}");
+    assert!(
+        printed.starts_with("[[user]]\nname = \"app\"\npassword_hash = \"$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{printed}"
+    );
     assert!(!printed.contains("tanstaaf") && finished.stderr.is_empty());
     assert_ne!(home.run("postrider", &["passwd", "app"], "tanstaaf\n").stdout, printed, "every hash has its own salt");
     home.run("postrider", &["passwd"], "").expect(64);
