@@ -166,7 +166,7 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
 fn explain(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let who = holder::of(address).map_or_else(|| "another process".into(), |who| who);
+            let who = holder::of(address).unwrap_or_else(|| "another process".into());
             format!("the port is taken by {who}; stop it, or choose another port")
         }
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
