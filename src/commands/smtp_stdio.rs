@@ -8,7 +8,7 @@ use super::submit::{Done, Submitter, misconfigured};
 use super::surroundings::Surroundings;
 use crate::cli::invocation::{Invocation, Options};
 use crate::config::{Config, ConfigError};
-use crate::envelope::Dsn;
+use crate::envelope::{Dsn, RecipientDsn};
 use crate::exit::Status;
 use crate::message::read::{self, ReadRules};
 use crate::report;
@@ -17,6 +17,7 @@ use crate::sys::env;
 use crate::sys::spool::Spool;
 use crate::sys::stdin::Stdin;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
         out: io::stdout().lock(),
     };
     let mut session = Session::new(limits, features, false);
-    match Stdin::open().and_then(|mut input| host.converse(&mut session, &mut input)) {
+    match host.converse(&mut session, &mut Stdin) {
         Ok(()) if host.in_message && session.in_transaction() => {
             report::stderr("sendmail: standard input ended in the middle of a message; nothing of it was sent");
             Status::Io
@@ -195,13 +196,25 @@ impl<W: Write> Host<'_, W> {
             recipients: transaction.to.iter().map(|to| bare(to.address.to_string())).collect(),
             extract: false,
             dsn: Dsn {
-                notify: transaction.to.first().and_then(|to| to.notify).or(asked.dsn.notify),
+                notify: asked.dsn.notify,
+                recipients: asked_of(&transaction.to),
                 ret: from.ret.or(asked.dsn.ret),
                 envid: from.envid.clone().or(asked.dsn.envid.clone()),
             },
             ..asked.clone()
         }
     }
+}
+
+/// What was asked about single recipients. Of one that was named twice the first counts, as for the envelope.
+fn asked_of(to: &[RcptTo]) -> BTreeMap<String, RecipientDsn> {
+    let mut asked = BTreeMap::new();
+    for to in to {
+        let dsn = RecipientDsn { notify: to.notify, orcpt: to.orcpt.clone() };
+        asked.entry(bare(to.address.to_string())).or_insert(dsn);
+    }
+    asked.retain(|_, dsn| !dsn.is_empty());
+    asked
 }
 
 /// The reply after the dot: the server's own where it has one, else the status in SMTP's words.
