@@ -4,6 +4,7 @@ mod commands;
 mod compare;
 mod defects;
 mod options;
+mod password;
 
 use crate::support::run::{Finished, Home};
 use crate::support::script::Script;
