@@ -12,6 +12,7 @@ use crate::envelope::{Dsn, RecipientDsn};
 use crate::exit::Status;
 use crate::message::read::{self, ReadRules};
 use crate::report;
+use crate::smtp::reply::Reply;
 use crate::smtp::server::{Action, Features, Limits, MailFrom, RcptTo, Session};
 use crate::sys::env;
 use crate::sys::spool::Spool;
@@ -217,11 +218,18 @@ fn asked_of(to: &[RcptTo]) -> BTreeMap<String, RecipientDsn> {
     asked
 }
 
+/// What a server said, without its enhanced code: the session's own stands there.
+fn words(reply: &Reply) -> String {
+    let text = reply.lines.join(" ");
+    let code = reply.enhanced.map(|(class, subject, detail)| format!("{class}.{subject}.{detail} "));
+    code.and_then(|code| text.strip_prefix(&code).map(str::to_owned)).unwrap_or(text)
+}
+
 /// The reply after the dot: the server's own where it has one, else the status in SMTP's words.
 fn answer(session: &mut Session, done: &Done) {
     let line = done.line.as_deref().unwrap_or("Message accepted");
     if done.status == Status::Ok {
-        return session.accept_with(&done.reply.as_ref().map_or_else(String::new, |reply| reply.lines.join(" ")));
+        return session.accept_with(&done.reply.as_ref().map_or_else(String::new, words));
     }
     let refused = done.reply.as_ref().filter(|reply| reply.code >= 400 && reply.code != 421);
     let (code, enhanced) = match (refused, done.status) {

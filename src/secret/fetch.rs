@@ -76,7 +76,7 @@ fn describe(source: &SecretSource) -> String {
         SecretSource::Env(variable) => format!("password from ${}", variable.escape_debug()),
         SecretSource::Credential(name) => format!("systemd credential {}", name.escape_debug()),
         SecretSource::Literal(_) => "password in the configuration".into(),
-        SecretSource::Searched => "password".into(),
+        SecretSource::Searched => "not configured".into(),
     }
 }
 

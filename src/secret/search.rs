@@ -87,7 +87,7 @@ fn typed(terminal: &Terminal, context: &FetchContext<'_>, deadline: Deadline) ->
     let prompt = format!("password for {} at {}: ", printable(context.user), printable(context.host));
     let answer = terminal.ask(&prompt, left).map_err(|error| match error.kind() {
         ErrorKind::TimedOut => {
-            format!("was asked for on the terminal and not given within {} s", context.limit.as_secs())
+            format!("was asked for on the terminal and not given within {} s", context.limit.as_secs_f32().round())
         }
         _ => format!("was asked for on the terminal: {error}"),
     })?;

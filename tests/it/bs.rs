@@ -311,6 +311,13 @@ fn beyond_ascii_where_it_was_asked_for() {
 }
 
 #[test]
+fn the_next_servers_words_come_back_with_one_code() {
+    let server = Script::new().reply("DOT", "250 2.0.0 queued as ABC123").start();
+    let finished = run(&home(&server), &(dialogue(&["a@b.test"], TEXT) + "QUIT\n")).expect(0);
+    assert!(finished.stdout.contains("\r\n250 2.0.0 queued as ABC123\r\n"), "{}", finished.stdout);
+}
+
+#[test]
 fn without_an_input_there_is_only_a_greeting() {
     let server = server();
     let home = home(&server);

@@ -5,6 +5,7 @@ mod compare;
 mod defects;
 mod options;
 mod password;
+mod system;
 
 use crate::support::run::{Finished, Home};
 use crate::support::script::Script;

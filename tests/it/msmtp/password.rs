@@ -83,7 +83,8 @@ fn nobody_is_waited_for_without_end() {
         return;
     }
     let server = server();
-    let mut terminal = asked(&home(&server, RC), "msmtp r@example.net");
+    let home = home(&server, RC);
+    let mut terminal = asked(&home, "msmtp r@example.net");
     terminal.shows(QUESTION);
     terminal.shows("not given within 30 s");
     assert_eq!(terminal.ends(), 78);
