@@ -86,8 +86,12 @@ impl Pty {
         }
     }
 
+    /// Waits until something is so.
+    ///
+    /// # Panics
+    /// When it does not become so within a minute.
     #[track_caller]
-    fn until(&self, what: &str, is: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, is: impl Fn() -> bool) {
         let begun = Instant::now();
         while !is() {
             assert!(begun.elapsed() < LIMIT, "{what}: {}", self.shown());

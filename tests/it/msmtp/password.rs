@@ -1,6 +1,6 @@
 //! Where a password is looked for that is not configured: the keyring, netrc, the terminal; in that order.
 
-use super::{MESSAGE, home, only, script, with_login};
+use super::{MESSAGE, home, only, rc, script, with_login};
 use crate::support::pty::Pty;
 use crate::support::run::Home;
 use crate::support::server::Server;
@@ -108,6 +108,32 @@ fn without_a_terminal_nobody_is_asked() {
     assert_eq!(terminal.ends(), 78, "{}", terminal.shown());
     assert!(!terminal.shown().contains(QUESTION), "{}", terminal.shown());
     assert!(server.messages().is_empty());
+}
+
+#[test]
+fn the_daemon_asks_nobody() {
+    let server = server();
+    let home = Home::new();
+    let place = home.path("");
+    let place = place.display();
+    home.write("rc", rc(&server, RC));
+    home.write(
+        "served.toml",
+        format!(
+            "log = {{ to = \"{place}/log\" }}\n[queue]\ndirectory = \"{place}/queue\"\n[default]\nrelay = \"msmtprc\"\n\
+             msmtprc = \"{place}/rc\"\n"
+        ),
+    );
+    let socket = home.path("socket");
+    let home = home.env("POSTRIDER_SOCKET", &socket);
+    // In the foreground of a terminal of its own, as one that is being tried out.
+    let terminal = Pty::start(&home, "exec postrider --config \"$HOME/served.toml\" serve --socket \"$HOME/socket\"");
+    terminal.until("it listens", || socket.exists());
+    home.run("sendmail", &["-i", "r@example.net"], MESSAGE).expect(0);
+    let log = || std::fs::read_to_string(home.path("log")).unwrap_or_default();
+    terminal.until("it tried", || log().contains("no password for u at 127.0.0.1 in "));
+    assert!(!terminal.shown().contains(QUESTION), "{}", terminal.shown());
+    assert!(terminal.echoes() && server.messages().is_empty());
 }
 
 /// A keyring that knows one entry and writes its arguments down.
