@@ -6,7 +6,16 @@ use crate::exit::Status;
 use crate::report;
 use crate::secret::Secret;
 use crate::smtp::auth::hash;
-use crate::sys::{random, terminal};
+use crate::sys::random;
+use crate::sys::terminal::Terminal;
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The most octets of a line.
+const LONGEST: usize = 4096;
+/// How long somebody is waited for.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs it.
 #[must_use]
@@ -42,22 +51,29 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The password; one that is typed, twice.
+/// The password: typed twice where standard input is a terminal, else its first line.
 fn read() -> Result<Secret, (Status, String)> {
-    let ask = |prompt: &str| {
-        let failed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => (Status::Usage, "no password on standard input".to_owned()),
-            _ => (Status::Io, format!("the password cannot be read: {error}")),
-        };
-        terminal::password(prompt).map_err(failed)
-    };
-    let first = ask("Password")?;
-    if !terminal::is_terminal() {
-        return Ok(first);
+    let failed = |error: io::Error| (Status::Io, format!("the password cannot be read: {error}"));
+    if !io::stdin().is_terminal() {
+        let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+        io::stdin().lock().take(LONGEST as u64).read_until(b'\n', &mut line).map_err(failed)?;
+        return secret(&line);
     }
-    let second = ask("The same again")?;
+    let nobody = || (Status::Io, "there is no terminal to ask at; give the password on standard input".to_owned());
+    let terminal = Terminal::open().ok_or_else(nobody)?;
+    let first = secret(&terminal.ask("Password: ", PATIENCE).map_err(failed)?)?;
+    let second = secret(&terminal.ask("The same again: ", PATIENCE).map_err(failed)?)?;
     match hash::same(&first, &second) {
         true => Ok(first),
         false => Err((Status::Data, "the two are not the same".into())),
+    }
+}
+
+fn secret(line: &[u8]) -> Result<Secret, (Status, String)> {
+    let text = std::str::from_utf8(line).map_err(|_| (Status::Data, "the password is no UTF-8".to_owned()))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    match text.strip_suffix('\r').unwrap_or(text) {
+        "" => Err((Status::Usage, "no password was given".into())),
+        text => Ok(Secret::new(text.to_owned())),
     }
 }

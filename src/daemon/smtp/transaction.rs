@@ -16,15 +16,17 @@ use crate::config::Purpose;
 use crate::daemon::protocol::Submit;
 use crate::daemon::quota::Share;
 use crate::daemon::{Daemon, submit};
-use crate::envelope::{Dsn, Envelope, Notify};
+use crate::envelope::{Dsn, Envelope, RecipientDsn};
 use crate::exit::Status;
 use crate::message::Message;
+use crate::message::address::Address;
 use crate::queue::Accepted;
 use crate::report::{log, printable};
 use crate::smtp::server::{Action, Credentials, MailFrom, RcptTo, Received, Session};
 use crate::sys::spool::Spool;
 use crate::sys::users::{Caller, Remote};
 use crate::sys::{clock, random};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Octets of a message that stay in memory.
@@ -230,7 +232,7 @@ impl<'c> Host<'c> {
             account: None,
             delivery: DeliveryMode::Background,
             errors: ErrorMode::Mail,
-            dsn: dsn(transaction),
+            dsn: dsn(transaction, ToString::to_string),
             tag: Some(tag.to_owned()),
             recipients: transaction.to.iter().map(|to| to.address.to_string()).collect(),
         };
@@ -242,7 +244,7 @@ impl<'c> Host<'c> {
     }
 
     fn come_in(&self, transaction: Transaction, message: Message, tag: &str) -> Result<Accepted, Refusal> {
-        let dsn = dsn(&transaction);
+        let dsn = dsn(&transaction, Address::canonical);
         let to = transaction.to.into_iter().map(|to| to.address).collect();
         let envelope = Envelope::new(transaction.from.path, to, dsn).ok_or_else(lost)?;
         let listener = self.service.address.to_string();
@@ -300,22 +302,14 @@ fn refusal((status, what): (Status, String)) -> Refusal {
     Refusal::new(code, enhanced, what)
 }
 
-/// The wishes of all recipients together: the queue has one for a message. Whoever wants to hear is told of all, and
-/// nothing is told only where nobody wants to hear.
-fn dsn(transaction: &Transaction) -> Dsn {
-    let asked: Vec<Option<Notify>> = transaction.to.iter().map(|to| to.notify).collect();
-    let some: Vec<Notify> = asked.iter().copied().flatten().collect();
-    let notify = Notify {
-        never: some.iter().all(|notify| notify.never),
-        success: some.iter().any(|notify| notify.success),
-        // A recipient without a wish stands for RFC 3461's default, failures.
-        failure: some.iter().any(|notify| notify.failure) || some.len() < asked.len(),
-        delay: some.iter().any(|notify| notify.delay),
-    };
-    let notify = Notify { never: notify.never && !notify.failure, ..notify };
-    Dsn {
-        notify: (!some.is_empty()).then_some(notify),
-        ret: transaction.from.ret,
-        envid: transaction.from.envid.clone(),
+/// What was asked about notifications, that of single recipients by what `key` makes of them. Of one that was named twice
+/// the first counts, as for the envelope.
+fn dsn(transaction: &Transaction, key: impl Fn(&Address) -> String) -> Dsn {
+    let mut recipients = BTreeMap::new();
+    for to in &transaction.to {
+        let asked = RecipientDsn { notify: to.notify, orcpt: to.orcpt.clone() };
+        recipients.entry(key(&to.address)).or_insert(asked);
     }
+    recipients.retain(|_, asked| !asked.is_empty());
+    Dsn { notify: None, ret: transaction.from.ret, envid: transaction.from.envid.clone(), recipients }
 }

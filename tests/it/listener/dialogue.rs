@@ -186,5 +186,8 @@ fn wishes_for_reports_reach_the_server() {
     talk.expect("DATA", "354");
     talk.expect(&format!("{TEXT}\r\n."), "250");
     until("it arrives", || server.messages().len() == 1);
+    let commands = server.connections()[0].commands.join("\n");
+    assert!(commands.contains("RCPT TO:<you@example.org> NOTIFY=SUCCESS"), "{commands}");
+    assert!(commands.contains("RCPT TO:<two@example.org> NOTIFY=DELAY"), "{commands}");
     assert!(server.messages()[0].parameters.contains("RET=HDRS ENVID=QQ314159"), "{}", server.messages()[0].parameters);
 }
