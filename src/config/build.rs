@@ -4,9 +4,11 @@
 
 use super::account::{Builder, host_name};
 use super::error::{ConfigError, Place};
+use super::limits::LimitsConfig;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
+use crate::limits::window::Zone;
 use crate::message::address::Address;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
@@ -20,6 +22,9 @@ pub(super) struct FileConfig {
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
     pub queue: QueueConfig,
+    pub limits: LimitsConfig,
+    /// `limits.timezone`.
+    pub zone: Zone,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -41,13 +46,17 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         Ok(raw) => raw,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder::new(source, home);
+    let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
+    build.zone = zone;
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
         queue: build.queue(raw.queue.unwrap_or_default()),
+        limits,
+        zone,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,
@@ -56,12 +65,12 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
 }
 
 /// Reads a file of `senders.d`.
-pub(super) fn fragment(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
+pub(super) fn fragment(source: Source<'_>, home: Option<&Path>, zone: Zone) -> (FileConfig, Vec<ConfigError>) {
     let raw: RawFragment = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig::default(), vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder { zone, ..Builder::new(source, home) };
     let senders = raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect();
     (FileConfig { senders, literal: build.literal, ..FileConfig::default() }, build.errors)
 }
@@ -168,7 +177,9 @@ impl Builder<'_> {
         });
         let log_file = self.path("log_file", smtp.log_file.take());
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
+        let limits = std::mem::take(&mut smtp.limits);
         let (relay, provider) = self.account(smtp, place, what)?;
+        let limits = self.sender_limits(limits, provider, self.zone);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
             name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,
@@ -183,6 +194,7 @@ impl Builder<'_> {
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            limits,
         })
     }
 

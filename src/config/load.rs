@@ -104,6 +104,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        limits: Default::default(),
     }
 }
 
@@ -154,10 +155,11 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file(path, build::main_file);
+        let file = self.file(path, &build::main_file);
         let mut senders = file.senders;
         for fragment in self.fragments(path) {
-            senders.extend(self.file(&fragment, build::fragment).senders);
+            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
+            senders.extend(self.file(&fragment, &parse).senders);
         }
         let default = self.default_relay(file.default);
         let config = Config {
@@ -169,6 +171,7 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            limits: file.limits,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);
@@ -179,7 +182,7 @@ impl<'s> Loader<'s> {
     fn file(
         &mut self,
         path: &Path,
-        parse: fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
+        parse: &dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
     ) -> FileConfig {
         let whole = Place::new(path, 0);
         self.files.push(path.to_owned());

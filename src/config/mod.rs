@@ -6,6 +6,7 @@
 mod account;
 mod build;
 pub mod error;
+pub mod limits;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
@@ -21,5 +22,6 @@ mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
 pub use model::*;
 pub use server::Server;

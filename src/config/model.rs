@@ -1,6 +1,7 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::limits::{LimitsConfig, SenderLimits};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
@@ -30,6 +31,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `[limits]` and `[[limit]]`.
+    pub limits: LimitsConfig,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -214,6 +217,8 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
+    pub limits: SenderLimits,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

@@ -22,6 +22,7 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
         identity(sender, &mut errors);
     }
     claims(&config.senders, &mut errors);
+    super::limits::check(config, &mut errors);
     sort(&mut errors);
     errors
 }
