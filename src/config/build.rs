@@ -3,11 +3,13 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::message::address::Address;
+use crate::message::bulk;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,9 @@ pub(super) struct FileConfig {
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
     pub queue: QueueConfig,
+    pub bulk: bulk::Rules,
+    /// Senders that rules name.
+    pub named: Vec<Named>,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -42,12 +47,16 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
     let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut queue = raw.queue.unwrap_or_default();
+    let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
-        queue: build.queue(raw.queue.unwrap_or_default()),
+        queue: build.queue(queue),
+        bulk,
+        named,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,
@@ -167,6 +176,7 @@ impl Builder<'_> {
             _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
         });
         let log_file = self.path("log_file", smtp.log_file.take());
+        let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
         let (relay, provider) = self.account(smtp, place, what)?;
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
@@ -183,6 +193,7 @@ impl Builder<'_> {
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            bulk: bulk.unwrap_or_default(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! the fragments of `senders.d` beside the main file.
 
 use super::build::{self, DefaultSpec, FileConfig};
+use super::bulk;
 use super::error::{ConfigError, Place};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
@@ -104,6 +105,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        bulk: Default::default(),
     }
 }
 
@@ -160,6 +162,7 @@ impl<'s> Loader<'s> {
             senders.extend(self.file(&fragment, build::fragment).senders);
         }
         let default = self.default_relay(file.default);
+        self.errors.extend(bulk::unknown(&file.named, &senders));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
@@ -169,6 +172,7 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            bulk: file.bulk,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

@@ -5,6 +5,7 @@
 
 mod account;
 mod build;
+mod bulk;
 pub mod error;
 pub mod load;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::error::{ConfigError, Place};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
+use crate::message::bulk;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
+    pub bulk: bulk::Rules,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -214,6 +217,8 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `bulk`: whether its mail is bulk.
+    pub bulk: bulk::Choice,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

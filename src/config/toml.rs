@@ -25,6 +25,8 @@ pub(super) struct RawConfig {
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
     pub queue: Option<RawQueue>,
+    #[serde(default)]
+    pub bulk: Vec<Spanned<RawBulk>>,
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
@@ -59,6 +61,16 @@ pub(super) struct RawQueue {
     pub min_free: Field<String>,
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
+    pub bulk_recipients: Field<i64>,
+}
+
+/// `[[bulk]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulk {
+    pub header: Field<String>,
+    pub matches: Field<String>,
+    pub sender: Field<String>,
 }
 
 /// `timeouts = { ... }`.
@@ -94,7 +106,7 @@ macro_rules! with_account {
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
-            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
         }
 
         impl $name {
@@ -111,6 +123,7 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    bulk: self.bulk.take(),
                 }
             }
         }
@@ -157,6 +170,7 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub bulk: Field<String>,
 }
 
 /// One string or a list of them; each of a list with its place.

@@ -81,6 +81,7 @@ mod tests {
             hold: None,
             report: false,
             warned: false,
+            bulk: false,
             claimed: false,
             recipients: (0..30_000).map(recipient).collect(),
         };

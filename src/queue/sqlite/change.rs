@@ -9,6 +9,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// Most octets kept of what a server said.
 const SAID: usize = 2000;
 
+/// A new message's row.
+const INSERT: &str = "INSERT INTO message
+    (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14)";
+
 /// A message whose text is ready.
 pub(super) struct Parcel {
     pub(super) new: NewMessage,
@@ -26,22 +31,22 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         .query_row([], |row| row.get(0))?;
     let dsn = (new.envelope.dsn != Default::default()).then(|| serde_json::to_string(&new.envelope.dsn)).transpose();
     let dsn = dsn.map_err(|error| StoreError::Io(error.to_string()))?;
-    c.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13)")?
-        .execute(params![
-            id,
-            new.uid,
-            new.lane,
-            new.header_from,
-            new.envelope.from.address().map(|address| address.as_str()),
-            dsn,
-            new.tag,
-            new.message.wire_size().cast_signed(),
-            new.now,
-            new.due,
-            new.hold,
-            new.report,
-            parcel.text.file(),
-        ])?;
+    c.prepare_cached(INSERT)?.execute(params![
+        id,
+        new.uid,
+        new.lane,
+        new.header_from,
+        new.envelope.from.address().map(|address| address.as_str()),
+        dsn,
+        new.tag,
+        new.message.wire_size().cast_signed(),
+        new.now,
+        new.due,
+        new.hold,
+        new.report,
+        parcel.text.file(),
+        new.bulk,
+    ])?;
     if let Text::Inline(octets) = &parcel.text {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[&str] = &[FIRST, BULK];
 
 /// Version 1.
 ///
@@ -43,6 +43,12 @@ const FIRST: &str = "
         id INTEGER PRIMARY KEY, message INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL,
         lane TEXT NOT NULL, recipient TEXT NOT NULL, sent INTEGER NOT NULL, said TEXT NOT NULL, via TEXT NOT NULL) STRICT;
     CREATE INDEX history_ended ON history (ended);";
+
+/// Single mail and bulk mail of a lane are two queues in one index. Lanes of old messages are all single.
+const BULK: &str = "
+    ALTER TABLE message ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX message_due;
+    CREATE INDEX message_due ON message (lane, bulk, due) WHERE hold IS NULL;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

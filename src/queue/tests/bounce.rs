@@ -31,6 +31,7 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         hold: None,
         report: false,
         warned: false,
+        bulk: false,
         claimed: true,
         recipients: vec![recipient(0, "you@example.org"), recipient(1, "пример@example.org")],
     }

@@ -17,6 +17,7 @@ fn queued(id: i64, lane: &str) -> Queued {
         hold: None,
         report: false,
         warned: false,
+        bulk: false,
         claimed: true,
         recipients: Vec::new(),
     }
