@@ -173,7 +173,7 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
             Message::Lost => saved.lost += 1,
         }
     }
-    for table in ["submission", "lane"] {
+    for table in ["submission", "lane", "downtime"] {
         rows(source, &transaction, table, "1", &[])?;
     }
     for id in numbers(source, "history").0 {
@@ -235,9 +235,15 @@ fn rows(
     let Ok(mut select) = source.prepare_cached(&format!("SELECT * FROM {table} NOT INDEXED WHERE {fit}")) else {
         return Ok(Rows::Some(0));
     };
+    // By name: the damaged database may be of an older version, whose tables have fewer columns.
+    let names = select.column_names().collect::<Vec<_>>().join(", ");
+    if !names.bytes().all(|octet| octet.is_ascii_lowercase() || b"_, ".contains(&octet)) {
+        return Ok(Rows::Some(0));
+    }
     let columns = select.column_count();
     let marks = vec!["?"; columns].join(", ");
-    let mut insert = target.prepare_cached(&format!("INSERT OR IGNORE INTO {table} VALUES ({marks})"))?;
+    let insert = format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})");
+    let Ok(mut insert) = target.prepare_cached(&insert) else { return Ok(Rows::Some(0)) };
     let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
     let mut count = 0;
     loop {

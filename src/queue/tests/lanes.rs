@@ -18,6 +18,8 @@ fn queued(id: i64, lane: &str) -> Queued {
         report: false,
         warned: false,
         claimed: true,
+        moved: None,
+        grace: Grace::default(),
         recipients: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ mod plans;
 use super::*;
 use crate::envelope::{Envelope, ReversePath};
 use crate::message::address::Address;
-use crate::queue::Fate;
+use crate::queue::{Fate, Moved, NEXT_RUN};
 use std::io::Read;
 
 fn open(directory: &Path) -> SqliteStore {
@@ -48,7 +48,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
 }
 
 fn recorded(number: u32, result: Fate, said: &str) -> Recorded {
-    Recorded { number, result, said: said.into(), via: "shop".into() }
+    Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false }
 }
 
 fn wire(message: &Message) -> Vec<u8> {
