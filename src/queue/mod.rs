@@ -89,6 +89,15 @@ pub trait Store: Send + Sync {
     /// Nothing was changed.
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError>;
 
+    /// Gives a message to another lane, for this reason; its recipients are due at once there, unless they wait for a queue
+    /// run. It keeps its age, its attempts and its claim. The lane that it was accepted for stays known as `Queued::moved`,
+    /// however often it is moved. Whether it may be moved is for the caller to know: not a second time, and not where the
+    /// result for a recipient is unknown.
+    ///
+    /// # Errors
+    /// `Gone` where there is no such message; nothing was changed.
+    fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError>;
+
     /// Pauses a lane, or (with `until` `None`) opens it again.
     ///
     /// # Errors

@@ -142,6 +142,7 @@ impl Runner {
                 result: Fate::Failed,
                 said: one.last.as_ref().map_or(WHY.to_owned(), |last| format!("{WHY}; before that: {last}")),
                 via: queued.lane.clone(),
+                unknown: false,
             })
             .collect();
         match self.shared.store.record(queued.id, clock::millis(), &results, report) {

@@ -257,6 +257,11 @@ impl Store for SqliteStore {
         Ok(count)
     }
 
+    fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError> {
+        let (lane, why) = (lane.to_owned(), why.to_owned());
+        self.writer.change(move |c| change::move_lane(c, id, &lane, &why))
+    }
+
     fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
         let (lane, reason) = (lane.to_owned(), reason.to_owned());
         self.writer.change(move |c| change::pause(c, &lane, until, &reason))

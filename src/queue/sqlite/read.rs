@@ -4,7 +4,7 @@
 
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
-use crate::queue::{Busy, Filter, MessageId, Millis, Past, Pause, Queued, QueuedRecipient, StoreError};
+use crate::queue::{Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::collections::HashSet;
@@ -154,13 +154,15 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
 /// A message without its text; `None` where it is gone. The inner error is of the row: this one message cannot be used.
 pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queued, String>>, StoreError> {
     let mut statement = c.prepare_cached(
-        "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned, bulk
+        "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned, home, moved,
+            coalesce((SELECT total FROM downtime WHERE downtime.lane = message.lane), 0) - base,
+            (SELECT since FROM lane WHERE name = message.lane), bulk
          FROM message WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
     let Some(found) = found else { return Ok(None) };
     let mut statement = c.prepare_cached(
-        "SELECT number, address, attempts, due, last FROM recipient WHERE message = ?1 ORDER BY number",
+        "SELECT number, address, attempts, due, last, unknown FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
     let mut recipients = Vec::new();
@@ -173,7 +175,8 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
             ))));
         };
         let (number, attempts) = (row.get(0)?, row.get(2)?);
-        recipients.push(QueuedRecipient { number, address, attempts, due: row.get(3)?, last: row.get(4)? });
+        let (due, last, unknown) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        recipients.push(QueuedRecipient { number, address, attempts, due, last, unknown });
     }
     if recipients.is_empty() {
         return Ok(Some(Err("the queue holds the message without its recipients".into())));
@@ -196,6 +199,8 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
             Err(error) => return Ok(Err(format!("the queue holds DSN options that cannot be read: {error}"))),
         },
     };
+    let home: Option<String> = row.get(11)?;
+    let why: Option<String> = row.get(12)?;
     Ok(Ok(Queued {
         id,
         uid: row.get(0)?,
@@ -209,8 +214,10 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
         hold: row.get(8)?,
         report: row.get(9)?,
         warned: row.get(10)?,
-        bulk: row.get(11)?,
+        bulk: row.get(15)?,
         claimed: false,
+        moved: home.map(|from| Moved { from, why: why.unwrap_or_default() }),
+        grace: Grace { before: row.get(13)?, since: row.get(14)? },
         recipients: Vec::new(),
     }))
 }

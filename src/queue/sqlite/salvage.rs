@@ -173,7 +173,7 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
             Message::Lost => saved.lost += 1,
         }
     }
-    for table in ["submission", "lane"] {
+    for table in ["submission", "lane", "downtime", "source"] {
         rows(source, &transaction, table, "1", &[])?;
     }
     for id in numbers(source, "history").0 {
@@ -238,7 +238,8 @@ fn rows(
     let Ok(mut select) = source.prepare_cached(&format!("SELECT {names} FROM {table} NOT INDEXED WHERE {fit}")) else {
         return Ok(Rows::Some(0));
     };
-    let mut insert = target.prepare_cached(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"))?;
+    let insert = format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})");
+    let Ok(mut insert) = target.prepare_cached(&insert) else { return Ok(Rows::Some(0)) };
     let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
     let mut count = 0;
     loop {

@@ -17,6 +17,7 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         attempts: 1,
         due: 0,
         last: Some("server mx.test:25: 450 later".into()),
+        unknown: false,
     };
     Queued {
         id: MessageId(0x1f),
@@ -33,6 +34,8 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         warned: false,
         bulk: false,
         claimed: true,
+        moved: None,
+        grace: Grace::default(),
         recipients: vec![recipient(0, "you@example.org"), recipient(1, "пример@example.org")],
     }
 }

@@ -19,6 +19,8 @@ fn queued(id: i64, lane: &str) -> Queued {
         warned: false,
         bulk: false,
         claimed: true,
+        moved: None,
+        grace: Grace::default(),
         recipients: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ mod upgrade;
 use super::*;
 use crate::envelope::{Envelope, ReversePath};
 use crate::message::address::Address;
-use crate::queue::Fate;
+use crate::queue::{Fate, Moved, NEXT_RUN};
 use std::io::Read;
 
 fn open(directory: &Path) -> SqliteStore {
@@ -50,7 +50,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
 }
 
 fn recorded(number: u32, result: Fate, said: &str) -> Recorded {
-    Recorded { number, result, said: said.into(), via: "shop".into() }
+    Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false }
 }
 
 fn wire(message: &Message) -> Vec<u8> {
