@@ -17,6 +17,7 @@ fn first_version(directory: &Path) {
              INSERT INTO message VALUES
                  (1, 1000, 'shop', 'shop@example.com', 'shop@example.com', NULL, NULL, 14, 5, 5, NULL, 0, 0, NULL);
              INSERT INTO recipient VALUES (1, 0, 'a@example.org', 2, 5, '451 later');
+             INSERT INTO lane VALUES ('blog', 77, '535 login', 2);
              INSERT INTO text VALUES (1, CAST('Subject: x' || char(13, 10, 13, 10) AS BLOB));",
         )
         .unwrap();
@@ -25,6 +26,8 @@ fn first_version(directory: &Path) {
 fn is_up_to_date(store: &SqliteStore) {
     let found = store.claim(9, &[], 9).unwrap().remove(0);
     assert_eq!((found.lane.as_str(), found.bulk, found.recipients[0].attempts), ("shop", false, 2));
+    assert!(found.moved.is_none() && found.grace == crate::queue::Grace::default());
+    assert_eq!((store.paused().unwrap()[0].until, store.paused().unwrap()[0].times), (77, 2));
     let bulk = NewMessage { bulk: true, ..new("b", "shop", &["b@example.org"], 1) };
     let id = store.accept(bulk).unwrap().id;
     assert!(all(store).iter().any(|message| message.id == id && message.bulk));
