@@ -77,6 +77,7 @@ pub fn keep(
             due,
             hold: None,
             report: false,
+            bulk: plan.bulk.is_some(),
         };
         store.accept(new).map_err(|error| error.to_string())?;
         Ok(Kept { rest, count, directory })

@@ -3,6 +3,7 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::limits::LimitsConfig;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
@@ -10,6 +11,7 @@ use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::limits::window::Zone;
 use crate::message::address::Address;
+use crate::message::bulk;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,9 @@ pub(super) struct FileConfig {
     pub limits: LimitsConfig,
     /// `limits.timezone`.
     pub zone: Zone,
+    pub bulk: bulk::Rules,
+    /// Senders that rules name.
+    pub named: Vec<Named>,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -49,14 +54,18 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
     let mut build = Builder::new(source, home);
     let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
     build.zone = zone;
+    let mut queue = raw.queue.unwrap_or_default();
+    let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
-        queue: build.queue(raw.queue.unwrap_or_default()),
         limits,
         zone,
+        queue: build.queue(queue),
+        bulk,
+        named,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,
@@ -176,6 +185,7 @@ impl Builder<'_> {
             _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
         });
         let log_file = self.path("log_file", smtp.log_file.take());
+        let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
         let limits = std::mem::take(&mut smtp.limits);
         let (relay, provider) = self.account(smtp, place, what)?;
@@ -195,6 +205,7 @@ impl Builder<'_> {
             debug,
             log_file,
             limits,
+            bulk: bulk.unwrap_or_default(),
         })
     }
 

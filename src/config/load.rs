@@ -5,6 +5,7 @@
 //! the fragments of `senders.d` beside the main file.
 
 use super::build::{self, DefaultSpec, FileConfig};
+use super::bulk;
 use super::error::{ConfigError, Place};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
@@ -105,6 +106,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         log: LogConfig::default(),
         queue: QueueConfig::default(),
         limits: Default::default(),
+        bulk: Default::default(),
     }
 }
 
@@ -162,6 +164,7 @@ impl<'s> Loader<'s> {
             senders.extend(self.file(&fragment, &parse).senders);
         }
         let default = self.default_relay(file.default);
+        self.errors.extend(bulk::unknown(&file.named, &senders));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
@@ -172,6 +175,7 @@ impl<'s> Loader<'s> {
             log: file.log,
             queue: file.queue,
             limits: file.limits,
+            bulk: file.bulk,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

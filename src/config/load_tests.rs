@@ -389,7 +389,9 @@ fn the_samples_load() {
     };
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("#").filter(|rest| key(rest)) else { continue };
-        let open = text.lines().take_while(|other| *other != line).filter(|other| other.starts_with('[')).last();
+        // A table may stand in a comment too.
+        let before = text.lines().take_while(|other| *other != line).map(|other| other.trim_start_matches('#'));
+        let open = before.filter(|other| other.starts_with('[')).last();
         let alone = format!("{}\n{rest}\n", open.unwrap_or_default());
         let source = super::toml::Source { text: &alone, file: &super::Place::new("sample", 0), quote: true };
         if let Err(error) = source.parse::<super::toml::RawConfig>() {
@@ -449,4 +451,29 @@ fn names_claim_their_addresses() {
     assert_eq!(fine.senders[0].claims().len(), 2);
     let twice = faults(&format!("{first}[[sender]]\nname = \"t\"\nfrom = \"x@b.example\"\nserver = \"h\"\n"));
     assert!(twice.len() == 1 && twice[0].contains("claims x@b.example"), "{twice:?}");
+}
+
+#[test]
+fn bulk_rules() {
+    use crate::message::bulk::{Choice, Rule};
+    let config = good(
+        "[queue]\nbulk_recipients = 3\n[[bulk]]\nheader = \"X-Mailer\"\nmatches = \"*news*\"\n[[bulk]]\nsender = \"A\"\n\
+         [[sender]]\nname = \"a\"\nfrom = \"a@b.test\"\nserver = \"smtp://b.test\"\nbulk = \"never\"\n",
+    );
+    assert_eq!((config.bulk.recipients, config.senders[0].bulk), (3, Choice::Never));
+    let header = Rule { header: Some("X-Mailer".into()), matches: Some("*news*".into()), sender: None };
+    assert_eq!(config.bulk.rules, [header, Rule { sender: Some("A".into()), ..Rule::default() }]);
+    let sender = "[[sender]]\nname = \"news\"\nfrom = \"a@b.test\"\nserver = \"smtp://b.test\"\n";
+    for (text, fault) in [
+        ("[[bulk]]\n", "1: [[bulk]] needs header"),
+        ("[[bulk]]\nmatches = \"x\"\n", "1: [[bulk]] needs header"),
+        ("[[bulk]]\nsender = \"news\"\nmatches = \"x\"\n", "3: [[bulk]]: matches goes only with header"),
+        ("[[bulk]]\nheader = \"X Mailer\"\n", "2: header: a header field's name"),
+        ("[[bulk]]\nsender = \"nwes\"\n", "2: there is no sender of this name; did you mean \"news\"?"),
+        ("[queue]\nbulk_recipients = 0\n", "2: queue.bulk_recipients is 1 to"),
+        ("[queue]\nbulk_recipient = 0\n", "2: unknown key \"bulk_recipient\"; did you mean bulk_recipients?"),
+    ] {
+        let found = faults(&format!("{text}{sender}"));
+        assert!(found.iter().any(|line| line.contains(fault)), "{text}: {found:?}");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod build;
+mod bulk;
 pub mod error;
 pub mod limits;
 pub mod load;

@@ -5,6 +5,7 @@ use super::limits::{LimitsConfig, SenderLimits};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
+use crate::message::bulk;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub struct Config {
     pub queue: QueueConfig,
     /// `[limits]` and `[[limit]]`.
     pub limits: LimitsConfig,
+    /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
+    pub bulk: bulk::Rules,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -219,6 +222,8 @@ pub struct Sender {
     pub log_file: Option<PathBuf>,
     /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
     pub limits: SenderLimits,
+    /// `bulk`: whether its mail is bulk.
+    pub bulk: bulk::Choice,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

@@ -26,6 +26,8 @@ pub(super) struct RawConfig {
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
     pub queue: Option<RawQueue>,
+    #[serde(default)]
+    pub bulk: Vec<Spanned<RawBulk>>,
     pub default: Field<RawDefault>,
     pub limits: Option<RawLimits>,
     #[serde(default)]
@@ -63,6 +65,16 @@ pub(super) struct RawQueue {
     pub min_free: Field<String>,
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
+    pub bulk_recipients: Field<i64>,
+}
+
+/// `[[bulk]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulk {
+    pub header: Field<String>,
+    pub matches: Field<String>,
+    pub sender: Field<String>,
 }
 
 /// `[limits]`.
@@ -156,8 +168,8 @@ macro_rules! with_account {
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
-            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
+            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
         }
 
         impl $name {
@@ -178,6 +190,7 @@ macro_rules! with_account {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
+                    bulk: self.bulk.take(),
                 }
             }
         }
@@ -225,6 +238,7 @@ pub(super) struct RawAccount {
     pub debug: Option<bool>,
     pub log_file: Field<String>,
     pub limits: RawSenderLimits,
+    pub bulk: Field<String>,
 }
 
 /// One string or a list of them; each of a list with its place.

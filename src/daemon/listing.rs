@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::envelope::{Dsn, ReversePath};
     use crate::message::address::Address;
-    use crate::queue::{MessageId, QueuedRecipient};
+    use crate::queue::{Grace, MessageId, QueuedRecipient};
 
     #[test]
     fn whatever_is_queued_a_line_has_a_size() {
@@ -67,6 +67,7 @@ mod tests {
             attempts: 1,
             due: 5,
             last: Some("ü".repeat(10_000)),
+            unknown: false,
         };
         let queued = Queued {
             id: MessageId(26),
@@ -81,7 +82,10 @@ mod tests {
             hold: None,
             report: false,
             warned: false,
+            bulk: false,
             claimed: false,
+            moved: None,
+            grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
         assert_eq!(line(queued.clone(), 5).state, "active");

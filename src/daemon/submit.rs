@@ -107,6 +107,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         due: if asked.delivery == DeliveryMode::Queue { NEXT_RUN } else { now },
         hold: None,
         report: false,
+        bulk: plan.bulk.is_some(),
     }
 }
 

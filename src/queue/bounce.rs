@@ -144,6 +144,7 @@ impl Report<'_> {
             due: now,
             hold: None,
             report: true,
+            bulk: false,
         })
     }
 

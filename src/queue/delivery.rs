@@ -122,7 +122,8 @@ impl Job<'_> {
                     (schedule::after(&self.config.queue, trouble, times), trouble.line(&attempt.server, None))
                 }
             };
-            results.push(Recorded { number: recipient.number, result, said, via: via.clone() });
+            let unknown = matches!(verdict, Verdict::Failed(trouble) if trouble.permanence == Permanence::Unknown);
+            results.push(Recorded { number: recipient.number, result, said, via: via.clone(), unknown });
         }
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
         let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| schedule::effect(trouble));

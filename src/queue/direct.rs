@@ -2,7 +2,7 @@
 
 use super::delivery::{Host, Job, Tried};
 use super::schedule::{self, Effect};
-use super::types::{Millis, Queued, StoreError};
+use super::types::{Busy, Millis, Queued, StoreError};
 use super::{Store, gone, lane};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
@@ -44,7 +44,7 @@ struct Run<'r> {
     /// The lane that the courier serves.
     at: Option<String>,
     /// Lanes that wait.
-    broken: Vec<String>,
+    broken: Vec<Busy>,
     /// Pauses in a row.
     pauses: HashMap<String, u32>,
 }
@@ -52,7 +52,7 @@ struct Run<'r> {
 impl Run<'_> {
     /// Whether it was tried.
     fn one(&mut self, queued: &Queued) -> Result<bool, StoreError> {
-        if self.broken.contains(&queued.lane) {
+        if self.broken.iter().any(|broken| broken.lane == queued.lane) {
             self.store.release_claim(queued.id)?;
             return Ok(false);
         }
@@ -70,7 +70,7 @@ impl Run<'_> {
         }
         let pauses = self.pauses.get(&queued.lane).copied().unwrap_or_default();
         let broken = &self.broken;
-        let usable = |lane: &str| broken.iter().all(|other| other != lane);
+        let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
         let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
         let Some(tried) = job.run(&mut self.courier) else {
@@ -84,7 +84,7 @@ impl Run<'_> {
             Effect::Pause => {
                 let length = Millis::try_from(schedule::pause(pauses).as_millis()).unwrap_or(Millis::MAX);
                 self.store.pause(&queued.lane, Some(clock::millis().saturating_add(length)), &tried.reason)?;
-                self.broken.push(queued.lane.clone());
+                self.broken.push(queued.lane.as_str().into());
             }
             Effect::Serves if pauses > 0 => {
                 self.store.pause(&queued.lane, None, "")?;

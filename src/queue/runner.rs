@@ -7,7 +7,7 @@ use super::bounce::Matter;
 use super::delivery::{self, Host};
 use super::lanes::Lanes;
 use super::schedule::{self, Effect};
-use super::types::{Action, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
+use super::types::{Action, Busy, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
 use super::worker::{self, Met};
 use super::{Store, gone, lane};
 use crate::config::Config;
@@ -142,6 +142,7 @@ impl Runner {
                 result: Fate::Failed,
                 said: one.last.as_ref().map_or(WHY.to_owned(), |last| format!("{WHY}; before that: {last}")),
                 via: queued.lane.clone(),
+                unknown: false,
             })
             .collect();
         match self.shared.store.record(queued.id, clock::millis(), &results, report) {
@@ -402,7 +403,7 @@ impl<'s> Dispatcher<'s> {
     /// Claims what is due and sees that there are workers for it; how long there is nothing to do.
     fn round(&mut self, now: Millis) -> Result<Duration, StoreError> {
         self.sweep(now)?;
-        let full = self.shared.lock().lanes.full(now);
+        let full: Vec<Busy> = self.shared.lock().lanes.full(now).into_iter().map(Into::into).collect();
         let claimed = self.shared.store.claim(now, &full, CLAIM)?;
         let (some, all) = (!claimed.is_empty(), claimed.len() == CLAIM);
         self.distribute(claimed);

@@ -97,6 +97,7 @@ fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreEr
             result: again(one.attempts),
             said: format!("the stored text cannot be read: {error}"),
             via: queued.lane.clone(),
+            unknown: false,
         })
         .collect();
     record(shared, queued.id, &results, None);

@@ -17,7 +17,10 @@ fn queued(id: i64, lane: &str) -> Queued {
         hold: None,
         report: false,
         warned: false,
+        bulk: false,
         claimed: true,
+        moved: None,
+        grace: Grace::default(),
         recipients: Vec::new(),
     }
 }
