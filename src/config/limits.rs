@@ -135,7 +135,8 @@ impl Builder<'_> {
         });
         let window = RawWindow { recipients: raw.recipients, messages: raw.messages, per: raw.per };
         let window = self.window(window, &place, zone);
-        let domain = self.field("domain", raw.domain, |text| super::server::check_host(text).map(|()| text.to_lowercase()));
+        let domain =
+            self.field("domain", raw.domain, |text| super::server::check_host(text).map(|()| text.to_lowercase()));
         let members = match (raw.senders, domain) {
             (Some(senders), None) => Members::Senders(self.names_of(senders)),
             (None, Some(domain)) => Members::Domain(domain),
@@ -297,7 +298,8 @@ fn stranger(sender: &Sender, other: &Sender, place: &Place) -> Option<ConfigErro
     let own = other.claims();
     let login = other.relay.user.as_deref().map(str::to_lowercase);
     let allowed = |claim: &Pattern| {
-        claim.exact().is_some_and(|exact| login.as_deref() == Some(exact)) || own.iter().any(|pattern| covers(pattern, claim))
+        claim.exact().is_some_and(|exact| login.as_deref() == Some(exact))
+            || own.iter().any(|pattern| covers(pattern, claim))
     };
     let claim = sender.claims().into_iter().find(|claim| !allowed(claim))?;
     let what = format!(
@@ -317,7 +319,9 @@ fn covers(pattern: &Pattern, claim: &Pattern) -> bool {
         return pattern.matches(&address);
     }
     let (wide, narrow) = (pattern.to_string(), claim.to_string());
-    let (Some((local, domain)), Some((of, at))) = (wide.rsplit_once('@'), narrow.rsplit_once('@')) else { return false };
+    let (Some((local, domain)), Some((of, at))) = (wide.rsplit_once('@'), narrow.rsplit_once('@')) else {
+        return false;
+    };
     // A star of the claim is met by nothing but a star; a question mark could take it for one character.
     let any = |text: &str| if text.is_empty() { "*".to_owned() } else { text.to_owned() };
     !wide.contains('?') && WildMatch::new(&any(local)).matches(&any(of)) && WildMatch::new(domain).matches(at)

@@ -147,8 +147,7 @@ fn presets_fill_in_and_give_way() {
 fn one_clear_error() {
     let cases = [
         ("enabeld = true", "main:1: unknown key \"enabeld\"; did you mean enabled?"),
-        ("[[sender]]\nat_limit = \"hold\"", "main:2: unknown key \"at_limit\"; known here: "),
-        ("[[sender]]\nlimits = []", "main:2: unknown key \"limits\""),
+        ("[[sender]]\nshape = \"round\"", "main:2: unknown key \"shape\"; known here: "),
         ("[log]\nto = 5", "main:2: to: expected a string, found integer"),
         ("enabled = true\nenabled = false", "main:2: duplicate key"),
         ("x = = 1", "main:1: not valid TOML: "),
@@ -423,7 +422,7 @@ fn judge(text: &str) {
     let source = super::toml::Source { text, file: &place, quote: true };
     let (_, errors) = super::build::main_file(source, None);
     assert!(errors.iter().all(|error| !error.what.contains('\n')), "{errors:?}");
-    let _ = super::build::fragment(source, None);
+    let _ = super::build::fragment(source, None, Default::default());
 }
 
 proptest! {

@@ -81,11 +81,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.yandex.ru"],
         must_match: true,
         // Yandex Mail, sending limits of a free mailbox (collected by November 2026).
-        limits: Limits {
-            windows: &[Window::recipients(500, DAY)],
-            recipients_per_message: Some(35),
-            ..UNKNOWN
-        },
+        limits: Limits { windows: &[Window::recipients(500, DAY)], recipients_per_message: Some(35), ..UNKNOWN },
         notes: "needs an app password; once blocked for spam, each further try prolongs the block of 24 hours",
         ..BASE
     },

@@ -166,9 +166,9 @@ impl<'c> View<'c> {
             // A window of another length is new: what the longest of the others knows counts in it too.
             entries = self.of_others(subject, *length)?;
         }
-        let mut leases = self.transaction.prepare_cached(
-            "SELECT until, recipients FROM leased JOIN lease ON lease.id = lease WHERE subject = ?1",
-        )?;
+        let mut leases = self
+            .transaction
+            .prepare_cached("SELECT until, recipients FROM leased JOIN lease ON lease.id = lease WHERE subject = ?1")?;
         let leases = leases.query_map([subject], |row| {
             Ok(Entry { at: row.get(0)?, recipients: row.get::<_, i64>(1)?.unsigned_abs(), messages: 1, open: true })
         })?;
@@ -208,8 +208,11 @@ impl<'c> View<'c> {
     pub fn lease(&self, all: &[Series], recipients: u64, until: Millis) -> rusqlite::Result<i64> {
         let c = &self.transaction;
         let longest = all.iter().map(|(_, length)| *length).max().unwrap_or_default();
-        c.prepare_cached("INSERT INTO lease (until, recipients, length) VALUES (?1, ?2, ?3)")?
-            .execute(params![until, recipients.cast_signed(), longest])?;
+        c.prepare_cached("INSERT INTO lease (until, recipients, length) VALUES (?1, ?2, ?3)")?.execute(params![
+            until,
+            recipients.cast_signed(),
+            longest
+        ])?;
         let lease = c.last_insert_rowid();
         for (subject, _) in all {
             // Once, though two windows of a limit count it.
@@ -226,7 +229,8 @@ impl<'c> View<'c> {
         let c = &self.transaction;
         c.prepare_cached("DELETE FROM lease WHERE id = ?1")?.execute([lease])?;
         for series @ (subject, _) in all {
-            c.prepare_cached("DELETE FROM leased WHERE subject = ?1 AND lease = ?2")?.execute(params![subject, lease])?;
+            c.prepare_cached("DELETE FROM leased WHERE subject = ?1 AND lease = ?2")?
+                .execute(params![subject, lease])?;
             self.forget(series)?;
             if taken > 0 {
                 self.seed(series)?;
@@ -262,14 +266,7 @@ impl<'c> View<'c> {
              recipients = recipients + ?5, messages = messages + ?6",
         )?;
         let Entry { at, recipients, messages, .. } = *entry;
-        add.execute(params![
-            subject,
-            length,
-            slot(at, *length),
-            at,
-            recipients.cast_signed(),
-            messages.cast_signed()
-        ])?;
+        add.execute(params![subject, length, slot(at, *length), at, recipients.cast_signed(), messages.cast_signed()])?;
         Ok(())
     }
 
@@ -333,10 +330,12 @@ fn make(path: &Path) -> Result<(), Fault> {
         // The umask must not take the group's right.
         Ok(file) => Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?),
         // Not opened here: closing it would end the locks that SQLite has on it in this process.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => match std::fs::symlink_metadata(path)?.is_file() {
-            true => Ok(()),
-            false => Err(Fault::Other("it is no regular file".into())),
-        },
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            match std::fs::symlink_metadata(path)?.is_file() {
+                true => Ok(()),
+                false => Err(Fault::Other("it is no regular file".into())),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -345,20 +344,22 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application != APPLICATION && tables > 0 {
-        return Err(Fault::Other("it is a database of something else; nothing was changed".into()));
+    let application = |c: &Connection| c.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    if application(&connection)? != APPLICATION {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have made it in the meantime.
+        let ours = application(&transaction)? == APPLICATION;
+        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if !ours && tables > 0 {
+            return Err(Fault::Other("it is a database of something else; nothing was changed".into()));
+        }
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.commit()?;
     }
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
          PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;",
     )?;
-    if application != APPLICATION {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.commit()?;
-    }
     Ok(connection)
 }

@@ -61,10 +61,10 @@ impl Tally {
         }
     }
 
-    /// When an entry no longer counts. A reservation that is out counts as now.
+    /// When an entry no longer counts. A reservation counts as used at the latest moment that it could be.
     fn frees(&self, entry: &Entry, now: Millis) -> Millis {
         // What claims to be of the future counts as now, so that nothing waits for longer than one window.
-        let at = if entry.open { entry.at.max(now) } else { entry.at.min(now) };
+        let at = if entry.open { entry.at } else { entry.at.min(now) };
         match self.window.per {
             Span::Rolling(_) => at.saturating_add(self.window.per.length()),
             Span::Day(_) if at < self.day.0 => at,
@@ -93,21 +93,22 @@ impl Tally {
             // The most at a time goes now; the rest once that is free again.
             return self.frees(&Entry { at: now, recipients: 0, messages: 0, open: false }, now);
         }
-        let certain = self.freed(want, now, true);
-        if certain <= now || self.entries.iter().all(|entry| !entry.open) {
+        let certain = self.freed(want, now, &|_| true);
+        let known = |entry: &Entry| !entry.open || entry.at <= now;
+        if certain <= now || self.entries.iter().all(known) {
             return certain;
         }
         // Reservations of others may come back unused; that is known soon.
-        let without = self.freed(want, now, false);
+        let without = self.freed(want, now, &known);
         certain.min(without.max(now.saturating_add(OTHERS)))
     }
 
-    fn freed(&self, want: u64, now: Millis, open: bool) -> Millis {
+    fn freed(&self, want: u64, now: Millis, counts: &dyn Fn(&Entry) -> bool) -> Millis {
         let keep = self.ceiling.saturating_sub(want);
         let mut counting: Vec<(Millis, u64)> = self
             .entries
             .iter()
-            .filter(|entry| open || !entry.open)
+            .filter(|entry| counts(entry))
             .map(|entry| (self.frees(entry, now), self.amount(entry)))
             .filter(|(frees, _)| *frees > now)
             .collect();

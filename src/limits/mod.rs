@@ -134,9 +134,9 @@ impl Lease {
     pub fn settle(self, taken: usize) {
         let Some(held) = &self.held else { return };
         let taken = u64::try_from(taken).unwrap_or(u64::MAX).min(held.recipients);
-        let settled = held.counters.with(reading(), Sync::Later, |view| {
-            view.settle(held.id, &held.series, taken).map(|()| ((), true))
-        });
+        let settled = held
+            .counters
+            .with(reading(), Sync::Later, |view| view.settle(held.id, &held.series, taken).map(|()| ((), true)));
         if let Err(error) = settled {
             tracing::error!("limits: a reservation stays counted in full: {error}");
         }
@@ -362,7 +362,11 @@ fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask) -> 
         left if ask.whole => format!(", {left} left for a message to {}", ask.recipients),
         _ => String::new(),
     };
-    Full { until, what: format!("the limit of {what} is reached{share}{left}; the next may go at {time}"), class: ask.class }
+    Full {
+        until,
+        what: format!("the limit of {what} is reached{share}{left}; the next may go at {time}"),
+        class: ask.class,
+    }
 }
 
 fn reading() -> Reading {

@@ -82,7 +82,8 @@ pub fn chain<'c>(config: &'c Config, via: Via<'c>) -> Vec<Via<'c>> {
     let mut chain = vec![via];
     while let Some(AtLimit::Overflow(name, _)) = chain.last().and_then(|last| Some(&profile(*last)?.limits.at_limit)) {
         let next = config.senders.iter().find(|sender| sender.name == *name && sender.enabled && config.enabled);
-        let known = |sender: &Sender| chain.iter().any(|via| matches!(via, Via::Sender(one) if std::ptr::eq(*one, sender)));
+        let known =
+            |sender: &Sender| chain.iter().any(|via| matches!(via, Via::Sender(one) if std::ptr::eq(*one, sender)));
         match next.filter(|sender| !known(sender)) {
             Some(sender) => chain.push(Via::Sender(sender)),
             None => break,

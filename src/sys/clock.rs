@@ -2,8 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock is asked here")]
 
-use chrono::{DateTime, FixedOffset, Local, Utc};
 use super::files;
+use chrono::{DateTime, FixedOffset, Local, Utc};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

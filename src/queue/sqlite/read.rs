@@ -249,6 +249,16 @@ pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
+/// How many recipients the messages of a lane have that are not on hold.
+pub(super) fn waiting(c: &Connection, lane: &str) -> Result<u64, StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT count(*) FROM message JOIN recipient ON recipient.message = message.id
+         WHERE hold IS NULL AND lane = ?1",
+    )?;
+    let count: i64 = statement.query_row([lane], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// Final results, newest first.
 pub(super) fn history(c: &Connection, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
     let mut statement = c.prepare_cached(HISTORY)?;
