@@ -197,11 +197,7 @@ impl<'s> Loader<'s> {
     }
 
     /// Reads one file with its parser, and checks its owner and mode where a password stands in it.
-    fn file(
-        &mut self,
-        path: &Path,
-        parse: &Parse<'_>,
-    ) -> FileConfig {
+    fn file(&mut self, path: &Path, parse: &Parse<'_>) -> FileConfig {
         let whole = Place::new(path, 0);
         self.files.push(path.to_owned());
         let (data, guard) = match files::read(path) {

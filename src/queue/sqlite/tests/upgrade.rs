@@ -52,10 +52,7 @@ fn a_damaged_queue_of_the_first_version_is_saved() {
         .unwrap()
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'message_uid'", [], |row| row.get(0))
         .unwrap();
-    let mut octets = std::fs::read(&path).unwrap();
-    let start = (page as usize - 1) * 4096;
-    octets[start..start + 4096].fill(0xff);
-    std::fs::write(&path, octets).unwrap();
+    super::damage::overwrite(&path, (u64::from(page) - 1) * 4096, &[0xff; 4096]);
     let store = open(dir.path());
     assert!(store.recovered().unwrap().contains("1 messages were saved, 0 of them without their text"));
     is_up_to_date(&store);
