@@ -1,5 +1,6 @@
 //! One story per command.
 
+mod admission;
 pub mod check;
 pub mod desk;
 pub mod explain;

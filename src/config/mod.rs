@@ -5,7 +5,9 @@
 
 mod account;
 mod build;
+mod bulk;
 pub mod error;
+pub mod limits;
 pub mod listen;
 pub mod load;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
 pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use model::*;
 pub use server::Server;

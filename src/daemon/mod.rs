@@ -72,6 +72,8 @@ pub struct Daemon {
     /// Since when it runs.
     pub since: Millis,
     limits: Limits,
+    /// Held by who submits to a sender that refuses at its limit.
+    refusing: Mutex<()>,
 }
 
 /// Clients at once.
@@ -107,6 +109,6 @@ impl Daemon {
         };
         let since = crate::sys::clock::now().timestamp_millis();
         let uid = rustix::process::geteuid().as_raw();
-        Self { live, store, waiters, host, uid, since, limits }
+        Self { live, store, waiters, host, uid, since, limits, refusing: Mutex::default() }
     }
 }

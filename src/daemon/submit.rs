@@ -8,7 +8,9 @@ use super::session::{Peer, refused};
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
+use crate::config::Config;
 use crate::exit::{Contract, Status};
+use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage, StoreError};
@@ -105,6 +107,9 @@ pub(super) fn queue(
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
+    // One after the other, so that each sees those before it in the queue.
+    let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+    refuse_beyond(daemon, &config, &plan)?;
     let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(not_kept)?;
     log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
     Ok(accepted)
@@ -114,6 +119,19 @@ pub(super) fn queue(
 pub(super) fn not_kept(error: StoreError) -> (Status, String) {
     let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
     (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
+}
+
+/// Where the sender says so, a message for which its limits leave no room is refused now.
+fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>) -> Result<(), (Status, String)> {
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
+    // What the queue cannot tell is not there: the limit itself holds at delivery.
+    let queued = || daemon.store.waiting(&plan.via.name()).unwrap_or_default();
+    match limits::refusal(config, plan.via, ask, queued) {
+        Ok(None) => Ok(()),
+        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", plan.via.name(), full.what))),
+        Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
+    }
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {
@@ -130,6 +148,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         due: if asked.delivery == DeliveryMode::Queue { NEXT_RUN } else { now },
         hold: None,
         report: false,
+        bulk: plan.bulk.is_some(),
     }
 }
 

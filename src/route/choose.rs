@@ -9,6 +9,7 @@ use crate::config::pattern::{Pattern, Specificity};
 use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Relay, Sender};
 use crate::exit::Status;
 use crate::message::address::Address;
+use crate::message::bulk;
 use crate::sys::users::{Caller, Remote};
 use std::fmt;
 
@@ -40,6 +41,15 @@ impl<'c> Via<'c> {
             Self::Sender(sender) => sender.name.clone(),
             Self::Default(_) => "default relay".into(),
             Self::Account(account) => format!("msmtprc account {}", account.name),
+        }
+    }
+
+    /// What it says of bulk mail.
+    #[must_use]
+    pub fn bulk(self) -> bulk::Choice {
+        match self {
+            Self::Sender(sender) | Self::Default(sender) => sender.bulk,
+            Self::Account(_) => bulk::Choice::Auto,
         }
     }
 

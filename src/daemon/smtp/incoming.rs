@@ -56,6 +56,7 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, (Status, St
         due: now,
         hold: Some(NO_RULE.into()),
         report: false,
+        bulk: false,
     };
     let accepted = daemon.store.accept(new).map_err(not_kept)?;
     tracing::info!(
