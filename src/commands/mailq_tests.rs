@@ -49,6 +49,7 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         hold: (state == "hold").then(|| "by hand".into()),
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,
+        staging: None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::invocation::{ErrorMode, Invocation, Options};
 use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
+use crate::deliver::gate::Gate;
 use crate::exit::{self, Contract, Status};
 use crate::message::Message;
 use crate::message::read::{self, ReadError, ReadRules};
@@ -189,8 +190,9 @@ impl Submitter<'_> {
     /// One attempt over the plan's account, and what it came to.
     fn deliver(&self, config: &Config, plan: &Plan<'_>) -> Done {
         self.aside(&format!("using {} ({}): {}", plan.via.name(), plan.via.place(), plan.rule));
+        plan.expanded.iter().for_each(|step| self.aside(&format!("alias {step}")));
         let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
-        let attempt = self.attempt(plan, &mut transcripts);
+        let attempt = self.attempt(config, plan, &mut transcripts);
         let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
@@ -219,7 +221,7 @@ impl Submitter<'_> {
         done
     }
 
-    fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
+    fn attempt(&self, config: &Config, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
         let host = match &relay.endpoint {
             Endpoint::Tcp(host, _) => host.as_str(),
@@ -238,6 +240,7 @@ impl Submitter<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
+            gate: Gate::of(config, plan.via.name()),
         };
         attempt::attempt(relay, &plan.envelope, &plan.message, &mut context)
     }

@@ -4,8 +4,10 @@
 
 use super::account::{Builder, host_name};
 use super::error::{ConfigError, Place};
+use super::local::LocalSpec;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
+use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::message::address::Address;
 use ::toml::Spanned;
@@ -20,6 +22,8 @@ pub(super) struct FileConfig {
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
     pub queue: QueueConfig,
+    pub local: LocalSpec,
+    pub staging: Option<Staging>,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -37,17 +41,21 @@ pub(super) enum DefaultSpec {
 
 /// Reads the main file. What is usable comes back even with errors, so that `validate` can look at it too.
 pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
-    let raw: RawConfig = match source.parse() {
+    let mut raw: RawConfig = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
     let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let local = build.local(&mut raw);
+    let queue = build.queue(raw.queue.unwrap_or_default());
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
-        queue: build.queue(raw.queue.unwrap_or_default()),
+        local,
+        staging: build.staging(raw.staging, &queue.directory),
+        queue,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,
@@ -167,6 +175,7 @@ impl Builder<'_> {
             _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
         });
         let log_file = self.path("log_file", smtp.log_file.take());
+        let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
         let (relay, provider) = self.account(smtp, place, what)?;
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
@@ -178,6 +187,7 @@ impl Builder<'_> {
             from,
             relay,
             names,
+            outgoing,
             users: Vec::new(),
             groups: Vec::new(),
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },

@@ -1,8 +1,11 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::local::LocalMail;
+use super::outgoing::Outgoing;
 use super::pattern::Pattern;
 use super::server::Server;
+use super::staging::Staging;
 use crate::message::address::Address;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
@@ -30,6 +33,10 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// Who gets the mail of local names.
+    pub local: LocalMail,
+    /// `[staging]`: nothing leaves for real recipients.
+    pub staging: Option<Staging>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -204,6 +211,8 @@ pub struct Sender {
     pub relay: Relay,
     /// Aliases of this sender and the names shown for them.
     pub names: BTreeMap<String, String>,
+    /// What it changes in its messages.
+    pub outgoing: Outgoing,
     /// `users`: who may use it; with `groups` both empty, everybody.
     pub users: Vec<String>,
     /// `groups`: members may use it.

@@ -25,6 +25,11 @@ pub(super) struct RawConfig {
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
     pub queue: Option<RawQueue>,
+    pub aliases: Field<String>,
+    pub aliases_format: Field<String>,
+    pub local_domains: Field<Strings>,
+    pub default_recipient: Field<String>,
+    pub staging: Field<RawStaging>,
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
@@ -61,6 +66,15 @@ pub(super) struct RawQueue {
     pub connections: Field<i64>,
 }
 
+/// `[staging]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStaging {
+    pub capture: Field<String>,
+    pub redirect_to: Field<String>,
+    pub allow: Field<Strings>,
+}
+
 /// `timeouts = { ... }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +109,8 @@ macro_rules! with_account {
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+            reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
+            headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
 
         impl $name {
@@ -111,6 +127,8 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
+                    bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
             }
         }
@@ -157,6 +175,51 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub reply_to: Field<String>,
+    pub reply_to_always: Option<bool>,
+    pub bcc: Field<Strings>,
+    pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
+    pub remove_headers: Field<Strings>,
+}
+
+/// A field of `headers`: its value, or a table with `value` and `replace`.
+pub(super) struct RawHeader {
+    pub value: String,
+    pub replace: bool,
+}
+
+impl<'de> Deserialize<'de> for RawHeader {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeaderVisitor)
+    }
+}
+
+const HEADER_KEYS: &[&str] = &["value", "replace"];
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = RawHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or { value = \"...\", replace = true }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawHeader, E> {
+        Ok(RawHeader { value: text.to_owned(), replace: false })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+        let (mut value, mut replace) = (String::new(), false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "value" => value = map.next_value()?,
+                "replace" => replace = map.next_value()?,
+                other => return Err(de::Error::unknown_field(other, HEADER_KEYS)),
+            }
+        }
+        Ok(RawHeader { value, replace })
+    }
 }
 
 /// One string or a list of them; each of a list with its place.
