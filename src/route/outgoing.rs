@@ -2,10 +2,11 @@
 
 use super::Via;
 use crate::config::{AddedHeader, Outgoing};
-use crate::envelope::ReversePath;
+use crate::envelope::{Dsn, Notify, RecipientDsn, ReversePath};
 use crate::message::Message;
 use crate::message::address::{Address, Mailbox, parse_list};
 use crate::message::rewrite;
+use std::collections::BTreeMap;
 
 fn of(via: Via<'_>) -> Option<&Outgoing> {
     match via {
@@ -31,6 +32,17 @@ pub(super) fn archive(via: Via<'_>, from: &ReversePath, message: &Message, recip
     let copies = outgoing.bcc.iter().filter(|copy| !named(copy) && !delivered.contains(&copy.key()));
     // Without any recipient it is an error, which a copy must not hide.
     if recipients.is_empty() { Vec::new() } else { copies.cloned().collect() }
+}
+
+/// The notifications that are asked for, without a report of success about a copy: whoever reads it would learn of the
+/// archive. A failure is told all the same.
+pub(super) fn quietly(dsn: Dsn, mut asked: BTreeMap<String, RecipientDsn>, archive: &[Address]) -> Dsn {
+    if let Some(notify) = dsn.notify.filter(|notify| notify.success) {
+        let quiet = Notify { success: false, failure: true, ..notify };
+        let dsn = RecipientDsn { notify: Some(quiet), ..RecipientDsn::default() };
+        asked.extend(archive.iter().map(|copy| (copy.canonical(), dsn.clone())));
+    }
+    Dsn { recipients: asked, ..dsn }
 }
 
 /// Changes the header as the sender says; what was changed, in plain words.

@@ -116,16 +116,9 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
     }
     let found = recipients::all(config, request, &message, choice.via)?;
-    let mut changes = Vec::new();
-
     let mut from = reverse_path(request, &said, choice.via)?;
     let archive = outgoing::archive(choice.via, &from, &message, &found.recipients);
-    if let Some(owner) = recipients::owner(&found, &from, choice.via) {
-        changes.push(format!("envelope sender {from} becomes {owner}, the owner of the list"));
-        from = ReversePath::Address(owner);
-    }
-    changes.extend(complete(request, &said, choice.via, &from, &found.recipients, &mut message));
-    changes.extend(outgoing::fields(choice.via, &mut message));
+    let mut changes = rewritten(request, &said, &choice, &found, &mut from, &mut message)?;
     if let Some(own) = as_account {
         changes.extend(rewrite::set_from(&mut message, &own, None));
         if from.address().is_some_and(|address| *address != own) {
@@ -136,11 +129,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Sender(sender) | Via::Default(sender) = choice.via {
         show_name(sender, &mut message, request.domain, &mut changes);
     }
-    if message.has_long_lines() {
-        message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
-        changes.push("lines of more than 998 octets are sent encoded".to_owned());
-    }
-    let dsn = notifications(&request.options.dsn, choice.via);
+    let dsn = outgoing::quietly(notifications(&request.options.dsn, choice.via), found.asked, &archive);
     let all = found.recipients.into_iter().map(|mailbox| mailbox.address).chain(archive.iter().cloned()).collect();
     let envelope = Envelope::new(from, all, dsn).ok_or_else(|| {
         let how = if request.options.extract {
@@ -152,6 +141,29 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
     Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, expanded: found.steps, archive })
+}
+
+/// Everything that is changed before the identity guard has its word, told in plain words.
+fn rewritten(
+    request: &Request<'_>,
+    said: &Said,
+    choice: &Choice<'_>,
+    found: &recipients::Found,
+    from: &mut ReversePath,
+    message: &mut Message,
+) -> Result<Vec<String>, RouteError> {
+    let mut changes = Vec::new();
+    if let Some(owner) = recipients::owner(found, from, choice.via) {
+        changes.push(format!("envelope sender {from} becomes {owner}, the owner of the list"));
+        *from = ReversePath::Address(owner);
+    }
+    changes.extend(complete(request, said, choice.via, from, &found.recipients, message));
+    changes.extend(outgoing::fields(choice.via, message));
+    if message.has_long_lines() {
+        *message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
+        changes.push("lines of more than 998 octets are sent encoded".to_owned());
+    }
+    Ok(changes)
 }
 
 /// The choice after the identity guard, and the address to send as where it rewrites.
@@ -251,8 +263,9 @@ fn show_name(sender: &Sender, message: &mut Message, domain: &str, changes: &mut
 
 /// The command line's wishes for notifications before the account's.
 fn notifications(asked: &Dsn, via: Via<'_>) -> Dsn {
-    let Via::Account(account) = via else { return asked.clone() };
-    Dsn { notify: asked.notify.or(account.dsn.notify), ret: asked.ret.or(account.dsn.ret), envid: asked.envid.clone() }
+    let own = if let Via::Account(account) = via { &account.dsn } else { &Dsn::default() };
+    let envid = asked.envid.clone();
+    Dsn { notify: asked.notify.or(own.notify), ret: asked.ret.or(own.ret), envid, ..Dsn::default() }
 }
 
 pub(super) fn in_header(field: &str, error: &AddressError) -> RouteError {

@@ -23,7 +23,7 @@ fn sent(server: &Server, home: &Home, fields: &str) -> (Vec<String>, String) {
 
 #[test]
 fn the_archive_gets_a_copy_that_nobody_sees() {
-    let server = Script::new().start();
+    let server = Script::new().offer("DSN").start();
     let home = home(&server, "bcc = [\"archive@example.com\", \"second@example.com\"]");
     let (recipients, text) = sent(&server, &home, "");
     assert_eq!(recipients, ["you@example.org", "archive@example.com", "second@example.com"]);
@@ -39,6 +39,12 @@ fn the_archive_gets_a_copy_that_nobody_sees() {
     assert_eq!(server.messages().pop().unwrap().recipients, ["you@example.org"]);
     home.run("sendmail", &["-t", "-i"], report.replace("shop@", "other@")).expect(0);
     assert_eq!(server.messages().pop().unwrap().recipients, ["you@example.org"]);
+    // No report of success about the copy, and no other NOTIFY than was asked for the rest.
+    home.run("sendmail", &["-t", "-i", "-N", "success,delay"], report).expect(0);
+    let rcpts = server.connections().pop().unwrap().commands;
+    let notify: Vec<String> = rcpts.into_iter().filter(|line| line.starts_with("RCPT")).collect();
+    assert!(notify[0].contains("<you@example.org> NOTIFY=SUCCESS,DELAY"), "{notify:?}");
+    assert!(notify[1].contains("<archive@example.com> NOTIFY=FAILURE,DELAY"), "{notify:?}");
     // A message for nobody is still an error.
     home.run("sendmail", &["-t", "-i"], "From: shop@example.com\n\nx\n").expect(64);
     let explained = home.run("postrider", &["explain", "-t"], report).expect(0).stdout;

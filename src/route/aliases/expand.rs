@@ -3,6 +3,7 @@
 use super::{Aliases, DEFAULT, Entry, Target, mailbox, shown};
 use crate::message::address::{Address, Mailbox};
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// The longest chain of aliases.
 const DEPTH: usize = 16;
@@ -35,6 +36,8 @@ impl Local<'_> {
 pub struct Expansion {
     /// Who gets the message; the same one may be there twice.
     pub recipients: Vec<Mailbox>,
+    /// For each name that was given, in order, which of `recipients` it led to.
+    pub from: Vec<Range<usize>>,
     /// What was replaced by what, in plain words.
     pub steps: Vec<String>,
     /// `owner-LIST`, where all recipients come from one alias that has an owner: who hears of failures.
@@ -53,7 +56,9 @@ impl Aliases {
         let mut owners = HashSet::new();
         for recipient in recipients {
             owners.insert(self.owner(&recipient, local));
+            let first = work.out.recipients.len();
             work.one(recipient, false)?;
+            work.out.from.push(first..work.out.recipients.len());
         }
         let mut out = work.out;
         // Failures go to one address: where several would have to hear of them, the sender does.
