@@ -8,6 +8,7 @@ pub mod handover;
 pub mod mailq;
 pub mod msmtp_info;
 pub mod own_queue;
+pub mod passwd;
 pub mod queue;
 pub mod serve;
 pub mod smtp_stdio;

@@ -6,6 +6,7 @@ use super::account::{Builder, host_name};
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::limits::LimitsConfig;
+use super::listen::{Listener, User};
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
@@ -33,6 +34,8 @@ pub(super) struct FileConfig {
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
+    pub listen: Vec<Listener>,
+    pub users: Vec<User>,
     /// Whether a password stands in the file itself, so that its owner and mode matter.
     pub literal: bool,
 }
@@ -68,6 +71,8 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         named,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
+        listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
+        users: raw.user.into_iter().filter_map(|user| build.user_table(user)).collect(),
         literal: build.literal,
     };
     (file, build.errors)

@@ -118,6 +118,8 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         queue: QueueConfig::default(),
         limits: Default::default(),
         bulk: Default::default(),
+        listen: Vec::new(),
+        users: Vec::new(),
     }
 }
 
@@ -190,6 +192,8 @@ impl<'s> Loader<'s> {
             queue: file.queue,
             limits: file.limits,
             bulk: file.bulk,
+            listen: file.listen,
+            users: file.users,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

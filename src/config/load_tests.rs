@@ -386,12 +386,12 @@ fn the_samples_load() {
     let key = |rest: &str| {
         rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     };
-    for line in text.lines() {
+    // A table that is not set here stands in a comment as a whole.
+    let table = |line: &&str| line.starts_with('[') || line.starts_with("#[[");
+    for (at, line) in text.lines().enumerate() {
         let Some(rest) = line.strip_prefix("#").filter(|rest| key(rest)) else { continue };
-        // A table may stand in a comment too.
-        let before = text.lines().take_while(|other| *other != line).map(|other| other.trim_start_matches('#'));
-        let open = before.filter(|other| other.starts_with('[')).last();
-        let alone = format!("{}\n{rest}\n", open.unwrap_or_default());
+        let open = text.lines().take(at).filter(table).last();
+        let alone = format!("{}\n{rest}\n", open.unwrap_or_default().trim_start_matches('#'));
         let source = super::toml::Source { text: &alone, file: &super::Place::new("sample", 0), quote: true };
         if let Err(error) = source.parse::<super::toml::RawConfig>() {
             panic!("{line}: {error}");

@@ -8,6 +8,7 @@ mod build;
 mod bulk;
 pub mod error;
 pub mod limits;
+pub mod listen;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
@@ -24,5 +25,6 @@ pub mod validate;
 
 pub use error::{ConfigError, Place};
 pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
+pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use model::*;
 pub use server::Server;

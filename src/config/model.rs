@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use super::limits::{LimitsConfig, SenderLimits};
+use super::listen::{Listener, User};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
@@ -36,6 +37,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
+    /// `[[listen]]`: where the daemon takes mail over SMTP.
+    pub listen: Vec<Listener>,
+    /// `[[user]]`: who may log in there.
+    pub users: Vec<User>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.

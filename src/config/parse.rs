@@ -2,6 +2,7 @@
 
 use super::build::{self, FileConfig};
 use super::error::{ConfigError, Place};
+use super::listen::Listener;
 use super::toml::Source;
 use crate::limits::window::Zone;
 use std::path::Path;
@@ -18,6 +19,16 @@ pub fn main_file(text: &str) -> Vec<ConfigError> {
 #[must_use]
 pub fn fragment(text: &str) -> Vec<ConfigError> {
     faults(text, &|source, home| build::fragment(source, home, Zone::Local))
+}
+
+/// The listeners of a text as a postrider.toml.
+///
+/// # Errors
+/// Its faults; what concerns other tables is not looked at.
+pub fn listeners(text: &str) -> Result<Vec<Listener>, Vec<ConfigError>> {
+    let file = Place::new("postrider.toml", 0);
+    let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
+    if errors.is_empty() { Ok(config.listen) } else { Err(errors) }
 }
 
 fn faults(text: &str, parse: &Parse) -> Vec<ConfigError> {

@@ -5,6 +5,7 @@
 
 use super::error::{ConfigError, Place};
 use super::limits::RawSenderLimits;
+use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -34,6 +35,10 @@ pub(super) struct RawConfig {
     pub limit: Vec<Spanned<RawShared>>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
+    #[serde(default)]
+    pub listen: Vec<Spanned<RawListen>>,
+    #[serde(default)]
+    pub user: Vec<Spanned<RawUser>>,
 }
 
 /// A file of `senders.d`.

@@ -13,6 +13,7 @@ mod faults;
 mod flags;
 mod harness;
 mod limits;
+mod listener;
 mod msmtp;
 mod nasty;
 mod operator;
