@@ -6,14 +6,16 @@
 
 use super::build::{self, DefaultSpec, FileConfig};
 use super::error::{ConfigError, Place};
-use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
+use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, Sender, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
+use super::replies::ReplyRule;
 use super::toml::Source;
 use super::validate;
 use crate::sys::{env, files};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Where a configuration is looked for, and whose it is.
@@ -140,6 +142,18 @@ pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBu
     overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
+/// Gives every account the rules for replies that hold for all.
+fn for_all(replies: &Arc<[ReplyRule]>, default: &mut DefaultRelay, senders: &mut [Sender]) {
+    senders.iter_mut().for_each(|sender| sender.relay.replies.all = replies.clone());
+    match default {
+        DefaultRelay::Server(sender) => sender.relay.replies.all = replies.clone(),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            msmtprc.accounts.iter_mut().for_each(|account| account.relay.replies.all = replies.clone());
+        }
+        DefaultRelay::Refuse(_) | DefaultRelay::Missing => {}
+    }
+}
+
 /// Reads one postrider.toml and what belongs to it.
 struct Loader<'s> {
     sources: &'s Sources,
@@ -159,7 +173,8 @@ impl<'s> Loader<'s> {
         for fragment in self.fragments(path) {
             senders.extend(self.file(&fragment, build::fragment).senders);
         }
-        let default = self.default_relay(file.default);
+        let mut default = self.default_relay(file.default);
+        for_all(&file.replies.into(), &mut default, &mut senders);
         let config = Config {
             files: self.files,
             enabled: file.enabled,

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pattern;
 pub mod presets;
 mod queue;
+pub mod replies;
 pub mod server;
 mod tls;
 mod toml;
@@ -22,4 +23,5 @@ pub mod validate;
 
 pub use error::{ConfigError, Place};
 pub use model::*;
+pub use replies::{Replies, ReplyRule};
 pub use server::Server;

@@ -28,6 +28,22 @@ pub(super) struct RawConfig {
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
+    #[serde(default)]
+    pub reply: Vec<Spanned<RawReply>>,
+}
+
+/// A rule for replies, in `[[reply]]` and in `replies` of an account.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReply {
+    pub code: Field<i64>,
+    pub enhanced: Field<String>,
+    pub text: Field<String>,
+    pub phase: Field<String>,
+    pub then: Field<String>,
+    #[serde(rename = "for")]
+    pub duration: Field<String>,
+    pub advice: Field<String>,
 }
 
 /// A file of `senders.d`.
@@ -95,6 +111,7 @@ macro_rules! with_account {
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+            replies: Option<Vec<Spanned<RawReply>>>,
         }
 
         impl $name {
@@ -111,6 +128,7 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    replies: self.replies.take(),
                 }
             }
         }
@@ -128,6 +146,7 @@ with_account! {
     /// `[[sender]]`.
     RawSender {
         name: Field<String>, enabled: Option<bool>, users: Option<Strings>, groups: Option<Strings>,
+        backup: Field<Strings>, backup_after: Field<String>,
     }
 }
 
@@ -157,6 +176,7 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub replies: Option<Vec<Spanned<RawReply>>>,
 }
 
 /// One string or a list of them; each of a list with its place.

@@ -53,6 +53,24 @@ pub struct Plan<'c> {
     pub from: Option<Address>,
     /// What is changed in the message and the envelope, in plain words.
     pub changes: Vec<String>,
+    /// The account stands in for the one that was chosen.
+    pub moved: bool,
+}
+
+impl<'c> Plan<'c> {
+    /// The same over another account, which stands in for the one that was chosen.
+    #[must_use]
+    pub fn over(&self, via: Via<'c>) -> Self {
+        Self {
+            via,
+            rule: self.rule.clone(),
+            envelope: self.envelope.clone(),
+            message: self.message.clone(),
+            from: self.from.clone(),
+            changes: self.changes.clone(),
+            moved: true,
+        }
+    }
 }
 
 /// What a message and its command line say about who it is from.
@@ -138,7 +156,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         RouteError::new(Status::Usage, format!("no recipient: {how}"))
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
-    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes })
+    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, moved: false })
 }
 
 /// The choice after the identity guard, and the address to send as where it rewrites.
