@@ -1,8 +1,9 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LineRecipient};
-use crate::queue::{Filter, Millis, Queued, Store, StoreError};
+use super::protocol::{Line, LinePause, LineRecipient};
+use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError};
+use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
 const RECIPIENTS: usize = 20_000;
@@ -14,11 +15,18 @@ const WORDS: usize = 500;
 /// # Errors
 /// The store cannot be read.
 pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now)).collect())
+    let paused: HashMap<String, Pause> = store
+        .paused()?
+        .into_iter()
+        .filter(|pause| pause.until > now)
+        .map(|pause| (pause.lane.clone(), pause))
+        .collect();
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now)).collect())
 }
 
-fn line(queued: Queued, now: Millis) -> Line {
-    let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
+fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis) -> Line {
+    let paused = paused.get(&queued.lane);
+    let waits = paused.is_some() || queued.recipients.iter().all(|recipient| recipient.due > now);
     let state = match (&queued.hold, queued.claimed) {
         (Some(_), _) => "hold",
         (None, false) if waits => "deferred",
@@ -40,6 +48,8 @@ fn line(queued: Queued, now: Millis) -> Line {
         from: queued.from.to_string(),
         state: state.into(),
         hold: queued.hold.map(shortened),
+        paused: paused.map(|pause| LinePause { until: pause.until, reason: shortened(pause.reason.clone()) }),
+        moved_from: queued.moved.map(|moved| moved.from),
         recipients: recipients.collect(),
         more,
     }
@@ -87,9 +97,9 @@ mod tests {
             grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), 5).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5).state, "hold");
-        let line = line(queued, 4);
+        assert_eq!(line(queued.clone(), &HashMap::new(), 5).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, &HashMap::new(), 5).state, "hold");
+        let line = line(queued, &HashMap::new(), 4);
         assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
         assert_eq!(line.more, 10_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));

@@ -52,6 +52,11 @@ pub enum Request {
         /// Which.
         filter: Filter,
     },
+    /// Try these now, whatever keeps their senders back.
+    Retry {
+        /// Which.
+        filter: Filter,
+    },
     /// Read the configuration again.
     Reload,
     /// Paused lanes and sizes.
@@ -157,10 +162,23 @@ pub struct Line {
     pub state: String,
     /// Why it is on hold.
     pub hold: Option<String>,
+    /// How its sender is paused, where it is.
+    pub paused: Option<LinePause>,
+    /// The sender that it was accepted for, where another one has taken it over.
+    pub moved_from: Option<String>,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.
     pub more: u64,
+}
+
+/// How a listed message's sender is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinePause {
+    /// Until when, milliseconds since 1970.
+    pub until: i64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A recipient of a listed message.

@@ -40,8 +40,8 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
     let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
-    let (accepted, kept) = match keep(daemon, &around, &asked, text) {
-        Ok(accepted) => (accepted, kept(accepted.id)),
+    let (accepted, lane, kept) = match keep(daemon, &around, &asked, text) {
+        Ok((accepted, lane)) => (accepted, lane, kept(accepted.id)),
         Err((status, what)) => {
             log::refused(&what, status, asked.tag.as_deref(), peer.uid);
             return refused(status, what);
@@ -52,7 +52,8 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     }
     // A resend may be of a message that has long been delivered: there is nothing to wait for.
     let Some(begun) = begun.filter(|_| !accepted.again || is_queued(daemon, accepted.id)) else { return kept };
-    match begun.on(accepted.id, Deadline::after(WAIT)) {
+    let paused = || daemon.host.paused(&lane).map(|text| Summary { status: Status::Ok, text: Some(text) });
+    match begun.on(accepted.id, &lane, Deadline::after(WAIT), paused) {
         Some(Summary { status, text }) => Verdict { status: status.code(), text, ..kept },
         None => Verdict { text: Some("kept, not yet delivered".into()), ..kept },
     }
@@ -72,8 +73,13 @@ fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
     daemon.store.list(&filter, 1).is_ok_and(|found| !found.is_empty())
 }
 
-/// Reads, plans and keeps the message.
-fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
+/// Reads, plans and keeps the message: its number and its lane.
+fn keep(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    text: Spool,
+) -> Result<(Accepted, String), (Status, String)> {
     let limits = &daemon.limits;
     let _alone = (text.len() > LARGE).then(|| limits.large.lock().unwrap_or_else(PoisonError::into_inner));
     let message = read::read(&mut text.reader(0), ReadRules { dot_ends: false });
@@ -90,7 +96,7 @@ fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> 
         (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
     })?;
     log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
-    Ok(accepted)
+    Ok((accepted, plan.via.name()))
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {

@@ -5,11 +5,11 @@
 
 use super::bounce::Matter;
 use super::delivery::{self, Host};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Why};
 use super::schedule::{self, Effect};
-use super::types::{Action, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
+use super::types::{Action, Fate, Filter, MessageId, Millis, NEXT_RUN, Pause, Queued, Recorded, StoreError};
 use super::worker::{self, Met};
-use super::{Store, gone, lane};
+use super::{Store, backup, gone, lane};
 use crate::config::Config;
 use crate::exit::Status;
 use crate::sys::clock::{self, Deadline};
@@ -27,6 +27,11 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Messages looked through at a time.
 const PAGE: usize = 2000;
+/// No pause is longer, but for one of fixed length (`config::replies::LONGEST`).
+const PAUSE: Millis = 3_600_000;
+const FIRM_PAUSE: Millis = 48 * 3_600_000;
+/// How often messages of a lane that is down are given to its backup.
+const DIVERSION: Duration = Duration::from_secs(2);
 /// What is due later than this was written by a clock that was wrong, unless it waits for a run of the queue.
 const FAR: Millis = 3 * 86_400_000;
 /// What is due later than this waits for a run of the queue.
@@ -40,6 +45,8 @@ pub struct Hooks {
     pub is_enough: Box<dyn Fn(MessageId) -> bool + Send + Sync>,
     /// Is told the result of every attempt: the status for a caller that waits, and what went wrong.
     pub told: Box<dyn Fn(MessageId, Status, Option<String>) + Send + Sync>,
+    /// Is told that a lane waits, and why.
+    pub paused: Box<dyn Fn(&Pause) + Send + Sync>,
 }
 
 /// Delivery from a queue, under way. It goes on until `stop`.
@@ -91,7 +98,8 @@ impl Runner {
         self.shared.kick();
     }
 
-    /// Makes messages due at once: how many. Without a user in the filter paused lanes try again too.
+    /// Makes messages due at once: how many. Without a user in the filter paused lanes try again too, but for those whose
+    /// pause has a fixed length.
     ///
     /// # Errors
     /// The store's.
@@ -102,6 +110,40 @@ impl Runner {
         }
         self.kick();
         Ok(touched)
+    }
+
+    /// Makes messages due at once, as an operator says who knows why: how many. The lanes that they wait in try again
+    /// whatever kind of pause they have.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn retry(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let mut lanes = std::collections::BTreeSet::new();
+        gone::pages(self.shared.store.as_ref(), filter.clone(), &mut |page| {
+            lanes.extend(page.iter().map(|queued| queued.lane.clone()));
+            Ok(())
+        })?;
+        let touched = self.shared.store.act(filter, &Action::Retry, clock::millis())?;
+        for lane in lanes {
+            self.resume(&lane)?;
+        }
+        self.kick();
+        Ok(touched)
+    }
+
+    /// Ends the pause of a lane, of whatever kind: one message is tried, and what waited goes on where it is served.
+    /// Whether it was paused.
+    ///
+    /// # Errors
+    /// The store's; then the lane is open until the process ends.
+    pub fn resume(&self, lane: &str) -> Result<bool, StoreError> {
+        let was = self.shared.lock().lanes.resume(lane);
+        if was {
+            tracing::info!(sender = lane, "the sender tries again, as an operator says");
+            self.shared.store.resume(lane, clock::millis())?;
+            self.kick();
+        }
+        Ok(was)
     }
 
     /// Sends messages back to where they came from: how many. What is being sent at this moment is left alone.
@@ -151,8 +193,8 @@ impl Runner {
         }
     }
 
-    /// Goes on with another configuration: connections are made anew, paused lanes try again, and messages go on whose
-    /// sender is back.
+    /// Goes on with another configuration: connections are made anew, paused lanes try again (but for those whose pause has
+    /// a fixed length), and messages go on whose sender is back.
     pub fn reload(&self, config: Arc<Config>) {
         *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.shared.open_lanes();
@@ -164,6 +206,12 @@ impl Runner {
     #[must_use]
     pub fn is_paused(&self, lane: &str) -> bool {
         !self.shared.is_usable(lane)
+    }
+
+    /// How a lane is paused, where it is.
+    #[must_use]
+    pub fn pause_of(&self, lane: &str) -> Option<Pause> {
+        self.shared.lock().lanes.pause_of(lane, clock::millis())
     }
 
     /// Ends: takes nothing new, and waits so long for what is under way. Whether all of it ended.
@@ -248,11 +296,14 @@ impl Shared {
         let paused = match met.effect {
             None => None,
             Some(Effect::Serves) => {
-                opened = lane.serves();
+                opened = lane.serves(now);
                 None
             }
             Some(Effect::Doubtful) if !lane.strike() => None,
-            Some(Effect::Doubtful | Effect::Pause) => lane.pause(now),
+            Some(effect) => {
+                let doubtful = effect == Effect::Doubtful;
+                lane.pause(name, now, Why { reason: &met.reason, wait: met.wait, down: met.down, doubtful })
+            }
         };
         if opened || paused.is_some() || state.lanes.wants_more(name, connections) {
             state.kicked = true;
@@ -261,21 +312,23 @@ impl Shared {
         drop(state);
         if opened {
             tracing::info!(sender = name, "the sender's server serves again");
-            logged(self.store.pause(name, None, ""));
+            logged(self.store.resume(name, now));
         }
-        if let Some((until, back)) = paused {
-            self.note_pause(name, until, &met.reason, &back);
+        if let Some((pause, back)) = paused {
+            self.note_pause(&pause, &back);
         }
     }
 
-    fn note_pause(&self, name: &str, until: Millis, reason: &str, back: &[Queued]) {
-        let seconds = (until - clock::millis()).max(0) / 1000;
+    fn note_pause(&self, pause: &Pause, back: &[Queued]) {
+        let seconds = (pause.until - clock::millis()).max(0) / 1000;
+        let (name, reason) = (&pause.lane, &pause.reason);
         tracing::warn!(sender = name, seconds, reason, "the sender is paused; its messages wait");
-        logged(self.store.pause(name, Some(until), reason));
+        logged(self.store.pause(pause));
         for queued in back {
             logged(self.store.release_claim(queued.id));
             (self.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {reason}")));
         }
+        (self.hooks.paused)(pause);
     }
 
     /// Messages whose sender is not configured wait until it is.
@@ -296,7 +349,8 @@ impl Shared {
     /// Paused lanes try one message.
     fn open_lanes(&self) {
         let opened = self.lock().lanes.open();
-        opened.iter().for_each(|name| logged(self.store.pause(name, None, "")));
+        let now = clock::millis();
+        opened.iter().for_each(|name| logged(self.store.resume(name, now)));
     }
 }
 
@@ -333,13 +387,14 @@ struct Dispatcher<'s> {
     /// The two clocks at the last look.
     seen: (Millis, Instant),
     swept: Option<Instant>,
+    diverted: Option<Instant>,
     /// How far messages were looked through for warnings.
     warned_to: Option<MessageId>,
 }
 
 impl<'s> Dispatcher<'s> {
     fn new(shared: &'s Arc<Shared>) -> Self {
-        Self { shared, seen: (clock::millis(), clock::instant()), swept: None, warned_to: None }
+        Self { shared, seen: (clock::millis(), clock::instant()), swept: None, diverted: None, warned_to: None }
     }
 
     fn run(&mut self) {
@@ -363,10 +418,9 @@ impl<'s> Dispatcher<'s> {
             Ok(pauses) => {
                 let mut state = self.shared.lock();
                 for pause in pauses {
-                    let lane = state.lanes.lane(&pause.lane);
-                    // No pause is longer than an hour, whatever the clock said.
-                    lane.pauses = pause.times;
-                    lane.until = pause.until.min(now + 3_600_000);
+                    let name = pause.lane.clone();
+                    let limit = now + if pause.firm { FIRM_PAUSE } else { PAUSE };
+                    state.lanes.lane(&name).take_up(pause, limit);
                 }
             }
             Err(error) => tracing::error!("queue: {error}"),
@@ -403,6 +457,7 @@ impl<'s> Dispatcher<'s> {
     /// Claims what is due and sees that there are workers for it; how long there is nothing to do.
     fn round(&mut self, now: Millis) -> Result<Duration, StoreError> {
         self.sweep(now)?;
+        let diverted = self.divert(now)?;
         let full = self.shared.lock().lanes.full(now);
         let claimed = self.shared.store.claim(now, &full, CLAIM)?;
         let (some, all) = (!claimed.is_empty(), claimed.len() == CLAIM);
@@ -416,7 +471,31 @@ impl<'s> Dispatcher<'s> {
         let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs()));
         // What is due and was not claimed waits for a worker, who says when.
         let least = if some { Duration::from_millis(50) } else { Duration::from_secs(1) };
-        Ok(wait.clamp(if wait.is_zero() { least } else { Duration::from_millis(1) }, TICK))
+        let most = diverted.unwrap_or(TICK);
+        Ok(wait.clamp(if wait.is_zero() { least } else { Duration::from_millis(1) }, TICK).min(most))
+    }
+
+    /// Gives what waits in lanes that are down to their backups; when there is more to give, where there may be. Here and
+    /// nowhere else, as no message is claimed meanwhile.
+    fn divert(&mut self, now: Millis) -> Result<Option<Duration>, StoreError> {
+        let config = self.shared.config();
+        let down = self.shared.lock().lanes.down(now);
+        let due: Vec<Pause> = down.into_iter().filter(|pause| backup::is_due(&config, pause, now)).collect();
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let instant = clock::instant();
+        let since = self.diverted.map(|last| instant.saturating_duration_since(last));
+        if let Some(left) = since.and_then(|since| DIVERSION.checked_sub(since)) {
+            return Ok(Some(left.max(Duration::from_millis(1))));
+        }
+        let mut all = true;
+        for pause in &due {
+            let usable = |lane: &str| self.shared.is_usable(lane);
+            all &= backup::divert(self.shared.store.as_ref(), &config, pause, now, &usable)?;
+        }
+        self.diverted = all.then_some(instant);
+        Ok(Some(if all { DIVERSION } else { Duration::from_millis(1) }))
     }
 
     fn distribute(&self, claimed: Vec<Queued>) {
@@ -481,12 +560,14 @@ impl<'s> Dispatcher<'s> {
     }
 
     fn warn(&self, config: &Config, queued: &Queued, now: Millis) -> Result<(), StoreError> {
-        let matter = Matter::Delayed(schedule::expires(&config.queue, queued.created));
+        let matter = Matter::Delayed(schedule::expires(&config.queue, queued.aged_from(now)));
         let text = match self.shared.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(()),
             text => text?,
         };
-        let lines = delivery::last_words(queued, "4.4.1", "the sender's server cannot be used at the moment");
+        let why = self.shared.lock().lanes.pause_of(&queued.lane, now).map(|pause| pause.reason);
+        let why = why.unwrap_or_else(|| "the sender's server cannot be used at the moment".into());
+        let lines = delivery::last_words(queued, "4.4.1", &why);
         let usable = |lane: &str| self.shared.is_usable(lane);
         let report = delivery::report(config, &self.shared.hooks.host, queued, &text, matter, &lines, &usable);
         match report {

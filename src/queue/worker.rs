@@ -10,6 +10,7 @@ use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::deliver::trouble::Wait;
 use crate::exit::Status;
 use crate::sys::clock;
 use std::sync::Arc;
@@ -39,14 +40,17 @@ pub(super) fn run(shared: &Shared, name: &str) {
 }
 
 /// What a message meant for its lane.
+#[derive(Default)]
 pub(super) struct Met {
     pub(super) effect: Option<Effect>,
     pub(super) reason: String,
+    pub(super) wait: Wait,
+    pub(super) down: bool,
 }
 
 /// One message: text, attempt, result on disk, and whoever waits is told.
 fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
-    let nothing = Met { effect: None, reason: String::new() };
+    let nothing = Met::default();
     let Some(via) = lane::find(config, &queued.lane) else {
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
@@ -61,10 +65,11 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
     let host = &shared.hooks.host;
     let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
-    let Some(Tried { results, report, effect, reason, status, text, attempt }) = job.run(courier) else {
+    let Some(tried) = job.run(courier) else {
         let _ = shared.store.release_claim(queued.id);
         return nothing;
     };
+    let Tried { results, report, effect, reason, wait, down, status, text, attempt } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
@@ -74,7 +79,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     if reported {
         shared.kick();
     }
-    Met { effect: Some(effect), reason }
+    Met { effect: Some(effect), reason, wait, down }
 }
 
 /// A text that cannot be read now may be readable later; one that is gone was deleted.

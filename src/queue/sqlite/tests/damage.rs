@@ -179,7 +179,7 @@ fn a_queue_of_version_1_is_brought_up_to_date_and_saved_too() {
     for harm in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path(), 3);
-        open(dir.path()).pause("shop", Some(77), "535").unwrap();
+        open(dir.path()).pause(&paused("shop", 77, "535")).unwrap();
         Connection::open(dir.path().join("queue.db")).unwrap().execute_batch(NEWER).unwrap();
         if harm {
             // The number of pages in the header, and one page that is none.
