@@ -389,7 +389,11 @@ fn the_samples_load() {
     };
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("#").filter(|rest| key(rest)) else { continue };
-        let open = text.lines().take_while(|other| *other != line).filter(|other| other.starts_with('[')).last();
+        let open = text
+            .lines()
+            .take_while(|other| *other != line)
+            .filter(|other| other.starts_with('[') || other.starts_with("#[["));
+        let open = open.last().map(|open| open.trim_start_matches('#'));
         let alone = format!("{}\n{rest}\n", open.unwrap_or_default());
         let source = super::toml::Source { text: &alone, file: &super::Place::new("sample", 0), quote: true };
         if let Err(error) = source.parse::<super::toml::RawConfig>() {

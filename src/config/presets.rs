@@ -245,7 +245,7 @@ pub fn of_host(host: &str) -> Option<&'static Preset> {
         Some((before, behind)) => host.strip_prefix(before).is_some_and(|rest| rest.ends_with(behind)),
         None => host == **pattern,
     };
-    PRESETS.iter().find(|preset| preset.hosts.iter().any(|pattern| is(&pattern)))
+    PRESETS.iter().find(|preset| preset.hosts.iter().any(&is))
 }
 
 #[cfg(test)]

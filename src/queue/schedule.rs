@@ -214,6 +214,41 @@ mod tests {
     }
 
     #[test]
+    fn time_in_trouble_makes_nothing_older() {
+        let queue = QueueConfig::default();
+        let temporary = trouble(Scope::Message, Permanence::Temporary, Phase::End, 451);
+        // Accepted at 0; its sender was paused for three days and has been again for the last two.
+        let grace = crate::queue::Grace { before: 3 * DAY, since: Some(7 * DAY) };
+        let at = |now: Millis| Times { created: grace.at(now), ..times(now, 30) };
+        assert_eq!(after(&queue, &temporary, times(9 * DAY, 30)), Fate::Failed, "without it");
+        assert!(matches!(after(&queue, &temporary, at(9 * DAY)), Fate::Retry { .. }), "four days old");
+        assert_eq!(expires(&queue, grace.at(9 * DAY)), 10 * DAY);
+        let over = crate::queue::Grace { before: 5 * DAY, since: None };
+        assert_eq!(
+            after(&queue, &temporary, Times { created: over.at(10 * DAY), ..times(10 * DAY, 30) }),
+            Fate::Failed
+        );
+        assert!(is_late(&queue, 0, 5 * 60 * MINUTE), "but the sender is told all the same");
+    }
+
+    #[test]
+    fn what_a_rule_holds_waits_as_long_as_it_says() {
+        let queue = QueueConfig::default();
+        for (wait, minutes) in [
+            (Wait::Window, 5),
+            (Wait::UpTo(Duration::from_secs(600)), 1),
+            (Wait::Firm(Duration::from_secs(86_400)), 1440),
+        ] {
+            let trouble = Trouble { wait, ..trouble(Scope::Site, Permanence::Temporary, Phase::End, 421) };
+            assert_eq!(effect(&trouble), Effect::Pause, "whatever the code");
+            assert_eq!(
+                after(&queue, &trouble, times(30 * DAY, 90)),
+                Fate::Retry { due: 30 * DAY + minutes * MINUTE, counts: false }
+            );
+        }
+    }
+
+    #[test]
     fn faults_of_the_account_neither_count_nor_bounce() {
         let queue = QueueConfig::default();
         for (permanence, phase, code) in [

@@ -282,7 +282,7 @@ fn a_pause_comes_back_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let pause = Pause { since: Some(7), firm: true, down: Some(9), times: 3, ..paused("shop", 900, "554 5.7.1") };
     open(dir.path()).pause(&pause).unwrap();
-    assert_eq!(open(dir.path()).paused().unwrap(), [pause.clone()]);
+    assert_eq!(open(dir.path()).paused().unwrap(), std::slice::from_ref(&pause));
     let later = Pause { since: None, firm: false, down: None, ..pause };
     open(dir.path()).pause(&later).unwrap();
     assert_eq!(open(dir.path()).paused().unwrap(), [later]);
