@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod env;
+pub mod exec;
 pub mod files;
 pub mod random;
 pub mod spawn;

@@ -32,8 +32,11 @@ impl Home {
         let directory = tempfile::Builder::new().prefix("postrider-it-").tempdir().expect("a temporary directory");
         let bin = directory.path().join("bin");
         std::fs::create_dir(&bin).expect("a directory");
-        for name in ["sendmail", "mailq", "newaliases", "msmtp", "postrider"] {
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_postrider"), bin.join(name)).expect("a link");
+        // As it is installed: the small program is `sendmail`, and becomes the other where that is called for.
+        let link = |program, name| std::os::unix::fs::symlink(program, bin.join(name)).expect("a link");
+        link(env!("CARGO_BIN_EXE_postrider-sendmail"), "sendmail");
+        for name in ["mailq", "newaliases", "msmtp", "postrider"] {
+            link(env!("CARGO_BIN_EXE_postrider"), name);
         }
         Self { directory, environment: Vec::new(), limit: Duration::from_secs(30) }
     }
