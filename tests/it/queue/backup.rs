@@ -25,7 +25,7 @@ fn what_waits_goes_over_the_backup_and_what_comes_later_its_own_way() {
     let server = Script::new().on_nth("CONNECT", 1, Fault::Reply(DOWN.into())).start();
     let spare = Script::new().start();
     let all = senders(&server, "backup = [\"spare\"]\nbackup_after = \"0s\"", &spare);
-    let daemon = Daemon::start("", &all);
+    let daemon = Daemon::start("connections = 1", &all);
     for _ in 0..5 {
         daemon.send("shop", "-odb", "you@example.org").expect(0);
     }
@@ -56,7 +56,7 @@ fn nothing_goes_two_ways() {
     daemon.send("shop", "-odb", "you@example.org").expect(0);
     daemon.until("its move", || daemon.lines().iter().any(|line| line.moved_from.as_deref() == Some("shop")));
     daemon.until("its try there", || spare.connections().len() == 1 && daemon.lines()[0].paused.is_some());
-    // Another sender's message is a barrier: the dispatcher has been there again.
+    // The dispatcher looks again after two seconds.
     std::thread::sleep(std::time::Duration::from_millis(2500));
     let lines = daemon.lines();
     assert_eq!((lines.len(), lines[0].sender.as_str()), (1, "spare"));

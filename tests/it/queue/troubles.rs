@@ -197,12 +197,15 @@ fn without_a_daemon_the_same_rules_give_the_verdict() {
         assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     }
     // What is held is a temporary failure, and kept where that is configured.
-    let server = Script::new().on("DOT", Fault::Reply(SPAM.into())).start();
+    let server = Script::new().on_nth("DOT", 1, Fault::Reply("451 4.7.1 later".into()));
+    let server = server.on("DOT", Fault::Reply(SPAM.into())).start();
     let home = Home::new().config(&format!("[queue]\ndirect = \"on-failure\"\n{}", of("yandex", &server)));
-    home.run("sendmail", &["-i", "you@example.org"], "From: shop@example.com\n\nhello\n").expect(0);
+    for to in ["first@example.org", "second@example.org"] {
+        home.run("sendmail", &["-i", to], "From: shop@example.com\n\nhello\n").expect(0);
+    }
     home.run("sendmail", &["-q"], "").expect(0);
-    assert_eq!(mails(&server), 1, "a queue run leaves it alone too");
-    assert_eq!(home.run("sendmail", &["-bP"], "").expect(0).stdout, "1\n");
+    assert_eq!(mails(&server), 2, "a queue run leaves it alone too");
+    assert_eq!(home.run("sendmail", &["-bP"], "").expect(0).stdout, "2\n");
 }
 
 #[test]
