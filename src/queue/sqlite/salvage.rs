@@ -235,15 +235,16 @@ fn rows(
     let Ok(mut select) = source.prepare_cached(&format!("SELECT * FROM {table} NOT INDEXED WHERE {fit}")) else {
         return Ok(Rows::Some(0));
     };
-    // By name: the damaged database may be of an older version, whose tables have fewer columns.
-    let names = select.column_names().collect::<Vec<_>>().join(", ");
-    if !names.bytes().all(|octet| octet.is_ascii_lowercase() || b"_, ".contains(&octet)) {
-        return Ok(Rows::Some(0));
-    }
     let columns = select.column_count();
     let marks = vec!["?"; columns].join(", ");
-    let insert = format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})");
-    let Ok(mut insert) = target.prepare_cached(&insert) else { return Ok(Rows::Some(0)) };
+    // By name: the damaged database may be of an earlier version, which had fewer columns.
+    let names: Vec<String> = select.column_names().map(|name| format!("\"{}\"", name.replace('"', ""))).collect();
+    let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
+    let mut insert = match target.prepare_cached(&sql) {
+        // The damage made up a column.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => return Ok(Rows::Some(0)),
+        insert => insert?,
+    };
     let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
     let mut count = 0;
     loop {

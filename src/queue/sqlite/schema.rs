@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Version 1.
 ///
@@ -44,7 +44,10 @@ const FIRST: &str = "
         lane TEXT NOT NULL, recipient TEXT NOT NULL, sent INTEGER NOT NULL, said TEXT NOT NULL, via TEXT NOT NULL) STRICT;
     CREATE INDEX history_ended ON history (ended);";
 
-/// Version 2: troubles of lanes.
+/// Version 2: what was asked about a single recipient's notifications.
+const SECOND: &str = "ALTER TABLE recipient ADD COLUMN dsn TEXT;";
+
+/// Version 3: troubles of lanes.
 ///
 /// - `message.home` is the lane that a message was accepted for, where it was moved to another one; `message.moved` is why.
 /// - `message.base` is how long its lane had been in trouble by the time it was accepted, all in all: what the lane has by
@@ -52,7 +55,7 @@ const FIRST: &str = "
 ///   where it is not reckoned), `downtime.total` is what is over, in milliseconds.
 /// - `lane.firm`: only an operator opens it before its time. `lane.down`: the server cannot be used at all.
 /// - `recipient.unknown`: the server may have it already.
-const SECOND: &str = "
+const THIRD: &str = "
     ALTER TABLE message ADD COLUMN home TEXT;
     ALTER TABLE message ADD COLUMN moved TEXT;
     ALTER TABLE message ADD COLUMN base INTEGER NOT NULL DEFAULT 0;

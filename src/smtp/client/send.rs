@@ -4,7 +4,7 @@
 use super::adapt::Path;
 use super::transaction::{Job, Transaction};
 use super::{Cause, Failure, Session};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, RecipientDsn};
 use crate::message::Message;
 use crate::net::deadline::Timed;
 use crate::smtp::ehlo::Limits;
@@ -15,8 +15,16 @@ use std::collections::{HashSet, VecDeque};
 /// What became of one recipient: the reply after the message, or what went wrong.
 pub type Answer = Result<Reply, Failure>;
 
-/// A recipient that is still to be asked: its index in the envelope, and its path.
-type Open = (usize, Path);
+/// A recipient that is still to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct To {
+    /// Its index in the envelope.
+    index: usize,
+    /// The path of RCPT.
+    pub path: Path,
+    /// What was asked about its notifications.
+    pub dsn: RecipientDsn,
+}
 
 /// Which refusals ask for smaller transactions, in which what was refused goes on at once.
 #[derive(Clone, Copy)]
@@ -63,10 +71,10 @@ impl<W: Timed> Session<'_, W> {
         let job = Job { from: &from, message: &message, dsn: &envelope.dsn, splits };
         let unasked = Failure::new(Phase::Rcpt, Cause::Closed);
         let mut answers: Vec<Answer> = vec![Err(unasked); recipients.len()];
-        let mut open: VecDeque<Open> = VecDeque::new();
+        let mut open: VecDeque<To> = VecDeque::new();
         for (index, recipient) in recipients.iter().enumerate() {
             match Path::of(recipient, utf8) {
-                Ok(path) => open.push_back((index, path)),
+                Ok(path) => open.push_back(To { index, path, dsn: envelope.dsn.of(recipient) }),
                 Err(failure) => answers[index] = Err(failure),
             }
         }
@@ -74,7 +82,7 @@ impl<W: Timed> Session<'_, W> {
         while !open.is_empty() {
             let stop = self.next_transaction(&job, &mut open, &mut most, &mut answers);
             if let Err(failure) = stop {
-                open.drain(..).for_each(|(index, _)| answers[index] = Err(failure.clone()));
+                open.drain(..).for_each(|to| answers[to.index] = Err(failure.clone()));
             }
         }
         answers
@@ -87,7 +95,7 @@ impl<W: Timed> Session<'_, W> {
     fn next_transaction(
         &mut self,
         job: &Job<'_>,
-        open: &mut VecDeque<Open>,
+        open: &mut VecDeque<To>,
         most: &mut usize,
         answers: &mut [Answer],
     ) -> Result<(), Failure> {
@@ -96,8 +104,8 @@ impl<W: Timed> Session<'_, W> {
         }
         self.end_transaction()?;
         let batch = batch(open, self.capabilities.limits, *most);
-        let paths: Vec<&Path> = batch.iter().map(|(_, path)| path).collect();
-        let results = Transaction::new(self, *job, &paths, open.is_empty()).run();
+        let to: Vec<&To> = batch.iter().collect();
+        let results = Transaction::new(self, *job, &to, open.is_empty()).run();
         let went = results.iter().any(Result::is_ok);
         // Nobody was taken, and fewer at a time may be.
         let halved = !went && batch.len() > 1 && !self.quit_sent && !self.broken && {
@@ -110,10 +118,11 @@ impl<W: Timed> Session<'_, W> {
         let whole =
             results.iter().find_map(|result| result.as_ref().err().filter(|failure| is_of_all(failure))).cloned();
         let (mut again, mut put_off_reason) = (Vec::new(), None);
-        for ((index, path), result) in batch.into_iter().zip(results) {
+        for (to, result) in batch.into_iter().zip(results) {
+            let index = to.index;
             if (went || halved) && job.splits.asked_by(&result).is_some() {
                 put_off_reason = result.as_ref().err().cloned();
-                again.push((index, path));
+                again.push(to);
             }
             answers[index] = result;
         }
@@ -147,7 +156,7 @@ fn refused_alone(answer: &Answer) -> bool {
 }
 
 /// The next recipients that fit one transaction; at least one. Those of too many domains wait for another.
-fn batch(open: &mut VecDeque<Open>, limits: Limits, at_most: usize) -> Vec<Open> {
+fn batch(open: &mut VecDeque<To>, limits: Limits, at_most: usize) -> Vec<To> {
     let most = |limit: Option<u32>| limit.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     let (recipients, domains) = (most(limits.recipients).min(at_most), most(limits.domains));
     if recipients >= open.len() && limits.domains.is_none() {
@@ -156,7 +165,7 @@ fn batch(open: &mut VecDeque<Open>, limits: Limits, at_most: usize) -> Vec<Open>
     let (mut seen, mut taken) = (HashSet::new(), Vec::new());
     let mut rest = VecDeque::new();
     for one in open.drain(..) {
-        let domain = one.1.domain();
+        let domain = one.path.domain();
         if taken.len() < recipients && (seen.contains(&domain) || seen.len() < domains) {
             seen.insert(domain);
             taken.push(one);

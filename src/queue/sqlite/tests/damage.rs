@@ -53,6 +53,40 @@ fn octets_overwritten_in_the_middle() {
     }
 }
 
+/// What version 3 added, taken back.
+const THIRD: &str = "DROP TABLE downtime; ALTER TABLE message DROP COLUMN home; ALTER TABLE message DROP COLUMN moved;
+    ALTER TABLE message DROP COLUMN base; ALTER TABLE recipient DROP COLUMN unknown;
+    ALTER TABLE lane DROP COLUMN since; ALTER TABLE lane DROP COLUMN firm; ALTER TABLE lane DROP COLUMN down;";
+
+/// Makes a closed queue one of version 1, as far as its tables go.
+fn age(dir: &Path) {
+    let old = schema::connect(&dir.join("queue.db")).unwrap();
+    old.execute_batch(&format!("{THIRD} ALTER TABLE recipient DROP COLUMN dsn; PRAGMA user_version = 1")).unwrap();
+    schema::empty_log(&old).unwrap();
+}
+
+#[test]
+fn a_queue_of_version_1_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    age(dir.path());
+    let store = open(dir.path());
+    assert!(store.recovered().is_none());
+    store.accept(new("next", "shop", &["a@x.org"], 1)).unwrap();
+    assert_eq!(ids(&all(&store)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_queue_of_version_1_is_saved_too() {
+    let (found, told) = damaged(|dir| {
+        age(dir);
+        let path = dir.join("queue.db");
+        let pages = path.metadata().unwrap().len() / 4096;
+        overwrite(&path, pages / 2 * 4096, &[0xa5; 3 * 4096]);
+    });
+    assert!(found.len() > 500, "{} left; {told}", found.len());
+}
+
 #[test]
 fn cut_off() {
     let (found, told) = damaged(|dir| {
@@ -170,17 +204,15 @@ fn a_row_that_cannot_be_read_stops_nobody() {
 }
 
 #[test]
-fn a_queue_of_version_1_is_brought_up_to_date_and_saved_too() {
-    const NEWER: &str =
-        "DROP TABLE downtime; ALTER TABLE message DROP COLUMN home; ALTER TABLE message DROP COLUMN moved;
-        ALTER TABLE message DROP COLUMN base; ALTER TABLE recipient DROP COLUMN unknown;
-        ALTER TABLE lane DROP COLUMN since; ALTER TABLE lane DROP COLUMN firm; ALTER TABLE lane DROP COLUMN down;
-        PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);";
+fn a_queue_of_version_2_is_brought_up_to_date_and_saved_too() {
     for harm in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path(), 3);
         open(dir.path()).pause(&paused("shop", 77, "535")).unwrap();
-        Connection::open(dir.path().join("queue.db")).unwrap().execute_batch(NEWER).unwrap();
+        Connection::open(dir.path().join("queue.db"))
+            .unwrap()
+            .execute_batch(&format!("{THIRD} PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE);"))
+            .unwrap();
         if harm {
             // The number of pages in the header, and one page that is none.
             let path = dir.path().join("queue.db");
