@@ -79,6 +79,9 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
     line("defined:", plan.via.place().to_string());
     line("server:", server(plan.via.relay()));
     line("login:", plan.via.relay().user.clone().unwrap_or_else(|| "(none)".into()));
+    if let Some(why) = &plan.bulk {
+        line("bulk:", format!("yes: {why}; single mail overtakes it"));
+    }
     line("envelope-from:", plan.envelope.from.to_string());
     for recipient in plan.envelope.recipients() {
         line("recipient:", recipient.to_string());

@@ -49,6 +49,7 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         hold: (state == "hold").then(|| "by hand".into()),
         paused: None,
         moved_from: None,
+        waits: None,
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,
     }

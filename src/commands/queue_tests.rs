@@ -77,6 +77,7 @@ fn details_of_a_message() {
         hold: Some("by hand".into()),
         paused: None,
         moved_from: None,
+        waits: None,
         recipients: vec![recipient(1_795_309_383_000, Some("451 later\n2")), recipient(NEXT_RUN, None)],
         more: 7,
     };

@@ -5,6 +5,7 @@
 //! the fragments of `senders.d` beside the main file.
 
 use super::build::{self, DefaultSpec, FileConfig};
+use super::bulk;
 use super::error::{ConfigError, Place};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, Sender, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
@@ -36,6 +37,12 @@ impl Sources {
     fn config_home(&self) -> Option<PathBuf> {
         let named = env::path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         named.or_else(|| self.home.as_ref().map(|home| home.join(".config")))
+    }
+
+    /// `$XDG_STATE_HOME` where it is absolute, else `~/.local/state`.
+    fn state_home(&self) -> Option<PathBuf> {
+        let named = env::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        named.or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))
     }
 
     fn msmtprc_files(&self) -> MsmtprcFiles {
@@ -82,7 +89,12 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     }
     let (main, rest) = sources.candidates();
     if let Some(file) = main.iter().find(|file| is_there(file, !file.starts_with(&sources.etc))) {
-        return Loader::new(sources, true).main(file);
+        let mut config = Loader::new(sources, true).main(file)?;
+        if !file.starts_with(&sources.etc) && config.queue.directory == QueueConfig::default().directory {
+            // Beside the user's own queue: into the machine's a user cannot write.
+            config.limits.file = config.limits.file.or_else(|| Some(sources.state_home()?.join("postrider/limits.db")));
+        }
+        return Ok(config);
     }
     let msmtp = sources.msmtprc_files();
     if msmtp.system.is_none() && msmtp.user.is_none() {
@@ -106,6 +118,10 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        listen: Vec::new(),
+        users: Vec::new(),
+        limits: Default::default(),
+        bulk: Default::default(),
     }
 }
 
@@ -154,6 +170,9 @@ fn for_all(replies: &Arc<[ReplyRule]>, default: &mut DefaultRelay, senders: &mut
     }
 }
 
+/// Makes values of a file's text.
+type Parse<'p> = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>) + 'p;
+
 /// Reads one postrider.toml and what belongs to it.
 struct Loader<'s> {
     sources: &'s Sources,
@@ -168,13 +187,15 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file(path, build::main_file);
+        let file = self.file(path, &build::main_file);
         let mut senders = file.senders;
         for fragment in self.fragments(path) {
-            senders.extend(self.file(&fragment, build::fragment).senders);
+            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
+            senders.extend(self.file(&fragment, &parse).senders);
         }
         let mut default = self.default_relay(file.default);
         for_all(&file.replies.into(), &mut default, &mut senders);
+        self.errors.extend(bulk::unknown(&file.named, &senders));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
@@ -184,6 +205,10 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            listen: file.listen,
+            users: file.users,
+            limits: file.limits,
+            bulk: file.bulk,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);
@@ -191,11 +216,7 @@ impl<'s> Loader<'s> {
     }
 
     /// Reads one file with its parser, and checks its owner and mode where a password stands in it.
-    fn file(
-        &mut self,
-        path: &Path,
-        parse: fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
-    ) -> FileConfig {
+    fn file(&mut self, path: &Path, parse: &Parse<'_>) -> FileConfig {
         let whole = Place::new(path, 0);
         self.files.push(path.to_owned());
         let (data, guard) = match files::read(path) {

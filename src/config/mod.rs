@@ -5,7 +5,10 @@
 
 mod account;
 mod build;
+mod bulk;
 pub mod error;
+pub mod limits;
+pub mod listen;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
@@ -22,6 +25,8 @@ mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
+pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use model::*;
 pub use replies::{Replies, ReplyRule};
 pub use server::Server;

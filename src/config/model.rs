@@ -1,9 +1,12 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::limits::{LimitsConfig, SenderLimits};
+use super::listen::{Listener, User};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
+use crate::message::bulk;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -30,6 +33,14 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `[[listen]]`: where the daemon takes mail over SMTP.
+    pub listen: Vec<Listener>,
+    /// `[[user]]`: who may log in there.
+    pub users: Vec<User>,
+    /// `[limits]` and `[[limit]]`.
+    pub limits: LimitsConfig,
+    /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
+    pub bulk: bulk::Rules,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -218,6 +229,10 @@ pub struct Sender {
     pub backup: Vec<(String, Place)>,
     /// `backup_after`: after it was down for so long; zero is at once.
     pub backup_after: Duration,
+    /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
+    pub limits: SenderLimits,
+    /// `bulk`: whether its mail is bulk.
+    pub bulk: bulk::Choice,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

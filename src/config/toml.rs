@@ -4,6 +4,8 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::limits::RawSenderLimits;
+use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -25,11 +27,20 @@ pub(super) struct RawConfig {
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
     pub queue: Option<RawQueue>,
+    #[serde(default)]
+    pub bulk: Vec<Spanned<RawBulk>>,
     pub default: Field<RawDefault>,
+    pub limits: Option<RawLimits>,
+    #[serde(default)]
+    pub limit: Vec<Spanned<RawShared>>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
     #[serde(default)]
     pub reply: Vec<Spanned<RawReply>>,
+    #[serde(default)]
+    pub listen: Vec<Spanned<RawListen>>,
+    #[serde(default)]
+    pub user: Vec<Spanned<RawUser>>,
 }
 
 /// A rule for replies, in `[[reply]]` and in `replies` of an account.
@@ -75,6 +86,74 @@ pub(super) struct RawQueue {
     pub min_free: Field<String>,
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
+    pub bulk_recipients: Field<i64>,
+}
+
+/// `[[bulk]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulk {
+    pub header: Field<String>,
+    pub matches: Field<String>,
+    pub sender: Field<String>,
+}
+
+/// `[limits]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub file: Field<String>,
+    pub timezone: Field<String>,
+}
+
+/// One of `limits = [{ ... }]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWindow {
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+}
+
+/// `[[limit]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShared {
+    pub name: Field<String>,
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub timezone: Field<String>,
+    pub senders: Field<Strings>,
+    pub domain: Field<String>,
+}
+
+/// A number, or a text such as `10%`.
+pub(super) enum Share {
+    Number(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShareVisitor;
+        impl Visitor<'_> for ShareVisitor {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a share such as \"10%\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
+                Ok(Share::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+                Ok(Share::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(ShareVisitor)
+    }
 }
 
 /// `timeouts = { ... }`.
@@ -110,7 +189,8 @@ macro_rules! with_account {
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
-            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+            limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
+            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
             replies: Option<Vec<Spanned<RawReply>>>,
         }
 
@@ -129,6 +209,11 @@ macro_rules! with_account {
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
                     replies: self.replies.take(),
+                    limits: RawSenderLimits {
+                        limits: self.limits.take(), at_limit: self.at_limit.take(),
+                        reserve: self.reserve.take(), timezone: self.timezone.take(),
+                    },
+                    bulk: self.bulk.take(),
                 }
             }
         }
@@ -177,6 +262,8 @@ pub(super) struct RawAccount {
     pub debug: Option<bool>,
     pub log_file: Field<String>,
     pub replies: Option<Vec<Spanned<RawReply>>>,
+    pub limits: RawSenderLimits,
+    pub bulk: Field<String>,
 }
 
 /// One string or a list of them; each of a list with its place.

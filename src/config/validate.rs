@@ -6,7 +6,7 @@
 use super::error::{ConfigError, Place};
 use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay, Sender, TlsMode};
 use super::pattern::Pattern;
-use super::{replies, server};
+use super::{listen, replies, server};
 use crate::message::address::Address;
 use crate::route::guard;
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
     }
     claims(&config.senders, &mut errors);
     backups(&config.senders, &mut errors);
+    listen::validate(config, &mut errors);
+    super::limits::check(config, &mut errors);
     sort(&mut errors);
     errors
 }

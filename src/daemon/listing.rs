@@ -1,8 +1,10 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LinePause, LineRecipient};
-use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError};
+use super::protocol::{Line, LinePause, LineRecipient, Waits};
+use crate::config::Config;
+use crate::limits::{self, Ask, Class};
+use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
@@ -22,6 +24,20 @@ pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Re
         .map(|pause| (pause.lane.clone(), pause))
         .collect();
     Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now)).collect())
+}
+
+/// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
+pub fn add_waits(config: &Config, lines: &mut [Line]) {
+    let mut known: HashMap<String, Option<Waits>> = HashMap::new();
+    for line in lines.iter_mut().filter(|line| line.hold.is_none()) {
+        line.waits = known.entry(line.sender.clone()).or_insert_with(|| waits(config, &line.sender)).clone();
+    }
+}
+
+fn waits(config: &Config, lane: &str) -> Option<Waits> {
+    let ask = Ask { recipients: 1, class: Class::Single, whole: true };
+    let full = limits::waiting(config, lane::find(config, lane)?, ask).ok().flatten()?;
+    Some(Waits { until: full.until, why: full.what })
 }
 
 fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis) -> Line {
@@ -50,6 +66,7 @@ fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis) -> Line {
         hold: queued.hold.map(shortened),
         paused: paused.map(|pause| LinePause { until: pause.until, reason: shortened(pause.reason.clone()) }),
         moved_from: queued.moved.map(|moved| moved.from),
+        waits: None,
         recipients: recipients.collect(),
         more,
     }
@@ -93,6 +110,7 @@ mod tests {
             hold: None,
             report: false,
             warned: false,
+            bulk: false,
             claimed: false,
             moved: None,
             grace: Grace::default(),

@@ -166,6 +166,9 @@ pub struct Line {
     pub paused: Option<LinePause>,
     /// The sender that it was accepted for, where another one has taken it over.
     pub moved_from: Option<String>,
+    /// What keeps its sender's mail back at the moment.
+    #[serde(default)]
+    pub waits: Option<Waits>,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.
@@ -179,6 +182,15 @@ pub struct LinePause {
     pub until: i64,
     /// Why.
     pub reason: String,
+}
+
+/// A sending limit that is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// When there is room for the next recipient, milliseconds since 1970.
+    pub until: i64,
+    /// Which limit it is.
+    pub why: String,
 }
 
 /// A recipient of a listed message.

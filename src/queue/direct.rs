@@ -1,12 +1,13 @@
 //! One run over a queue without the daemon: `sendmail -q` from cron. One thread, the daemon's schedule, the same attempt.
 
-use super::delivery::{Host, Job, Tried};
+use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
-use super::types::{Millis, Pause, Queued, StoreError};
+use super::types::{Busy, Fate, Millis, Pause, Queued, QueuedRecipient, Recorded, StoreError};
 use super::{Store, backup, gone, lane};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::deliver::trouble::Wait;
+use crate::limits::{self, Full};
 use crate::sys::clock;
 use std::collections::HashMap;
 
@@ -47,7 +48,7 @@ struct Run<'r> {
     /// The lane that the courier serves.
     at: Option<String>,
     /// Lanes that wait.
-    broken: Vec<String>,
+    broken: Vec<Busy>,
     /// Lanes that are or were paused and have not served since.
     pauses: HashMap<String, Pause>,
 }
@@ -55,7 +56,7 @@ struct Run<'r> {
 impl Run<'_> {
     /// Whether it was tried.
     fn one(&mut self, queued: &Queued) -> Result<bool, StoreError> {
-        if self.broken.contains(&queued.lane) {
+        if self.broken.iter().any(|broken| broken.lane == queued.lane) {
             self.store.release_claim(queued.id)?;
             return Ok(false);
         }
@@ -73,22 +74,30 @@ impl Run<'_> {
         }
         let pauses = self.pauses.get(&queued.lane).map_or(0, |pause| pause.times);
         let broken = &self.broken;
-        let usable = |lane: &str| broken.iter().all(|other| other != lane);
+        let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
         let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
-        let Some(mut tried) = job.run(&mut self.courier) else {
-            self.store.release_claim(queued.id)?;
-            return Ok(false);
+        let mut tried = match job.run(&mut self.courier) {
+            Ran::Tried(tried) => *tried,
+            Ran::Idle => {
+                self.store.release_claim(queued.id)?;
+                return Ok(false);
+            }
+            Ran::Full(full) => {
+                limited(self.store, &job, &full)?;
+                return Ok(false);
+            }
         };
         let report = tried.report.take();
         let recorded = self.store.record(queued.id, clock::millis(), &tried.results, report);
+        tried.lease.settle(limits::taken(&tried.attempt));
         Tried::log(queued, &tried.attempt, &tried.results);
         recorded?;
         match tried.effect {
             Effect::Pause => {
-                let pause = paused(self.pauses.remove(&queued.lane), queued, &tried);
+                let pause = paused(self.pauses.remove(&queued.lane), queued, &tried.reason, tried.wait, tried.down);
                 self.store.pause(&pause)?;
-                self.broken.push(queued.lane.clone());
+                self.broken.push(queued.lane.as_str().into());
             }
             Effect::Serves if pauses > 0 => {
                 self.store.resume(&queued.lane, clock::millis())?;
@@ -101,18 +110,18 @@ impl Run<'_> {
 }
 
 /// The pause that follows from an attempt, and from those before it.
-fn paused(before: Option<Pause>, queued: &Queued, tried: &Tried) -> Pause {
+fn paused(before: Option<Pause>, queued: &Queued, reason: &str, wait: Wait, down: bool) -> Pause {
     let now = clock::millis();
-    let (times, since, down) = before.map_or((0, None, None), |pause| (pause.times, pause.since, pause.down));
-    let length = Millis::try_from(schedule::pause(tried.wait, times).as_millis()).unwrap_or(Millis::MAX);
+    let (times, since, known) = before.map_or((0, None, None), |pause| (pause.times, pause.since, pause.down));
+    let length = Millis::try_from(schedule::pause(wait, times).as_millis()).unwrap_or(Millis::MAX);
     Pause {
         lane: queued.lane.clone(),
         until: now.saturating_add(length),
-        reason: tried.reason.clone(),
+        reason: reason.to_owned(),
         times: times.saturating_add(1),
         since: since.or(Some(now)),
-        firm: matches!(tried.wait, Wait::Firm(_)),
-        down: tried.down.then_some(down.unwrap_or(now)),
+        firm: matches!(wait, Wait::Firm(_)),
+        down: down.then_some(known.unwrap_or(now)),
     }
 }
 
@@ -124,4 +133,34 @@ fn divert(store: &dyn Store, config: &Config, paused: &[Pause]) -> Result<(), St
         while !backup::divert(store, config, pause, now, &usable)? {}
     }
     Ok(())
+}
+
+/// A message that finds no room goes over the sender that its own overflows to, or waits until there is room.
+fn limited(store: &dyn Store, job: &Job<'_>, full: &Full) -> Result<(), StoreError> {
+    let (queued, now) = (job.queued, clock::millis());
+    if let Some(other) = job.overflow() {
+        let why = format!("{}; over sender {} instead", full.what, other.name);
+        tracing::info!(queued = %queued.id, sender = queued.lane, via = other.name, reason = why, "overflow");
+        match store.move_lane(queued.id, &other.name, &why) {
+            Ok(()) | Err(StoreError::Gone) => {}
+            Err(error) => return Err(error),
+        }
+        return store.release_claim(queued.id);
+    }
+    let results: Vec<Recorded> =
+        queued.recipients.iter().filter(|one| one.due <= now).map(|one| waits(one, job, full)).collect();
+    match store.record(queued.id, now, &results, None) {
+        Err(StoreError::Gone) => Ok(()),
+        recorded => recorded,
+    }
+}
+
+fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
+    Recorded {
+        number: one.number,
+        result: Fate::Retry { due: full.until, counts: false },
+        said: full.what.clone(),
+        via: job.via.name(),
+        unknown: one.unknown,
+    }
 }

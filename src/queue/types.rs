@@ -55,6 +55,8 @@ pub struct NewMessage {
     pub hold: Option<String>,
     /// It is a bounce or a warning: it is never bounced itself.
     pub report: bool,
+    /// It is bulk mail, which single mail of its lane overtakes (`message::bulk`).
+    pub bulk: bool,
 }
 
 /// What accepting came to.
@@ -91,6 +93,8 @@ pub struct Queued {
     pub hold: Option<String>,
     /// It is a bounce or a warning.
     pub report: bool,
+    /// It is bulk mail.
+    pub bulk: bool,
     /// The sender was told of the delay.
     pub warned: bool,
     /// An attempt is under way.
@@ -165,6 +169,32 @@ pub struct QueuedRecipient {
     pub last: Option<String>,
     /// After one of them nobody knows whether the server took it (RFC 1047): it must not go over another lane.
     pub unknown: bool,
+}
+
+/// Messages that are not to be claimed, as enough of their kind are in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// The lane.
+    pub lane: String,
+    /// Its single mail.
+    pub single: bool,
+    /// Its bulk mail.
+    pub bulk: bool,
+}
+
+impl Busy {
+    /// Whether it means a kind of a lane's messages.
+    #[must_use]
+    pub fn is(&self, lane: &str, bulk: bool) -> bool {
+        self.lane == lane && if bulk { self.bulk } else { self.single }
+    }
+}
+
+impl<S: Into<String>> From<S> for Busy {
+    /// All messages of a lane.
+    fn from(lane: S) -> Self {
+        Self { lane: lane.into(), single: true, bulk: true }
+    }
 }
 
 /// What became of one recipient in one attempt.

@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMis
 use crate::envelope::{Dsn, Envelope, RecipientDsn, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
+use crate::message::bulk;
 use crate::message::rewrite::{self, Completion, Switches};
 use crate::message::{Message, recipients};
 use crate::sys::users::Caller;
@@ -54,6 +55,8 @@ pub struct Plan<'c> {
     pub from: Option<Address>,
     /// What is changed in the message and the envelope, in plain words.
     pub changes: Vec<String>,
+    /// Why it is bulk mail, where it is; by the message as the caller wrote it.
+    pub bulk: Option<bulk::Why>,
     /// The account stands in for the one that was chosen.
     pub moved: bool,
 }
@@ -69,6 +72,7 @@ impl<'c> Plan<'c> {
             message: self.message.clone(),
             from: self.from.clone(),
             changes: self.changes.clone(),
+            bulk: self.bulk.clone(),
             moved: true,
         }
     }
@@ -128,6 +132,8 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
     }
     let Recipients { all: recipients, asked } = all_recipients(request, &message, choice.via)?;
+    let via = choice.via;
+    let bulk = bulk::bulk(&message.header, recipients.len(), &via.name(), via.bulk(), &config.bulk);
     let mut changes = Vec::new();
 
     let mut from = reverse_path(request, &said, choice.via)?;
@@ -157,7 +163,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         RouteError::new(Status::Usage, format!("no recipient: {how}"))
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
-    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, moved: false })
+    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, bulk, moved: false })
 }
 
 /// The choice after the identity guard, and the address to send as where it rewrites.

@@ -15,6 +15,12 @@ const SAID: usize = 2000;
 
 /// Attempts that began before a pause and failed in it wait this much longer at most.
 const PAUSED_TOGETHER: Millis = 60_000;
+/// A new message's row.
+const INSERT: &str = "INSERT INTO message
+    (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14,
+        coalesce((SELECT total FROM downtime WHERE lane = ?3), 0)
+            + coalesce((SELECT max(?9 - since, 0) FROM lane WHERE name = ?3), 0))";
 
 /// A message whose text is ready.
 pub(super) struct Parcel {
@@ -34,12 +40,7 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     let Dsn { notify, ret, envid, recipients: asked } = &new.envelope.dsn;
     let dsn = Dsn { notify: *notify, ret: *ret, envid: envid.clone(), ..Dsn::default() };
     let dsn = (dsn != Dsn::default()).then(|| json(&dsn)).transpose()?;
-    c.prepare_cached(
-        "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, NULL, NULL,
-            coalesce((SELECT total FROM downtime WHERE lane = ?3), 0)
-                + coalesce((SELECT max(?9 - since, 0) FROM lane WHERE name = ?3), 0))",
-    )?
-    .execute(params![
+    c.prepare_cached(INSERT)?.execute(params![
         id,
         new.uid,
         new.lane,
@@ -53,11 +54,14 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         new.hold,
         new.report,
         parcel.text.file(),
+        new.bulk,
     ])?;
     if let Text::Inline(octets) = &parcel.text {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
-    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL, ?5, 0)")?;
+    let mut insert = c.prepare_cached(
+        "INSERT INTO recipient (message, number, address, attempts, due, dsn) VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+    )?;
     for (number, address) in (0u32..).zip(new.envelope.recipients()) {
         // The canonical form is made only where it is looked for.
         let asked = if asked.is_empty() { None } else { asked.get(&address.canonical()) };

@@ -26,7 +26,7 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
+    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
 };
 use crate::message::Message;
 use change::Parcel;
@@ -153,7 +153,7 @@ impl Store for SqliteStore {
         accepted
     }
 
-    fn claim(&self, now: Millis, busy: &[String], limit: usize) -> Result<Vec<Queued>, StoreError> {
+    fn claim(&self, now: Millis, busy: &[Busy], limit: usize) -> Result<Vec<Queued>, StoreError> {
         if !self.running.as_ref().map_or(Ok(true), lock::Running::ours)? {
             return Ok(Vec::new());
         }
@@ -248,6 +248,10 @@ impl Store for SqliteStore {
 
     fn count(&self) -> Result<u64, StoreError> {
         read::count(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn waiting(&self, lane: &str) -> Result<u64, StoreError> {
+        read::waiting(&lock(&self.operator), lane).map_err(|error| self.named(error))
     }
 
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {

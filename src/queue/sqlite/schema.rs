@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Version 1.
 ///
@@ -64,6 +64,16 @@ const THIRD: &str = "
     ALTER TABLE lane ADD COLUMN firm INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE lane ADD COLUMN down INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE downtime (lane TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/// Version 4: single mail and bulk mail of a lane are two queues in one index; lanes of old messages are all single.
+/// `source` counts what was submitted, and what of it was put on hold, by where it came from, in slots of time.
+const FOURTH: &str = "
+    ALTER TABLE message ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX message_due;
+    CREATE INDEX message_due ON message (lane, bulk, due) WHERE hold IS NULL;
+    CREATE TABLE source (
+        slot INTEGER NOT NULL, name TEXT NOT NULL, messages INTEGER NOT NULL, held INTEGER NOT NULL,
+        PRIMARY KEY (slot, name)) STRICT, WITHOUT ROWID;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

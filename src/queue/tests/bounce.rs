@@ -33,6 +33,7 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         hold: None,
         report: false,
         warned: false,
+        bulk: false,
         claimed: true,
         moved: None,
         grace: Grace::default(),

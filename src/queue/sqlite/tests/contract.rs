@@ -93,6 +93,27 @@ fn claims_go_by_due_lane_pause_hold_and_claim() {
 }
 
 #[test]
+fn single_mail_is_claimed_before_bulk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (submission, lane, due, bulk) in
+        [("a", "shop", 1, true), ("b", "shop", 9, false), ("c", "blog", 2, true), ("d", "blog", 8, false)]
+    {
+        store.accept(NewMessage { bulk, ..new(submission, lane, &["a@example.org"], due) }).unwrap();
+    }
+    let claim = |busy: &[Busy]| {
+        let claimed = store.claim(9, busy, 9).unwrap();
+        claimed.iter().for_each(|message| store.release_claim(message.id).unwrap());
+        ids(&claimed)
+    };
+    assert_eq!(claim(&[]), [4, 2, 1, 3]);
+    let no_bulk = Busy { single: false, ..Busy::from("shop") };
+    assert_eq!(claim(&[no_bulk]), [4, 2, 3]);
+    assert_eq!(claim(&[Busy { bulk: false, ..Busy::from("shop") }, "blog".into()]), [1]);
+    assert_eq!(store.next_due().unwrap(), Some(1));
+}
+
+#[test]
 fn results_are_recorded_recipient_by_recipient() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

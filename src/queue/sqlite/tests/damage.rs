@@ -10,7 +10,7 @@ fn names(dir: &Path, part: &str) -> Vec<String> {
     names.filter(|name| name.contains(part)).collect()
 }
 
-fn overwrite(path: &Path, at: u64, octets: &[u8]) {
+pub(super) fn overwrite(path: &Path, at: u64, octets: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
     file.write_all(octets).unwrap();
@@ -201,30 +201,4 @@ fn a_row_that_cannot_be_read_stops_nobody() {
     let reason: String =
         lock(&store.operator).query_row("SELECT hold FROM message WHERE id = 1", [], |row| row.get(0)).unwrap();
     assert!(reason.contains("nobody"));
-}
-
-#[test]
-fn a_queue_of_version_2_is_brought_up_to_date_and_saved_too() {
-    for harm in [false, true] {
-        let dir = tempfile::tempdir().unwrap();
-        filled(dir.path(), 3);
-        open(dir.path()).pause(&paused("shop", 77, "535")).unwrap();
-        Connection::open(dir.path().join("queue.db"))
-            .unwrap()
-            .execute_batch(&format!("{THIRD} PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE);"))
-            .unwrap();
-        if harm {
-            // The number of pages in the header, and one page that is none.
-            let path = dir.path().join("queue.db");
-            let pages = path.metadata().unwrap().len() / 4096;
-            overwrite(&path, (pages - 1) * 4096, &[0xa5; 4096]);
-        }
-        let store = open(dir.path());
-        assert_eq!(store.recovered().is_some(), harm);
-        assert_eq!(store.paused().unwrap()[0].until, 77);
-        let found = all(&store);
-        assert_eq!(ids(&found), [1, 2, 3]);
-        assert!(found.iter().all(|one| one.moved.is_none() && one.grace == crate::queue::Grace::default()));
-        assert_eq!(store.accept(new("next", "shop", &["a@x.org"], 1)).unwrap().id, MessageId(4));
-    }
 }

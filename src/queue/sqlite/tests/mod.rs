@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod large;
 mod plans;
+mod upgrade;
 
 use super::*;
 use crate::envelope::{Envelope, ReversePath};
@@ -44,6 +45,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
         due,
         hold: None,
         report: false,
+        bulk: false,
     }
 }
 
