@@ -162,6 +162,9 @@ where
     if let Some(waits) = &line.waits {
         reason(&mut text, &format!("waits: {}", waits.why));
     }
+    if let Some(why) = &line.staging {
+        reason(&mut text, why);
+    }
     if let Some(LinePause { until, reason: why }) = &line.paused {
         let until = time(*until, zone, "%a %b %e %H:%M:%S");
         reason(&mut text, &format!("sender {} is paused until {until}: {why}", line.sender));

@@ -3,8 +3,11 @@
 use super::error::{ConfigError, Place};
 use super::limits::{LimitsConfig, SenderLimits};
 use super::listen::{Listener, User};
+use super::local::LocalMail;
+use super::outgoing::Outgoing;
 use super::pattern::Pattern;
 use super::server::Server;
+use super::staging::Staging;
 use crate::message::address::Address;
 use crate::message::bulk;
 use crate::secret::SecretSource;
@@ -41,6 +44,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
+    /// Who gets the mail of local names.
+    pub local: LocalMail,
+    /// `[staging]`: nothing leaves for real recipients.
+    pub staging: Option<Staging>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -215,6 +222,8 @@ pub struct Sender {
     pub relay: Relay,
     /// Aliases of this sender and the names shown for them.
     pub names: BTreeMap<String, String>,
+    /// What it changes in its messages.
+    pub outgoing: Outgoing,
     /// `users`: who may use it; with `groups` both empty, everybody.
     pub users: Vec<String>,
     /// `groups`: members may use it.

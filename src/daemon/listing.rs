@@ -2,7 +2,8 @@
 //! submitted and whatever servers said.
 
 use super::protocol::{Line, LinePause, LineRecipient, Waits};
-use crate::config::Config;
+use crate::config::{Config, Staging};
+use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
 use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
@@ -16,14 +17,20 @@ const WORDS: usize = 500;
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
+pub fn page(
+    store: &dyn Store,
+    filter: &Filter,
+    limit: usize,
+    now: Millis,
+    staging: Option<&Staging>,
+) -> Result<Vec<Line>, StoreError> {
     let paused: HashMap<String, Pause> = store
         .paused()?
         .into_iter()
         .filter(|pause| pause.until > now)
         .map(|pause| (pause.lane.clone(), pause))
         .collect();
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now)).collect())
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now, staging)).collect())
 }
 
 /// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
@@ -40,7 +47,8 @@ fn waits(config: &Config, lane: &str) -> Option<Waits> {
     Some(Waits { until: full.until, why: full.what })
 }
 
-fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis) -> Line {
+fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis, staging: Option<&Staging>) -> Line {
+    let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
     let paused = paused.get(&queued.lane);
     let waits = paused.is_some() || queued.recipients.iter().all(|recipient| recipient.due > now);
     let state = match (&queued.hold, queued.claimed) {
@@ -69,6 +77,7 @@ fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis) -> Line {
         waits: None,
         recipients: recipients.collect(),
         more,
+        staging,
     }
 }
 
@@ -116,9 +125,9 @@ mod tests {
             grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), &HashMap::new(), 5).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, &HashMap::new(), 5).state, "hold");
-        let line = line(queued, &HashMap::new(), 4);
+        assert_eq!(line(queued.clone(), &HashMap::new(), 5, None).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, &HashMap::new(), 5, None).state, "hold");
+        let line = line(queued, &HashMap::new(), 4, None);
         assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
         assert_eq!(line.more, 10_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));

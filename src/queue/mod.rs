@@ -7,6 +7,7 @@ pub mod backup;
 pub mod bounce;
 pub mod delivery;
 pub mod direct;
+mod dispatcher;
 mod gone;
 pub mod lane;
 mod lanes;

@@ -22,6 +22,10 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         queue: QueueConfig::default(),
         listen: file.listen,
         users: file.users,
+        limits: file.limits,
+        bulk: file.bulk,
+        local: file.local.or_usual("/nonexistent/aliases".into()),
+        staging: file.staging,
     };
     errors.extend(validate::validate(&config));
     (config, errors)
