@@ -10,6 +10,7 @@ use super::listen::{Listener, User};
 use super::local::LocalSpec;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
+use super::replies::ReplyRule;
 use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::limits::window::Zone;
@@ -38,6 +39,8 @@ pub(super) struct FileConfig {
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
+    /// `[[reply]]`.
+    pub replies: Vec<ReplyRule>,
     pub listen: Vec<Listener>,
     pub users: Vec<User>,
     /// Whether a password stands in the file itself, so that its owner and mode matter.
@@ -78,6 +81,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         staging: build.staging(raw.staging, &queue.directory),
         queue,
         default: raw.default.and_then(|default| build.default_relay(default)),
+        replies: build.replies(raw.reply),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
         users: raw.user.into_iter().filter_map(|user| build.user_table(user)).collect(),
@@ -183,8 +187,20 @@ impl Builder<'_> {
         let name = raw.name.is_some().then(|| self.sender_name(raw.name)).flatten();
         let users = self.principals("users", raw.users, &place);
         let groups = self.principals("groups", raw.groups, &place);
+        let backup = self.backup(raw.backup);
+        let backup_after = self.period("backup_after", raw.backup_after).unwrap_or(Sender::BACKUP_AFTER);
         let sender = self.profile(name, smtp, &place, "this sender")?;
-        Some(Sender { enabled: raw.enabled.unwrap_or(true), users, groups, ..sender })
+        Some(Sender { enabled: raw.enabled.unwrap_or(true), users, groups, backup, backup_after, ..sender })
+    }
+
+    /// Names of other senders, each with its place.
+    fn backup(&mut self, field: Field<Strings>) -> Vec<(String, Place)> {
+        let Some(field) = field else { return Vec::new() };
+        let at = self.source.place(&field);
+        let list = field.into_inner().0;
+        list.into_iter()
+            .map(|(span, name)| (name, span.map_or_else(|| at.clone(), |s| self.source.at(s.start))))
+            .collect()
     }
 
     /// What `[default]` with a server and a `[[sender]]` have in common. Without a name it is the first `from`.
@@ -219,6 +235,8 @@ impl Builder<'_> {
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            backup: Vec::new(),
+            backup_after: Sender::BACKUP_AFTER,
             limits,
             bulk: bulk.unwrap_or_default(),
         })

@@ -234,6 +234,10 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `backup`: names of the senders that take its mail over while its server is down, each with its place.
+    pub backup: Vec<(String, Place)>,
+    /// `backup_after`: after it was down for so long; zero is at once.
+    pub backup_after: Duration,
     /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
     pub limits: SenderLimits,
     /// `bulk`: whether its mail is bulk.
@@ -292,6 +296,8 @@ pub struct Relay {
     pub timeouts: Timeouts,
     /// Servers that take over, in this order, where the ones before cannot be reached or do not serve.
     pub backups: Vec<Server>,
+    /// What its servers' replies mean, where that is not what they mean everywhere.
+    pub replies: super::replies::Replies,
 }
 
 impl Relay {
@@ -477,6 +483,9 @@ pub enum LogTarget {
 }
 
 impl Sender {
+    /// How long a sender is down before its backup takes over, where nothing else is said.
+    pub const BACKUP_AFTER: Duration = Duration::from_secs(600);
+
     /// The address that the account itself stands for: the login where it is an address, else the first exact `from`.
     #[must_use]
     pub fn own_address(&self) -> Option<Address> {

@@ -41,9 +41,25 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
     #[serde(default)]
+    pub reply: Vec<Spanned<RawReply>>,
+    #[serde(default)]
     pub listen: Vec<Spanned<RawListen>>,
     #[serde(default)]
     pub user: Vec<Spanned<RawUser>>,
+}
+
+/// A rule for replies, in `[[reply]]` and in `replies` of an account.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReply {
+    pub code: Field<i64>,
+    pub enhanced: Field<String>,
+    pub text: Field<String>,
+    pub phase: Field<String>,
+    pub then: Field<String>,
+    #[serde(rename = "for")]
+    pub duration: Field<String>,
+    pub advice: Field<String>,
 }
 
 /// A file of `senders.d`.
@@ -189,6 +205,7 @@ macro_rules! with_account {
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            replies: Option<Vec<Spanned<RawReply>>>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -207,6 +224,7 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    replies: self.replies.take(),
                     limits: RawSenderLimits {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
@@ -231,6 +249,7 @@ with_account! {
     /// `[[sender]]`.
     RawSender {
         name: Field<String>, enabled: Option<bool>, users: Option<Strings>, groups: Option<Strings>,
+        backup: Field<Strings>, backup_after: Field<String>,
     }
 }
 
@@ -260,6 +279,7 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub replies: Option<Vec<Spanned<RawReply>>>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
     pub reply_to: Field<String>,

@@ -44,6 +44,15 @@ pub trait Host: Send + Sync {
     /// Why not, one line.
     fn flush(&self, filter: &Filter) -> Result<u64, String>;
 
+    /// The same, as an operator says: the senders that they wait for try again, whatever keeps them back.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn retry(&self, filter: &Filter) -> Result<u64, String>;
+
+    /// How a lane is paused, where it is: for a client that waits, one line.
+    fn paused(&self, lane: &str) -> Option<String>;
+
     /// Sends the messages that fit back to where they came from; how many there were.
     ///
     /// # Errors

@@ -42,8 +42,8 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
     let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
-    let (accepted, kept) = match keep(daemon, &around, &asked, text) {
-        Ok(accepted) => (accepted, kept(accepted.id)),
+    let (accepted, lane, kept) = match keep(daemon, &around, &asked, text) {
+        Ok((accepted, lane)) => (accepted, lane, kept(accepted.id)),
         Err((status, what)) => {
             log::refused(&what, status, asked.tag.as_deref(), peer.uid);
             return refused(status, what);
@@ -54,7 +54,8 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     }
     // A resend may be of a message that has long been delivered: there is nothing to wait for.
     let Some(begun) = begun.filter(|_| !accepted.again || is_queued(daemon, accepted.id)) else { return kept };
-    match begun.on(accepted.id, Deadline::after(WAIT)) {
+    let paused = || daemon.host.paused(&lane).map(|text| Summary { status: Status::Ok, text: Some(text) });
+    match begun.on(accepted.id, &lane, Deadline::after(WAIT), paused) {
         Some(Summary { status, text }) => Verdict { status: status.code(), text, ..kept },
         None => Verdict { text: Some("kept, not yet delivered".into()), ..kept },
     }
@@ -74,8 +75,13 @@ fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
     daemon.store.list(&filter, 1).is_ok_and(|found| !found.is_empty())
 }
 
-/// Reads, plans and keeps the message.
-fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
+/// Reads, plans and keeps the message: its number and its lane.
+fn keep(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    text: Spool,
+) -> Result<(Accepted, String), (Status, String)> {
     let _alone = alone(daemon, text.len());
     let message = message(text)?;
     queue(daemon, around, asked, message)
@@ -97,13 +103,13 @@ pub(super) fn message(text: Spool) -> Result<Message, (Status, String)> {
     Ok(message)
 }
 
-/// Plans a message and keeps it: when this returns, it is on disk.
+/// Plans a message and keeps it: when this returns, it is on disk. Its number and its lane.
 pub(super) fn queue(
     daemon: &Daemon,
     around: &Surroundings,
     asked: &Submit,
     message: Message,
-) -> Result<Accepted, (Status, String)> {
+) -> Result<(Accepted, String), (Status, String)> {
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
@@ -112,7 +118,7 @@ pub(super) fn queue(
     refuse_beyond(daemon, &config, &plan)?;
     let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(not_kept)?;
     log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
-    Ok(accepted)
+    Ok((accepted, plan.via.name()))
 }
 
 /// A message that the queue could not keep.

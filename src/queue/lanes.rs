@@ -3,7 +3,8 @@
 //! Values only; the lock around it, the threads and the store are in `runner` and `worker`.
 
 use super::schedule;
-use super::types::{Busy, MessageId, Millis, Queued};
+use super::types::{Busy, MessageId, Millis, Pause, Queued};
+use crate::deliver::trouble::Wait;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar};
 
@@ -15,6 +16,19 @@ const STRIKES: u32 = 4;
 pub(super) const THREADS: usize = 64;
 /// Beyond so many, a lane gets one worker and no more.
 const SHARED_THREADS: usize = 40;
+
+/// Why a lane is to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Why<'w> {
+    /// One line.
+    pub(super) reason: &'w str,
+    /// How long.
+    pub(super) wait: Wait,
+    /// Its server cannot be used at all.
+    pub(super) down: bool,
+    /// A message of its own may be to blame: connections are lost within messages.
+    pub(super) doubtful: bool,
+}
 
 /// One lane.
 #[derive(Debug, Default)]
@@ -28,6 +42,14 @@ pub(super) struct Lane {
     pub(super) pauses: u32,
     /// Paused until then.
     pub(super) until: Millis,
+    /// Why.
+    reason: String,
+    /// Since when it has been in trouble of which its messages are not to blame.
+    since: Option<Millis>,
+    /// Only an operator ends the pause before its time.
+    firm: bool,
+    /// Since when its server cannot be used at all.
+    down: Option<Millis>,
     /// A sending limit is reached: until then nothing goes, and no bulk mail.
     waits: [Millis; 2],
     strikes: u32,
@@ -82,9 +104,13 @@ impl Lane {
         back
     }
 
-    /// The server served; whether the lane was in trouble before.
-    pub(super) fn serves(&mut self) -> bool {
+    /// The server served; whether the lane was in trouble before. One that was paused meanwhile stays so.
+    pub(super) fn serves(&mut self, now: Millis) -> bool {
         self.strikes = 0;
+        if self.until > now {
+            return false;
+        }
+        (self.since, self.firm, self.down) = (None, false, None);
         std::mem::take(&mut self.pauses) > 0
     }
 
@@ -94,15 +120,34 @@ impl Lane {
         self.strikes >= STRIKES
     }
 
-    /// The lane is in trouble: until when it waits, and the messages that go back. `None` where it is paused already, by
-    /// an attempt that began as early as this one.
-    pub(super) fn pause(&mut self, now: Millis) -> Option<(Millis, Vec<Queued>)> {
-        if self.until > now {
+    /// The lane is in trouble: how it waits, and the messages that go back. `None` where it is paused already, by an
+    /// attempt that began as early as this one, unless this is a pause of fixed length that lasts longer.
+    pub(super) fn pause(&mut self, name: &str, now: Millis, why: Why<'_>) -> Option<(Pause, Vec<Queued>)> {
+        let firm = matches!(why.wait, Wait::Firm(_));
+        let length = schedule::pause(why.wait, self.pauses).as_millis();
+        let until = now.saturating_add(i64::try_from(length).unwrap_or(Millis::MAX));
+        if self.until > now && !(firm && until > self.until) {
             return None;
         }
-        self.until = now.saturating_add(i64::try_from(schedule::pause(self.pauses).as_millis()).unwrap_or(Millis::MAX));
+        (self.until, self.firm, self.reason) = (until, firm, why.reason.to_owned());
         (self.pauses, self.strikes) = (self.pauses.saturating_add(1), 0);
-        Some((self.until, self.waiting.drain(..).collect()))
+        if !why.doubtful {
+            self.since.get_or_insert(now);
+        }
+        self.down = why.down.then_some(self.down.unwrap_or(now));
+        Some((self.state(name), self.waiting.drain(..).collect()))
+    }
+
+    /// Takes up a pause of an earlier process; none lasts longer than `limit`, whatever the clock said.
+    pub(super) fn take_up(&mut self, pause: Pause, limit: Millis) {
+        let Pause { until, reason, times, since, firm, down, .. } = pause;
+        (self.until, self.reason, self.pauses) = (until.min(limit), reason, times);
+        (self.since, self.firm, self.down) = (since, firm, down);
+    }
+
+    fn state(&self, name: &str) -> Pause {
+        let (lane, until, reason, times) = (name.to_owned(), self.until, self.reason.clone(), self.pauses);
+        Pause { lane, until, reason, times, since: self.since, firm: self.firm, down: self.down }
     }
 }
 
@@ -231,16 +276,33 @@ impl Lanes {
         self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).map(|queued| queued.id).collect()
     }
 
-    /// Ends the pauses, so that each lane tries one message: the lanes concerned.
+    /// Ends the pauses, but for those of fixed length, so that each lane tries one message: the lanes concerned.
     pub(super) fn open(&mut self) -> Vec<String> {
         self.lanes.values_mut().for_each(|lane| lane.waits = [0, 0]);
-        let paused = self.lanes.iter_mut().filter(|(_, lane)| lane.until > 0 && lane.pauses > 0);
-        paused
-            .map(|(name, lane)| {
-                lane.until = 0;
-                name.clone()
-            })
-            .collect()
+        let paused = |lane: &Lane| lane.until > 0 && lane.pauses > 0 && !lane.firm;
+        let names: Vec<String> =
+            self.lanes.iter().filter(|(_, lane)| paused(lane)).map(|(name, _)| name.clone()).collect();
+        names.into_iter().filter(|name| self.resume(name)).collect()
+    }
+
+    /// Ends the pause of a lane, so that it tries one message; whether there was one.
+    pub(super) fn resume(&mut self, name: &str) -> bool {
+        let Some(lane) = self.lanes.get_mut(name).filter(|lane| lane.until > 0 && lane.pauses > 0) else {
+            return false;
+        };
+        (lane.until, lane.firm, lane.since) = (0, false, None);
+        true
+    }
+
+    /// How a lane is paused, where it is.
+    pub(super) fn pause_of(&self, name: &str, now: Millis) -> Option<Pause> {
+        self.lanes.get(name).filter(|lane| lane.until > now).map(|lane| lane.state(name))
+    }
+
+    /// The paused lanes whose servers cannot be used at all.
+    pub(super) fn down(&self, now: Millis) -> Vec<Pause> {
+        let down = self.lanes.iter().filter(|(_, lane)| lane.until > now && lane.down.is_some());
+        down.map(|(name, lane)| lane.state(name)).collect()
     }
 
     /// The lanes that are paused.
@@ -261,7 +323,10 @@ impl Lanes {
 
     /// The wall clock was set.
     pub(super) fn shift(&mut self, by: i64) {
-        let times = self.lanes.values_mut().flat_map(|lane| lane.waits.iter_mut().chain([&mut lane.until]));
-        times.filter(|until| **until > 0).for_each(|until| *until = until.saturating_add(by));
+        for lane in self.lanes.values_mut() {
+            let times = lane.waits.iter_mut().chain([&mut lane.until]).filter(|until| **until > 0);
+            let times = times.chain(lane.since.as_mut()).chain(lane.down.as_mut());
+            times.for_each(|time| *time = time.saturating_add(by));
+        }
     }
 }

@@ -144,6 +144,12 @@ impl Queued {
         let dsn = Dsn { recipients, ..self.dsn.clone() };
         Envelope::new(self.from.clone(), of.iter().map(|one| one.address.clone()).collect(), dsn)
     }
+
+    /// When its age begins: when it was accepted, or as much later as it had to wait for troubles that were not its own.
+    #[must_use]
+    pub fn aged_from(&self, now: Millis) -> Millis {
+        self.created.saturating_add(self.grace.at(now))
+    }
 }
 
 /// A recipient that is not done.
@@ -230,6 +236,8 @@ pub struct Filter {
     pub ids: Vec<MessageId>,
     /// Part of the sender: lane, From or envelope sender.
     pub sender: Option<String>,
+    /// Of this lane, by its whole name.
+    pub lane: Option<String>,
     /// Part of a recipient.
     pub recipient: Option<String>,
     /// Accepted before.
@@ -267,6 +275,12 @@ pub struct Pause {
     pub reason: String,
     /// How many times in a row it was paused.
     pub times: u32,
+    /// Since when it has been in trouble; `None` where that is not reckoned, as messages of its own may be to blame.
+    pub since: Option<Millis>,
+    /// Nothing is tried before it ends, whatever is read again; an operator alone can end it.
+    pub firm: bool,
+    /// Since when its server cannot be used at all, where that is the trouble.
+    pub down: Option<Millis>,
 }
 
 /// A final result.

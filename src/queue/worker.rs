@@ -10,6 +10,7 @@ use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::deliver::trouble::Wait;
 use crate::exit::Status;
 use crate::limits::{self, Full};
 use crate::sys::clock;
@@ -40,16 +41,19 @@ pub(super) fn run(shared: &Shared, name: &str) {
 }
 
 /// What a message meant for its lane.
+#[derive(Default)]
 pub(super) struct Met {
     pub(super) effect: Option<Effect>,
     pub(super) reason: String,
+    pub(super) wait: Wait,
+    pub(super) down: bool,
     /// Which sending limit the lane waits for.
     pub(super) full: Option<Full>,
 }
 
 /// One message: text, attempt, result on disk, and whoever waits is told.
 fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
-    let nothing = Met { effect: None, reason: String::new(), full: None };
+    let nothing = Met::default();
     let Some(via) = lane::find(config, &queued.lane) else {
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
@@ -72,7 +76,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         }
         Ran::Full(full) => return Met { full: limited(shared, &job, full), ..nothing },
     };
-    let Tried { results, report, effect, reason, status, text, attempt, lease } = tried;
+    let Tried { results, report, effect, reason, wait, down, status, text, attempt, lease } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
@@ -84,7 +88,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     if reported {
         shared.kick();
     }
-    Met { effect: Some(effect), reason, full }
+    Met { effect: Some(effect), reason, wait, down, full }
 }
 
 /// A message that finds no room goes over the sender that its own overflows to, or waits: then the whole lane does, so

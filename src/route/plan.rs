@@ -43,7 +43,7 @@ pub struct Request<'a> {
 }
 
 /// What will be sent, how, and why.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan<'c> {
     /// The account.
     pub via: Via<'c>,
@@ -63,6 +63,16 @@ pub struct Plan<'c> {
     pub expanded: Vec<String>,
     /// Recipients that nobody named: the sender's archive copies.
     pub archive: Vec<Address>,
+    /// The account stands in for the one that was chosen.
+    pub moved: bool,
+}
+
+impl<'c> Plan<'c> {
+    /// The same over another account, which stands in for the one that was chosen.
+    #[must_use]
+    pub fn over(&self, via: Via<'c>) -> Self {
+        Self { via, moved: true, ..self.clone() }
+    }
 }
 
 /// What a message and its command line say about who it is from.
@@ -146,7 +156,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
     let (expanded, rule) = (found.steps, choice.rule);
-    Ok(Plan { via, rule, envelope, message, from, changes, bulk, expanded, archive })
+    Ok(Plan { via, rule, envelope, message, from, changes, bulk, expanded, archive, moved: false })
 }
 
 /// Everything that is changed before the identity guard has its word, told in plain words.

@@ -266,9 +266,14 @@ impl Store for SqliteStore {
         self.writer.change(move |c| change::move_lane(c, id, &lane, &why))
     }
 
-    fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
-        let (lane, reason) = (lane.to_owned(), reason.to_owned());
-        self.writer.change(move |c| change::pause(c, &lane, until, &reason))
+    fn pause(&self, pause: &Pause) -> Result<(), StoreError> {
+        let pause = pause.clone();
+        self.writer.change(move |c| change::pause(c, &pause))
+    }
+
+    fn resume(&self, lane: &str, now: Millis) -> Result<(), StoreError> {
+        let lane = lane.to_owned();
+        self.writer.change(move |c| change::resume(c, &lane, now))
     }
 
     fn paused(&self) -> Result<Vec<Pause>, StoreError> {

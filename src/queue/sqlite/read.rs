@@ -99,9 +99,12 @@ pub(super) fn next_due(c: &Connection, claimed: &HashSet<MessageId>) -> Result<O
 
 /// All pauses, those that are over included.
 pub(super) fn pauses(c: &Connection) -> Result<Vec<Pause>, StoreError> {
-    let mut statement = c.prepare_cached("SELECT name, until, reason, times FROM lane ORDER BY name")?;
+    let mut statement =
+        c.prepare_cached("SELECT name, until, reason, times, since, firm, down FROM lane ORDER BY name")?;
     let rows = statement.query_map([], |row| {
-        Ok(Pause { lane: row.get(0)?, until: row.get(1)?, reason: row.get(2)?, times: row.get(3)? })
+        let down = Some(row.get(6)?).filter(|down| *down > 0);
+        let (lane, until, reason, times) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Pause { lane, until, reason, times, since: row.get(4)?, firm: row.get(5)?, down })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -126,6 +129,10 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
     if let Some(sender) = &filter.sender {
         clauses.push("instr(lower(lane || char(10) || header_from || char(10) || coalesce(sender, '<>')), ?) > 0");
         values.push(Value::Text(sender.to_ascii_lowercase()));
+    }
+    if let Some(lane) = &filter.lane {
+        clauses.push("lane = ?");
+        values.push(Value::Text(lane.clone()));
     }
     if let Some(recipient) = &filter.recipient {
         clauses.push("EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND instr(lower(address), ?) > 0)");

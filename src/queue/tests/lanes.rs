@@ -1,7 +1,8 @@
 //! Who works on what: values only.
 
-use super::super::lanes::{Lanes, THREADS};
+use super::super::lanes::{Lanes, THREADS, Why};
 use super::*;
+use crate::deliver::trouble::Wait;
 
 fn queued(id: i64, lane: &str) -> Queued {
     Queued {
@@ -24,6 +25,8 @@ fn queued(id: i64, lane: &str) -> Queued {
         recipients: Vec::new(),
     }
 }
+
+const WHY: Why<'static> = Why { reason: "535", wait: Wait::Growing, down: false, doubtful: false };
 
 fn filled(lane: &str, count: i64) -> Lanes {
     let mut lanes = Lanes::default();
@@ -52,23 +55,24 @@ fn trouble_sends_messages_back_and_one_probe_opens_the_lane() {
     lanes.lane("a").next(0, 4).unwrap();
     lanes.lane("a").next(0, 4).unwrap();
     lanes.lane("a").done();
-    let (until, back) = lanes.lane("a").pause(1000).unwrap();
+    let (pause, back) = lanes.lane("a").pause("a", 1000, WHY).unwrap();
+    let until = pause.until;
     assert_eq!((until, back.len()), (61_000, 1));
     lanes.lane("a").done();
-    assert!(lanes.lane("a").pause(1001).is_none(), "the second failure of the same time is the same trouble");
+    assert!(lanes.lane("a").pause("a", 1001, WHY).is_none(), "the second failure of the same time is the same trouble");
     assert!(!lanes.is_usable("a", 60_999) && lanes.full(60_999).contains(&"a".into()));
     (0..3).for_each(|id| assert!(lanes.add(queued(id, "a")).is_none()));
     assert!(lanes.lane("a").next(60_999, 4).is_none());
     assert!(lanes.lane("a").next(61_000, 4).is_some(), "the probe");
     assert!(lanes.lane("a").next(61_000, 4).is_none(), "and no other");
     lanes.lane("a").done();
-    assert_eq!(lanes.lane("a").pause(61_000).unwrap().0, 181_000, "twice as long");
+    assert_eq!(lanes.lane("a").pause("a", 61_000, WHY).unwrap().0.until, 181_000, "twice as long");
     assert_eq!(lanes.open(), ["a"]);
     lanes.add(queued(1, "a"));
     assert!(lanes.lane("a").next(61_001, 4).is_some());
-    assert!(lanes.lane("a").serves(), "it was in trouble");
+    assert!(lanes.lane("a").serves(100_000), "it was in trouble");
     lanes.lane("a").done();
-    assert!(!lanes.lane("a").serves());
+    assert!(!lanes.lane("a").serves(100_000));
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn slow_lanes_leave_room() {
 fn lost_connections_in_a_row_are_trouble() {
     let mut lanes = filled("a", 1);
     assert!((0..3).all(|_| !lanes.lane("a").strike()));
-    lanes.lane("a").serves();
+    lanes.lane("a").serves(100_000);
     assert!((0..3).all(|_| !lanes.lane("a").strike()));
     assert!(lanes.lane("a").strike());
 }
@@ -98,11 +102,50 @@ fn lost_connections_in_a_row_are_trouble() {
 #[test]
 fn a_set_clock_moves_pauses() {
     let mut lanes = filled("a", 1);
-    lanes.lane("a").pause(0).unwrap();
+    lanes.lane("a").pause("a", 0, WHY).unwrap();
     lanes.shift(1_000_000);
     assert!(!lanes.is_usable("a", 1_059_999) && lanes.is_usable("a", 1_060_000));
     assert_eq!(lanes.next_opening(0), Some(1_060_000));
     assert_eq!(lanes.paused(0), ["a"]);
+}
+
+#[test]
+fn a_firm_pause_is_ended_by_an_operator_alone() {
+    let day = 86_400_000;
+    let firm = Why { wait: Wait::Firm(Duration::from_secs(86_400)), ..WHY };
+    let mut lanes = filled("a", 3);
+    lanes.lane("a").pause("a", 0, WHY).unwrap();
+    let (pause, _) = lanes.lane("a").pause("a", 10, firm).expect("the longer pause wins over the shorter");
+    assert_eq!((pause.until, pause.firm, pause.since, pause.times), (day + 10, true, Some(0), 2));
+    assert!(lanes.lane("a").pause("a", 20, WHY).is_none() && lanes.lane("a").pause("a", 10, firm).is_none());
+    assert!(!lanes.lane("a").serves(30), "an attempt that began before it opens nothing");
+    assert!(lanes.open().is_empty() && !lanes.is_usable("a", day + 9));
+    assert_eq!(lanes.pause_of("a", 40).map(|pause| pause.reason), Some("535".into()));
+    let mut again = filled("a", 3);
+    again.lane("a").take_up(pause.clone(), day * 2);
+    assert!(again.open().is_empty() && again.pause_of("a", 40) == Some(pause), "not after a restart either");
+    assert!(lanes.resume("a") && !lanes.resume("a") && !lanes.resume("b"));
+    assert!(lanes.is_usable("a", 40));
+    assert_eq!(lanes.lane("a").next(40, 4).map(|queued| queued.id.0), None, "its messages went back");
+}
+
+#[test]
+fn a_server_is_down_until_it_serves_or_answers() {
+    let down = Why { down: true, ..WHY };
+    let mut lanes = filled("a", 3);
+    lanes.lane("a").pause("a", 1000, down).unwrap();
+    lanes.lane("a").pause("a", 100_000, down).unwrap();
+    assert_eq!(lanes.down(100_001).iter().map(|pause| pause.down).collect::<Vec<_>>(), [Some(1000)]);
+    assert!(lanes.down(10_000_000).is_empty(), "one message finds out whether it still is");
+    lanes.lane("a").pause("a", 10_000_000, WHY).unwrap();
+    assert!(lanes.down(10_000_001).is_empty(), "it answers, though it takes nothing");
+    lanes.lane("a").pause("a", 20_000_000, down).unwrap();
+    assert!(lanes.lane("a").serves(30_000_000) && lanes.down(20_000_001).is_empty());
+    let lost = Why { doubtful: true, ..WHY };
+    let mut lanes = filled("b", 1);
+    assert_eq!(lanes.lane("b").pause("b", 0, lost).unwrap().0.since, None, "a message of its own may be to blame");
+    lanes.shift(500);
+    assert_eq!(lanes.pause_of("b", 1).unwrap().until, 60_500);
 }
 
 #[test]

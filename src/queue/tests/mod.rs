@@ -98,6 +98,7 @@ impl Queue {
         let hooks = Hooks {
             host: host(),
             is_enough: Box::new(|_| false),
+            paused: Box::new(|_| {}),
             told: Box::new(move |id, status, text| told.lock().unwrap().push((id, status, text))),
         };
         self.runner = Some(run::start(self.store.clone(), config, hooks).unwrap());

@@ -14,7 +14,7 @@ mod transaction;
 
 pub use failure::{Cause, Failure};
 pub use parked::Parked;
-pub use send::Answer;
+pub use send::{Answer, Splits};
 
 #[cfg(test)]
 pub(crate) mod tests;

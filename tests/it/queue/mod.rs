@@ -1,4 +1,6 @@
 //! What is kept and delivered later, through the real program.
 
+mod backup;
 mod own;
 mod served;
+mod troubles;

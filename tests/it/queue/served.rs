@@ -12,13 +12,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A daemon, and a home whose `sendmail` finds it.
-struct Daemon {
-    home: Home,
+pub(super) struct Daemon {
+    pub(super) home: Home,
     child: Child,
 }
 
 impl Daemon {
-    fn start(queue: &str, senders: &str) -> Self {
+    pub(super) fn start(queue: &str, senders: &str) -> Self {
         let home = Home::new();
         let socket = home.path("submit.sock");
         let home = home.env("POSTRIDER_SOCKET", &socket);
@@ -36,28 +36,28 @@ impl Daemon {
         self.home.path("submit.sock")
     }
 
-    fn ask(&self, request: &Request) -> Reply {
+    pub(super) fn ask(&self, request: &Request) -> Reply {
         client::ask(&self.socket(), request).unwrap()
     }
 
-    fn lines(&self) -> Vec<Line> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         match self.ask(&Request::List { filter: Filter::default(), limit: 1000 }) {
             Reply::Messages(lines) => lines,
             other => panic!("{other:?}"),
         }
     }
 
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         self.ask(&Request::Flush { filter: Filter::default() });
     }
 
-    fn send(&self, sender: &str, how: &str, to: &str) -> Finished {
+    pub(super) fn send(&self, sender: &str, how: &str, to: &str) -> Finished {
         let mail = format!("From: {sender}@example.com\nSubject: a message\n\nhello\n");
         self.home.run("sendmail", &[how, "-i", to], mail)
     }
 
     #[track_caller]
-    fn until(&self, what: &str, happened: impl Fn() -> bool) {
+    pub(super) fn until(&self, what: &str, happened: impl Fn() -> bool) {
         for _ in 0..3000 {
             if happened() {
                 return;
@@ -75,7 +75,7 @@ impl Drop for Daemon {
     }
 }
 
-fn configure(home: &Home, queue: &str, senders: &str) {
+pub(super) fn configure(home: &Home, queue: &str, senders: &str) {
     let log = home.path("log");
     let directory = home.path("queue");
     let toml = format!(
@@ -86,7 +86,7 @@ fn configure(home: &Home, queue: &str, senders: &str) {
     home.write("postrider.toml", toml);
 }
 
-fn sender(name: &str, server: &Server) -> String {
+pub(super) fn sender(name: &str, server: &Server) -> String {
     format!(
         "[[sender]]\nname = \"{name}\"\nfrom = \"{name}@example.com\"\nserver = \"smtp+plain://127.0.0.1:{}\"\n",
         server.port
