@@ -78,6 +78,7 @@ pub fn keep(
             hold: None,
             report: false,
             bulk: plan.bulk.is_some(),
+            counted: None,
         };
         store.accept(new).map_err(|error| error.to_string())?;
         Ok(Kept { rest, count, directory })

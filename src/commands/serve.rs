@@ -74,7 +74,8 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
     let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone() });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
-    let daemon = Arc::new(Daemon::new(live, store.clone(), waiters, host));
+    let daemon = Daemon::new(live, store.clone(), waiters, host);
+    let daemon = Arc::new(daemon.map_err(|error| Fault::new(Status::Unavailable, error))?);
 
     let stopping = stop.clone();
     thread("signals", move || obey(&mut signals, &reload, &stopping))?;

@@ -5,7 +5,7 @@
 use super::account::{Builder, host_name};
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
-use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
+use super::model::{Brake, IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::message::address::Address;
@@ -23,6 +23,7 @@ pub(super) struct FileConfig {
     pub log: LogConfig,
     pub queue: QueueConfig,
     pub bulk: bulk::Rules,
+    pub brake: Option<Brake>,
     /// Senders that rules name.
     pub named: Vec<Named>,
     /// `None` where there is no `[default]`.
@@ -57,6 +58,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         queue: build.queue(queue),
         bulk,
         named,
+        brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         literal: build.literal,
@@ -178,7 +180,10 @@ impl Builder<'_> {
         let log_file = self.path("log_file", smtp.log_file.take());
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
-        let (relay, provider) = self.account(smtp, place, what)?;
+        let flow = std::mem::take(&mut smtp.flow);
+        let (mut relay, provider) = self.account(smtp, place, what)?;
+        let (flow, portions) = self.flow(flow, provider);
+        relay.portions = portions;
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
             name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,
@@ -194,6 +199,7 @@ impl Builder<'_> {
             debug,
             log_file,
             bulk: bulk.unwrap_or_default(),
+            flow,
         })
     }
 

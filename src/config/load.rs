@@ -106,6 +106,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         log: LogConfig::default(),
         queue: QueueConfig::default(),
         bulk: Default::default(),
+        brake: None,
     }
 }
 
@@ -173,6 +174,7 @@ impl<'s> Loader<'s> {
             log: file.log,
             queue: file.queue,
             bulk: file.bulk,
+            brake: file.brake,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

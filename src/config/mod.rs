@@ -4,9 +4,13 @@
 //! file and line.
 
 mod account;
+mod brake;
 mod build;
 mod bulk;
 pub mod error;
+mod flow;
+#[cfg(test)]
+mod flow_tests;
 pub mod load;
 #[cfg(test)]
 mod load_tests;

@@ -33,6 +33,8 @@ pub struct Config {
     pub queue: QueueConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
+    /// `[brake]`, where it is given.
+    pub brake: Option<Brake>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -219,6 +221,102 @@ pub struct Sender {
     pub log_file: Option<PathBuf>,
     /// `bulk`: whether its mail is bulk.
     pub bulk: bulk::Choice,
+    /// How its mail flows out of the queue.
+    pub flow: Flow,
+}
+
+/// How a sender's mail flows out of the daemon's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// `connections`: so many to its server at a time, 1 to 100.
+    pub connections: Option<usize>,
+    /// The most that its provider allows.
+    pub allowed: Option<usize>,
+    /// `pace`.
+    pub pace: Option<Pace>,
+    /// `idle`: how long a connection waits for the next message before leave is taken, at most 10 minutes.
+    pub idle: Duration,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { connections: None, allowed: None, pace: None, idle: Duration::from_secs(10) }
+    }
+}
+
+impl Flow {
+    /// Connections at a time, where `usual` is what `queue.connections` says: its own number, else as many as are usual and
+    /// its provider allows.
+    #[must_use]
+    pub fn connections(&self, usual: usize) -> usize {
+        self.connections.unwrap_or_else(|| usual.min(self.allowed.unwrap_or(usual))).max(1)
+    }
+}
+
+/// `[brake]`: when what comes from one script or one user is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// `messages`: so many go; more than none.
+    pub messages: u32,
+    /// `per`: in this time, from a minute to a day, rolling.
+    pub per: Duration,
+    /// `by` has `script`: counted for each script (PHP's `X-PHP-Originating-Script`) of each user.
+    pub script: bool,
+    /// `by` has `uid`: counted for each user.
+    pub uid: bool,
+    /// `alert`: a program and its arguments, run once when it begins to hold; empty for none.
+    pub alert: Vec<String>,
+    /// `exempt`: users, by name or number, that are not counted.
+    pub exempt: Vec<String>,
+    /// `[[brake.except]]`, the first that fits.
+    pub except: Vec<BrakeExcept>,
+}
+
+/// `[[brake.except]]`: another number for a script or a user; what is given must fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrakeExcept {
+    /// A script's file name or PHP's whole value; `*` is any run of characters, `?` is one.
+    pub script: Option<String>,
+    /// A user, by name or number.
+    pub user: Option<String>,
+    /// So many go; `None`: as many as there are.
+    pub messages: Option<u32>,
+}
+
+/// So many messages in so long, evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages, more than none.
+    pub messages: u32,
+    /// In this time: a second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl std::fmt::Display for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.per.as_secs() {
+            1 => "s",
+            60 => "m",
+            _ => "h",
+        };
+        write!(f, "{}/{unit}", self.messages)
+    }
+}
+
+/// What goes over one connection, and at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portions {
+    /// `messages_per_connection`: after so many transactions there is a new one; more than none.
+    pub messages_per_connection: u32,
+    /// `recipients_per_transaction`: a message for more goes in several transactions; more than none.
+    pub recipients_per_transaction: Option<u32>,
+}
+
+impl Default for Portions {
+    fn default() -> Self {
+        // Servers have limits of their own, mostly at or above this.
+        Self { messages_per_connection: 100, recipients_per_transaction: None }
+    }
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).
@@ -273,6 +371,8 @@ pub struct Relay {
     pub timeouts: Timeouts,
     /// Servers that take over, in this order, where the ones before cannot be reached or do not serve.
     pub backups: Vec<Server>,
+    /// What goes over one connection, and at once.
+    pub portions: Portions,
 }
 
 impl Relay {

@@ -27,6 +27,7 @@ pub(super) struct RawConfig {
     pub queue: Option<RawQueue>,
     #[serde(default)]
     pub bulk: Vec<Spanned<RawBulk>>,
+    pub brake: Field<RawBrake>,
     pub default: Field<RawDefault>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
@@ -62,6 +63,28 @@ pub(super) struct RawQueue {
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
     pub bulk_recipients: Field<i64>,
+}
+
+/// `[brake]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBrake {
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub by: Field<Strings>,
+    pub alert: Option<Strings>,
+    pub exempt: Option<Strings>,
+    #[serde(default)]
+    pub except: Vec<Spanned<RawExcept>>,
+}
+
+/// `[[brake.except]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExcept {
+    pub script: Field<String>,
+    pub user: Field<String>,
+    pub messages: Field<i64>,
 }
 
 /// `[[bulk]]`.
@@ -107,6 +130,8 @@ macro_rules! with_account {
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
+            pace: Field<String>, idle: Field<String>,
         }
 
         impl $name {
@@ -124,6 +149,13 @@ macro_rules! with_account {
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
                     bulk: self.bulk.take(),
+                    flow: RawFlow {
+                        connections: self.connections.take(),
+                        messages_per_connection: self.messages_per_connection.take(),
+                        recipients_per_transaction: self.recipients_per_transaction.take(),
+                        pace: self.pace.take(),
+                        idle: self.idle.take(),
+                    },
                 }
             }
         }
@@ -171,6 +203,17 @@ pub(super) struct RawAccount {
     pub debug: Option<bool>,
     pub log_file: Field<String>,
     pub bulk: Field<String>,
+    pub flow: RawFlow,
+}
+
+/// The keys that say how a sender's mail flows.
+#[derive(Default)]
+pub(super) struct RawFlow {
+    pub connections: Field<i64>,
+    pub messages_per_connection: Field<i64>,
+    pub recipients_per_transaction: Field<i64>,
+    pub pace: Field<String>,
+    pub idle: Field<String>,
 }
 
 /// One string or a list of them; each of a list with its place.

@@ -3,6 +3,7 @@
 //!
 //! Everything that would be refused in-process is refused here in the same words and with the same status.
 
+use super::brake::{About, Who};
 use super::protocol::{Submit, Verdict};
 use super::session::{Peer, refused};
 use super::{Daemon, Summary};
@@ -41,7 +42,11 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     let wait = waits(&asked);
     let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
     let (accepted, kept) = match keep(daemon, &around, &asked, text) {
-        Ok(accepted) => (accepted, kept(accepted.id)),
+        // Nothing happens to it until somebody releases it: there is nothing to wait for.
+        Ok((accepted, Some(hold))) => {
+            return Verdict { text: Some(format!("kept, on hold: {hold}")), ..kept(accepted.id) };
+        }
+        Ok((accepted, None)) => (accepted, kept(accepted.id)),
         Err((status, what)) => {
             log::refused(&what, status, asked.tag.as_deref(), peer.uid);
             return refused(status, what);
@@ -67,13 +72,19 @@ fn kept(id: MessageId) -> Verdict {
     Verdict { status: Status::Ok.code(), kept: true, queued: Some(id.to_string()), text: None }
 }
 
+/// Whether a message that was kept before is queued and not on hold.
 fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
-    let filter = Filter { ids: vec![id], ..Filter::default() };
+    let filter = Filter { ids: vec![id], held: Some(false), ..Filter::default() };
     daemon.store.list(&filter, 1).is_ok_and(|found| !found.is_empty())
 }
 
-/// Reads, plans and keeps the message.
-fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
+/// Reads, plans and keeps the message; why it is held, where it is.
+fn keep(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    text: Spool,
+) -> Result<(Accepted, Option<String>), (Status, String)> {
     let limits = &daemon.limits;
     let _alone = (text.len() > LARGE).then(|| limits.large.lock().unwrap_or_else(PoisonError::into_inner));
     let message = read::read(&mut text.reader(0), ReadRules { dot_ends: false });
@@ -85,12 +96,27 @@ fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> 
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
-    let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(|error| {
+    let who = Who { uid: around.who.uid, user: &around.who.name, script: plan.script.as_deref() };
+    let said = daemon.brake.submit(config.brake.as_ref(), &who, around.now.timestamp_millis());
+    let new =
+        NewMessage { counted: said.counted.clone(), hold: said.hold.clone(), ..new_message(&plan, around, asked) };
+    let accepted = daemon.store.accept(new);
+    if !matches!(accepted, Ok(Accepted { again: false, .. })) {
+        daemon.brake.take_back(&said);
+    }
+    let accepted = accepted.map_err(|error| {
         let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
         (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
     })?;
-    log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
-    Ok(accepted)
+    let id = accepted.id.to_string();
+    log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
+    if accepted.again {
+        return Ok((accepted, None));
+    }
+    let from = plan.from.as_ref().map_or_else(String::new, ToString::to_string);
+    let about = About { id: &id, sender: &plan.via.name(), from: &from };
+    daemon.brake.kept(config.brake.as_ref(), &said, &who, about);
+    Ok((accepted, said.hold))
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {
@@ -108,6 +134,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         hold: None,
         report: false,
         bulk: plan.bulk.is_some(),
+        counted: None,
     }
 }
 

@@ -145,6 +145,7 @@ impl Report<'_> {
             hold: None,
             report: true,
             bulk: false,
+            counted: None,
         })
     }
 

@@ -1,13 +1,19 @@
 //! The lanes that have work, as the dispatcher and the workers share them: who waits, how many serve, what is paused.
 //!
+//! A lane has two queues, of single and of bulk mail. Single mail overtakes bulk, which has a connection less where there
+//! are several, and one message of eight whatever comes. Lanes share the threads: while one of them waits for its first,
+//! those that have several give way at once and the others after a few messages, in turn.
+//!
 //! Values only; the lock around it, the threads and the store are in `runner` and `worker`.
 
+use super::lane::Rules;
+use super::pace::Bucket;
 use super::schedule;
-use super::types::{MessageId, Millis, Queued};
+use super::types::{Busy, MessageId, Millis, Queued};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar};
 
-/// A lane takes no further claims while so many of its messages wait for a worker.
+/// A lane takes no further claims of a kind while so many of its messages of that kind wait for a worker.
 const WAITING: usize = 16;
 /// Connections lost within messages in a row that pause a lane.
 const STRIKES: u32 = 4;
@@ -15,13 +21,20 @@ const STRIKES: u32 = 4;
 pub(super) const THREADS: usize = 64;
 /// Beyond so many, a lane gets one worker and no more.
 const SHARED_THREADS: usize = 40;
+/// Of so many messages one is bulk, where bulk waits.
+const BULK_SHARE: u32 = 8;
+/// After so many messages a worker gives way, while a lane waits for a thread.
+pub(super) const QUANTUM: u32 = 8;
 
 /// One lane.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    waiting: VecDeque<Queued>,
+    single: VecDeque<Queued>,
+    bulk: VecDeque<Queued>,
     /// Workers with a message in hand.
     busy: usize,
+    /// Those of them whose message is bulk.
+    busy_bulk: usize,
     /// Workers without one.
     idle: usize,
     /// Pauses in a row; while there are any, one message at a time is tried.
@@ -29,34 +42,96 @@ pub(super) struct Lane {
     /// Paused until then.
     pub(super) until: Millis,
     strikes: u32,
+    /// Single messages that went in a row while bulk waited.
+    overtook: u32,
+    /// What its sender says of connections, pace and idle time.
+    pub(super) rules: Rules,
+    bucket: Bucket,
+    /// The last claim left out its single or its bulk messages, although nothing but work in hand spoke against them.
+    shut: [bool; 2],
+    /// When it last got a worker: the lane with the lowest is next.
+    turn: u64,
     /// What its workers without a message sleep on.
     bell: Arc<Condvar>,
 }
 
 impl Lane {
     /// How many messages may be under way at once.
-    fn allowed(&self, connections: usize) -> usize {
-        if self.pauses > 0 { 1 } else { connections }
+    fn allowed(&self) -> usize {
+        if self.pauses > 0 { 1 } else { self.rules.connections }
     }
 
-    fn is_unused(&self) -> bool {
-        self.waiting.is_empty() && self.busy + self.idle == 0 && self.pauses == 0 && self.strikes == 0
+    /// How many of them may be bulk: of several connections one is kept free of it.
+    fn allowed_bulk(&self) -> usize {
+        match self.allowed() {
+            1 => 1,
+            several => several - 1,
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.single.len() + self.bulk.len()
+    }
+
+    /// How many of those that wait could be under way, if there were workers for them.
+    fn ready(&self) -> usize {
+        self.single.len() + self.bulk.len().min(self.allowed_bulk().saturating_sub(self.busy_bulk))
+    }
+
+    /// How many workers it could do with. A pace lets one message go at a time, so that one worker is enough for that.
+    fn wanted(&mut self, now: Millis) -> usize {
+        let room = self.allowed().saturating_sub(self.workers());
+        let wanted = self.ready().saturating_sub(self.idle).min(room);
+        if self.rules.pace.is_none() {
+            return wanted;
+        }
+        let open = self.idle == 0 && self.opens(now) <= now;
+        if open { wanted.min(1) } else { 0 }
+    }
+
+    fn workers(&self) -> usize {
+        self.busy + self.idle
+    }
+
+    fn is_unused(&mut self, now: Millis) -> bool {
+        let paced = self.opens(now) > now;
+        self.waiting() == 0 && self.workers() == 0 && self.pauses == 0 && self.strikes == 0 && !paced
+    }
+
+    /// When the pace lets the next message go; `now` where nothing holds it back.
+    pub(super) fn opens(&mut self, now: Millis) -> Millis {
+        self.rules.pace.map_or(now, |pace| self.bucket.opens(pace, now))
+    }
+
+    /// How long a worker is to sleep that found nothing: until the pace lets the next one go, where one waits.
+    pub(super) fn due_in(&mut self, now: Millis) -> Option<Millis> {
+        (self.ready() > 0 && self.until <= now).then(|| self.opens(now) - now).filter(|wait| *wait > 0)
     }
 
     /// The next message for a worker that has none.
-    pub(super) fn next(&mut self, now: Millis, connections: usize) -> Option<Queued> {
-        if self.until > now || self.busy >= self.allowed(connections) {
+    pub(super) fn next(&mut self, now: Millis) -> Option<Queued> {
+        if self.until > now || self.busy >= self.allowed() || self.opens(now) > now {
             return None;
         }
-        let queued = self.waiting.pop_front()?;
+        let bulk = !self.bulk.is_empty() && self.busy_bulk < self.allowed_bulk();
+        let queued = match bulk && (self.single.is_empty() || self.overtook + 1 >= BULK_SHARE) {
+            true => self.bulk.pop_front(),
+            false => self.single.pop_front(),
+        }?;
+        self.overtook = if queued.bulk || self.bulk.is_empty() { 0 } else { self.overtook + 1 };
+        self.busy_bulk += usize::from(queued.bulk);
         self.idle = self.idle.saturating_sub(1);
         self.busy += 1;
+        if let Some(pace) = self.rules.pace {
+            self.bucket.take(pace, now);
+        }
         Some(queued)
     }
 
-    /// A worker has done with its message.
-    pub(super) fn done(&mut self) {
+    /// A worker has done with its message, which was bulk or not.
+    pub(super) fn done(&mut self, bulk: bool) {
         self.busy = self.busy.saturating_sub(1);
+        self.busy_bulk = self.busy_bulk.saturating_sub(usize::from(bulk));
         self.idle += 1;
     }
 
@@ -80,7 +155,7 @@ impl Lane {
         }
         self.until = now.saturating_add(i64::try_from(schedule::pause(self.pauses).as_millis()).unwrap_or(Millis::MAX));
         (self.pauses, self.strikes) = (self.pauses.saturating_add(1), 0);
-        Some((self.until, self.waiting.drain(..).collect()))
+        Some((self.until, self.single.drain(..).chain(self.bulk.drain(..)).collect()))
     }
 }
 
@@ -90,10 +165,10 @@ pub(super) struct Lanes {
     lanes: HashMap<String, Lane>,
     /// Worker threads.
     pub(super) threads: usize,
-    /// A lane waits for a thread: idle workers make room.
+    /// A lane waits for a thread: idle workers make room, and busy ones in turn.
     pub(super) starved: bool,
-    /// Lanes that the last claim left out although nothing but their work in hand spoke against it.
-    shut: bool,
+    /// Workers that were hired so far.
+    turns: u64,
 }
 
 impl Lanes {
@@ -105,7 +180,7 @@ impl Lanes {
     /// Wakes as many idle workers as there are messages for, and no more: each costs the others the lock.
     pub(super) fn ring(&self) {
         for lane in self.lanes.values() {
-            (0..lane.waiting.len().min(lane.idle)).for_each(|_| lane.bell.notify_one());
+            (0..lane.ready().min(lane.idle)).for_each(|_| lane.bell.notify_one());
         }
     }
 
@@ -124,46 +199,62 @@ impl Lanes {
         self.lanes.get(name).is_none_or(|lane| lane.until <= now)
     }
 
-    /// Lanes that take no more messages at the moment.
-    pub(super) fn full(&mut self, now: Millis) -> Vec<String> {
-        let probing = |lane: &Lane| lane.pauses > 0 && lane.busy + lane.waiting.len() > 0;
-        let full = |lane: &Lane| lane.waiting.len() >= WAITING || lane.until > now || probing(lane);
-        let full: Vec<String> =
-            self.lanes.iter().filter(|(_, lane)| full(lane)).map(|(name, _)| name.clone()).collect();
-        self.shut = full.iter().any(|name| self.lanes.get(name).is_some_and(|lane| lane.until <= now));
+    /// Gives every lane its rules anew; `None` leaves it those that it has.
+    pub(super) fn govern(&mut self, rules: impl Fn(&str) -> Option<Rules>) {
+        for (name, lane) in &mut self.lanes {
+            lane.rules = rules(name).unwrap_or(lane.rules);
+        }
+        self.ring_all();
+    }
+
+    /// What is not to be claimed at the moment.
+    pub(super) fn full(&mut self, now: Millis) -> Vec<Busy> {
+        self.lanes.retain(|_, lane| !lane.is_unused(now));
+        let mut full = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            let all = lane.until > now || (lane.pauses > 0 && lane.busy + lane.waiting() > 0);
+            let (single, bulk) = (all || lane.single.len() >= WAITING, all || lane.bulk.len() >= WAITING);
+            lane.shut = [single, bulk].map(|shut| shut && lane.until <= now);
+            if single || bulk {
+                full.push(Busy { lane: name.clone(), single, bulk });
+            }
+        }
         full
     }
 
     /// Puts a claimed message in its lane.
-    pub(super) fn add(&mut self, queued: Queued) {
-        let lane = queued.lane.clone();
-        self.lane(&lane).waiting.push_back(queued);
+    pub(super) fn add(&mut self, queued: Queued, rules: Rules) {
+        let lane = self.lane(&queued.lane);
+        lane.rules = rules;
+        if queued.bulk { lane.bulk.push_back(queued) } else { lane.single.push_back(queued) }
     }
 
     /// Whether the dispatcher should look again, now that a message of this lane is done.
-    pub(super) fn wants_more(&self, name: &str, connections: usize) -> bool {
+    pub(super) fn wants_more(&self, name: &str) -> bool {
         let Some(lane) = self.lanes.get(name) else { return false };
-        let room = lane.busy + lane.idle < lane.allowed(connections) && self.threads < SHARED_THREADS;
-        (self.shut && lane.waiting.len() < WAITING / 2) || (room && lane.waiting.len() > lane.idle)
+        let [single, bulk] = lane.shut;
+        let hungry = (single && lane.single.len() < WAITING / 2) || (bulk && lane.bulk.len() < WAITING / 2);
+        let room = lane.workers() < lane.allowed() && self.threads < SHARED_THREADS && lane.rules.pace.is_none();
+        hungry || (room && lane.ready() > lane.idle)
     }
 
-    /// The workers to start now, by lane.
-    pub(super) fn hire(&mut self, now: Millis, connections: usize) -> Vec<String> {
+    /// The workers to start now, by lane; lanes without a worker come first, and of those who waited longest.
+    pub(super) fn hire(&mut self, now: Millis) -> Vec<String> {
         let mut hired = Vec::new();
         self.starved = false;
-        for (name, lane) in &mut self.lanes {
-            if lane.until > now {
-                continue;
-            }
-            let there = lane.busy + lane.idle;
-            let room = lane.allowed(connections).saturating_sub(there);
-            for _ in 0..lane.waiting.len().saturating_sub(lane.idle).min(room) {
-                let most = if lane.busy + lane.idle == 0 { THREADS } else { SHARED_THREADS };
+        let mut lanes: Vec<(&String, &mut Lane)> =
+            self.lanes.iter_mut().filter(|(_, lane)| lane.until <= now).collect();
+        lanes.sort_unstable_by_key(|(_, lane)| (lane.workers() > 0, lane.turn));
+        for (name, lane) in lanes {
+            for _ in 0..lane.wanted(now) {
+                let most = if lane.workers() == 0 { THREADS } else { SHARED_THREADS };
                 if self.threads >= most {
-                    self.starved |= lane.busy + lane.idle == 0;
+                    self.starved |= lane.workers() == 0;
                     break;
                 }
                 self.threads += 1;
+                self.turns += 1;
+                lane.turn = self.turns;
                 lane.idle += 1;
                 hired.push(name.clone());
             }
@@ -171,27 +262,31 @@ impl Lanes {
         hired
     }
 
-    /// A worker without a message takes no more.
-    pub(super) fn retire(&mut self, name: &str) {
-        if let Some(lane) = self.lanes.get_mut(name) {
-            lane.idle = lane.idle.saturating_sub(1);
-            if lane.is_unused() {
-                self.lanes.remove(name);
-            }
-        }
+    /// Whether a worker that has served so many messages gives way to a lane that has none.
+    pub(super) fn gives_way(&self, name: &str, served: u32) -> bool {
+        self.starved && (served >= QUANTUM || self.lanes.get(name).is_some_and(|lane| lane.workers() > 1))
     }
 
-    /// A worker's thread is at its end; `fell`: with a message in hand.
-    pub(super) fn end(&mut self, name: &str, fell: bool) {
+    /// A worker without a message takes no more; whether messages of its lane wait for another one.
+    pub(super) fn retire(&mut self, name: &str) -> bool {
+        let Some(lane) = self.lanes.get_mut(name) else { return false };
+        lane.idle = lane.idle.saturating_sub(1);
+        lane.waiting() > 0
+    }
+
+    /// A worker's thread is at its end; `fell`: with a message in hand, which was bulk or not.
+    pub(super) fn end(&mut self, name: &str, fell: Option<bool>) {
         self.threads = self.threads.saturating_sub(1);
-        if let Some(lane) = self.lanes.get_mut(name).filter(|_| fell) {
-            lane.busy = lane.busy.saturating_sub(1);
+        if let (Some(lane), Some(bulk)) = (self.lanes.get_mut(name), fell) {
+            lane.done(bulk);
+            lane.idle = lane.idle.saturating_sub(1);
         }
     }
 
     /// Takes all messages back that no worker has.
     pub(super) fn take_back(&mut self) -> Vec<MessageId> {
-        self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).map(|queued| queued.id).collect()
+        let all = self.lanes.values_mut().flat_map(|lane| lane.single.drain(..).chain(lane.bulk.drain(..)));
+        all.map(|queued| queued.id).collect()
     }
 
     /// Ends the pauses, so that each lane tries one message: the lanes concerned.
@@ -210,9 +305,14 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The first end of a pause.
-    pub(super) fn next_opening(&self, now: Millis) -> Option<Millis> {
-        self.lanes.values().map(|lane| lane.until).filter(|until| *until > now).min()
+    /// The first end of a pause, or the first moment at which a pace calls for a worker.
+    pub(super) fn next_opening(&mut self, now: Millis) -> Option<Millis> {
+        let openings = self.lanes.values_mut().map(|lane| match lane.until > now {
+            true => lane.until,
+            false if lane.ready() > 0 && lane.idle == 0 && lane.workers() < lane.allowed() => lane.opens(now),
+            false => now,
+        });
+        openings.filter(|opening| *opening > now).min()
     }
 
     /// The wall clock was set.

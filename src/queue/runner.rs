@@ -7,12 +7,13 @@ use super::bounce::Matter;
 use super::delivery::{self, Host};
 use super::lanes::Lanes;
 use super::schedule::{self, Effect};
-use super::types::{Action, Busy, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
+use super::types::{Action, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
 use super::worker::{self, Met};
 use super::{Store, gone, lane};
 use crate::config::Config;
 use crate::exit::Status;
 use crate::sys::clock::{self, Deadline};
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -154,6 +155,8 @@ impl Runner {
     /// Goes on with another configuration: connections are made anew, paused lanes try again, and messages go on whose
     /// sender is back.
     pub fn reload(&self, config: Arc<Config>) {
+        let rules = |lane: &str| lane::find(&config, lane).map(|via| lane::Rules::new(&config, via));
+        self.shared.lock().lanes.govern(rules);
         *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.shared.open_lanes();
         self.shared.release_gone();
@@ -219,31 +222,41 @@ impl Shared {
     }
 
     /// The next message for a worker of a lane; `None` when it is to end.
-    pub(super) fn next(&self, name: &str) -> Option<Queued> {
-        let idle = Deadline::after(worker::IDLE);
+    ///
+    /// `served`: how many it has had.
+    pub(super) fn next(&self, name: &str, served: u32) -> Option<Queued> {
+        let begun = clock::instant();
         let mut state = self.lock();
         loop {
-            let connections = self.config().queue.connections;
-            if !state.stopping
-                && let Some(queued) = state.lanes.lane(name).next(clock::millis(), connections)
-            {
+            let now = clock::millis();
+            let ends = state.stopping || state.lanes.gives_way(name, served);
+            let starved = state.lanes.starved;
+            let lane = state.lanes.lane(name);
+            if !ends && let Some(queued) = lane.next(now) {
                 return Some(queued);
             }
-            let Some(left) = idle.left().filter(|_| !state.lanes.starved && !state.stopping) else {
-                state.lanes.retire(name);
+            let left = lane.rules.idle.saturating_sub(clock::instant().saturating_duration_since(begun));
+            let paced = lane.due_in(now).map(|wait| Duration::from_millis(wait.unsigned_abs()));
+            if ends || left.is_zero() || starved {
+                // Whoever waits for the pace, or for a thread in turn, is seen to by the dispatcher.
+                if state.lanes.retire(name) {
+                    state.kicked = true;
+                    self.news.notify_one();
+                }
                 return None;
-            };
+            }
             let bell = state.lanes.bell(name);
-            state = bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = paced.map_or(left, |paced| paced.min(left));
+            state = bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// A worker has done with a message.
-    pub(super) fn done(&self, name: &str, met: &Met) {
-        let (now, connections) = (clock::millis(), self.config().queue.connections);
+    pub(super) fn done(&self, name: &str, bulk: bool, met: &Met) {
+        let now = clock::millis();
         let mut state = self.lock();
         let lane = state.lanes.lane(name);
-        lane.done();
+        lane.done(bulk);
         let mut opened = false;
         let paused = match met.effect {
             None => None,
@@ -254,7 +267,7 @@ impl Shared {
             Some(Effect::Doubtful) if !lane.strike() => None,
             Some(Effect::Doubtful | Effect::Pause) => lane.pause(now),
         };
-        if opened || paused.is_some() || state.lanes.wants_more(name, connections) {
+        if opened || paused.is_some() || state.lanes.wants_more(name) {
             state.kicked = true;
             self.news.notify_one();
         }
@@ -312,6 +325,8 @@ fn logged(done: Result<(), StoreError>) {
 struct Employed {
     shared: Arc<Shared>,
     lane: String,
+    /// Whether the message in hand is bulk.
+    bulk: Cell<bool>,
 }
 
 impl Drop for Employed {
@@ -321,7 +336,11 @@ impl Drop for Employed {
             // Its message stays claimed until the restart, so that it does not fell the next one at once.
             tracing::error!(sender = self.lane, "a worker failed; its message waits for a restart");
         }
-        self.shared.lock().lanes.end(&self.lane, fell);
+        let mut state = self.shared.lock();
+        state.lanes.end(&self.lane, fell.then(|| self.bulk.get()));
+        // A lane waits for this thread.
+        state.kicked |= state.lanes.starved;
+        drop(state);
         self.shared.work.notify_all();
         self.shared.news.notify_one();
     }
@@ -403,7 +422,7 @@ impl<'s> Dispatcher<'s> {
     /// Claims what is due and sees that there are workers for it; how long there is nothing to do.
     fn round(&mut self, now: Millis) -> Result<Duration, StoreError> {
         self.sweep(now)?;
-        let full: Vec<Busy> = self.shared.lock().lanes.full(now).into_iter().map(Into::into).collect();
+        let full = self.shared.lock().lanes.full(now);
         let claimed = self.shared.store.claim(now, &full, CLAIM)?;
         let (some, all) = (!claimed.is_empty(), claimed.len() == CLAIM);
         self.distribute(claimed);
@@ -411,20 +430,28 @@ impl<'s> Dispatcher<'s> {
         if all {
             return Ok(Duration::ZERO);
         }
-        let opening = self.shared.lock().lanes.next_opening(now);
-        let next = self.shared.store.next_due()?.into_iter().chain(opening).min();
-        let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs()));
+        let until = |at: Option<Millis>| {
+            at.map_or(TICK, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()))
+        };
+        let due = until(self.shared.store.next_due()?);
+        let opening = until(self.shared.lock().lanes.next_opening(now));
         // What is due and was not claimed waits for a worker, who says when.
         let least = if some { Duration::from_millis(50) } else { Duration::from_secs(1) };
-        Ok(wait.clamp(if wait.is_zero() { least } else { Duration::from_millis(1) }, TICK))
+        let due = if due.is_zero() { least } else { due };
+        Ok(due.min(opening).clamp(Duration::from_millis(1), TICK))
     }
 
     fn distribute(&self, claimed: Vec<Queued>) {
         let config = self.shared.config();
-        let (ours, gone): (Vec<Queued>, Vec<Queued>) =
-            claimed.into_iter().partition(|queued| lane::find(&config, &queued.lane).is_some());
+        let (mut ours, mut gone) = (Vec::new(), Vec::new());
+        for queued in claimed {
+            match lane::find(&config, &queued.lane) {
+                Some(via) => ours.push((lane::Rules::new(&config, via), queued)),
+                None => gone.push(queued),
+            }
+        }
         let mut state = self.shared.lock();
-        ours.into_iter().for_each(|queued| state.lanes.add(queued));
+        ours.into_iter().for_each(|(rules, queued)| state.lanes.add(queued, rules));
         state.lanes.ring();
         drop(state);
         if !gone.is_empty() {
@@ -433,17 +460,19 @@ impl<'s> Dispatcher<'s> {
     }
 
     fn hire(&self, now: Millis) {
-        let connections = self.shared.config().queue.connections;
         let mut state = self.shared.lock();
-        let hired = state.lanes.hire(now, connections);
+        let hired = state.lanes.hire(now);
         if state.lanes.starved {
             state.lanes.ring_all();
         }
         drop(state);
         for lane in hired {
-            let employed = Employed { shared: self.shared.clone(), lane };
+            let employed = Employed { shared: self.shared.clone(), lane, bulk: Cell::new(false) };
             let (name, lane) = (format!("lane {}", employed.lane), employed.lane.clone());
-            let worker = move || worker::run(&employed.shared, &employed.lane);
+            let worker = move || {
+                let employed = employed;
+                worker::run(&employed.shared, &employed.lane, &employed.bulk);
+            };
             if let Err(error) = std::thread::Builder::new().name(name).spawn(worker) {
                 tracing::error!("no thread for a worker: {error}");
                 // The messages wait for the next round.

@@ -56,6 +56,8 @@ pub struct Plan<'c> {
     pub changes: Vec<String>,
     /// Why it is bulk mail, where it is; by the message as the caller wrote it.
     pub bulk: Option<bulk::Why>,
+    /// The script that PHP says wrote it, as its header has it.
+    pub script: Option<String>,
 }
 
 /// What a message and its command line say about who it is from.
@@ -114,6 +116,9 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     let recipients = all_recipients(request, &message, choice.via)?;
     let via = choice.via;
     let bulk = bulk::bulk(&message.header, recipients.len(), &via.name(), via.bulk(), &config.bulk);
+    // The first one: PHP puts its own before what a script adds.
+    let script = message.header.first("X-PHP-Originating-Script").map(|field| field.unfolded());
+    let script = script.map(|value| String::from_utf8_lossy(&value).into_owned());
     let mut changes = Vec::new();
 
     let mut from = reverse_path(request, &said, choice.via)?;
@@ -143,7 +148,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         RouteError::new(Status::Usage, format!("no recipient: {how}"))
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
-    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, bulk })
+    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes, bulk, script })
 }
 
 /// The choice after the identity guard, and the address to send as where it rewrites.

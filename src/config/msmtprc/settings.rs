@@ -169,6 +169,7 @@ impl Maker<'_> {
             timeouts: timeouts(all.number("timeout")),
             client_password: None,
             backups: Vec::new(),
+            portions: Default::default(),
         })
     }
 

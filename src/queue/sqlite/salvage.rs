@@ -261,8 +261,7 @@ fn rows(
 /// The columns that a table has in both: a queue of an older program has fewer.
 fn common_columns(source: &Connection, target: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
     let sql = format!("SELECT * FROM {table} LIMIT 0");
-    let names =
-        |statement: Statement<'_>| -> Vec<String> { statement.column_names().into_iter().map(str::to_owned).collect() };
+    let names = |statement: Statement<'_>| -> Vec<String> { statement.column_names().map(str::to_owned).collect() };
     let mut ours = names(target.prepare(&sql)?);
     if let Ok(theirs) = source.prepare(&sql).map(names) {
         ours.retain(|name| theirs.contains(name));

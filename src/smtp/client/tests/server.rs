@@ -112,6 +112,7 @@ fn relay(port: u16, tls: TlsMode) -> Relay {
         timeouts: Timeouts { connect: long, command: long, data_end: long, total: long, ..Timeouts::default() },
         client_password: None,
         backups: Vec::new(),
+        portions: Default::default(),
     }
 }
 
