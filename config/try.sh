@@ -4,5 +4,4 @@
 #   sh config/try.sh -- php mail.php        your own program, with postrider as its sendmail
 set -eu
 cd "$(dirname "$0")/.."
-sh config/needs.sh gcc libc6-dev pkg-config libssl-dev
-exec cargo run --release --quiet -- try "$@"
+exec sh config/build.sh run --bin postrider -- try "$@"

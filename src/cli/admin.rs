@@ -8,16 +8,23 @@ use crate::exit::Status;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// A sendmail that gives every From address its own SMTP account.
 #[derive(Debug, Parser)]
-#[command(name = "postrider", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "postrider", version, long_version = long_version(), disable_help_subcommand = true, arg_required_else_help = true)]
 struct Admin {
     /// Read this configuration instead of ~/.config/postrider/postrider.toml or /etc/postrider/postrider.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The version, and whose TLS it has: where OpenSSL is linked in, this is how an administrator sees which.
+fn long_version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| format!("{} ({})", env!("CARGO_PKG_VERSION"), openssl::version::version()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ pub mod queue;
 pub mod sendmail;
 #[cfg(test)]
 mod tests;
+pub mod thin;
 
 use crate::commands;
 use crate::exit::Status;

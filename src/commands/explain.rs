@@ -7,7 +7,7 @@ use crate::config::{Config, Endpoint, Relay, TlsMode};
 use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::Address;
-use crate::message::read::{self, ReadError, ReadRules};
+use crate::message::read::{self, ReadRules};
 use crate::report::{self, printable};
 use crate::route::{self, Plan, RouteError};
 use crate::sys::stdin::Stdin;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[must_use]
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
-    match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
+    match read::read(&mut Stdin, rules) {
         Ok(message) => explain("postrider explain", invocation, config, message, text),
         Err(error) => {
             report::stderr(&format!("postrider explain: {error}"));

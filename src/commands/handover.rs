@@ -35,8 +35,21 @@ impl Way {
     /// The way that an invocation takes; `config` is what `postrider --config` named.
     #[must_use]
     pub fn of(invocation: &Invocation, config: Option<&PathBuf>) -> Self {
-        let own = config.is_some() || env::path("POSTRIDER_CONFIG").is_some() || has_accounts(invocation);
+        let own = config.is_some() || has_accounts(invocation);
+        if own { Self { socket: None, absent: None } } else { Self::of_sendmail() }
+    }
+
+    /// The way that `sendmail` takes where its arguments cannot name a configuration.
+    #[must_use]
+    pub fn of_sendmail() -> Self {
+        let own = env::path("POSTRIDER_CONFIG").is_some();
         Self { socket: (!own).then(client::socket), absent: None }
+    }
+
+    /// Whether there is a socket to go to.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.exists())
     }
 
     /// Hands a message over; `None` where it is to be delivered by this process.

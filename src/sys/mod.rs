@@ -2,9 +2,11 @@
 
 pub mod clock;
 pub mod env;
+pub mod exec;
 pub mod files;
 pub mod random;
 pub mod spawn;
 pub mod spool;
 pub mod stdin;
+pub mod terminal;
 pub mod users;

@@ -102,7 +102,7 @@ class Program:
 
 POSTRIDER = Program(
     "postrider",
-    ["./postrider", "sendmail", "-i", "-f", "shop@example.com", TO],
+    ["./postrider-sendmail", "-i", "-f", "shop@example.com", TO],
     ["./postrider", "--config", CONFIG, "serve"],
     flush=["./postrider", "sendmail", "-q"],
     mailq=["./postrider", "mailq"],

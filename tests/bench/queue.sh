@@ -15,10 +15,11 @@ prepare() {
     sh ../../config/needs.sh gcc libc6-dev iproute2 python3 apt dpkg
     mkdir -p "$out/packages"
     if [ -z "${POSTRIDER:-}" ]; then
-        cargo build --quiet --release --manifest-path ../../Cargo.toml
+        sh ../../config/build.sh
         POSTRIDER=$out/../release/postrider
     fi
     cp "$POSTRIDER" "$out/postrider"
+    cp "$(dirname "$POSTRIDER")/postrider-sendmail" "$out/postrider-sendmail"
     cc -O2 -static -o "$out/bare" bare.c
     cc -O2 -static -o "$out/many" many.c
     cc -O2 -o "$out/sink" sink.c -lpthread

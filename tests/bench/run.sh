@@ -12,7 +12,7 @@ out=${CARGO_TARGET_DIR:-$here/../../target}/bench
 prepare() {
     sh ../../config/needs.sh gcc libc6-dev pkg-config libssl-dev openssl ca-certificates hyperfine msmtp s-nail strace \
         iproute2 python3 time
-    cargo build --quiet --release --manifest-path ../../Cargo.toml
+    sh ../../config/build.sh
     mkdir -p "$out"
     cp "$out/../release/postrider" "$out/postrider"
     cc -O2 -o "$out/server" server.c -lssl -lcrypto -lpthread

@@ -3,10 +3,12 @@
 
 use super::read;
 use super::text::Text;
+use crate::envelope::Dsn;
 use crate::queue::{
     Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Recorded, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 /// Most octets kept of what a server said.
 const SAID: usize = 2000;
@@ -33,8 +35,9 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     let id: i64 = c
         .prepare_cached("UPDATE state SET queued = queued + 1, last = last + 1 RETURNING last")?
         .query_row([], |row| row.get(0))?;
-    let dsn = (new.envelope.dsn != Default::default()).then(|| serde_json::to_string(&new.envelope.dsn)).transpose();
-    let dsn = dsn.map_err(|error| StoreError::Io(error.to_string()))?;
+    let Dsn { notify, ret, envid, recipients: asked } = &new.envelope.dsn;
+    let dsn = Dsn { notify: *notify, ret: *ret, envid: envid.clone(), ..Dsn::default() };
+    let dsn = (dsn != Dsn::default()).then(|| json(&dsn)).transpose()?;
     c.prepare_cached(INSERT)?.execute(params![
         id,
         new.uid,
@@ -54,9 +57,13 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     if let Text::Inline(octets) = &parcel.text {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
-    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL, 0)")?;
+    let mut insert = c.prepare_cached(
+        "INSERT INTO recipient (message, number, address, attempts, due, dsn) VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+    )?;
     for (number, address) in (0u32..).zip(new.envelope.recipients()) {
-        insert.execute(params![id, number, address.as_str(), new.due])?;
+        // The canonical form is made only where it is looked for.
+        let asked = if asked.is_empty() { None } else { asked.get(&address.canonical()) };
+        insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?])?;
     }
     c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
     if let Some(counted) = &new.counted {
@@ -78,6 +85,10 @@ fn count(c: &Connection, counted: &Counted, held: bool) -> Result<(), StoreError
         add.execute(params![counted.slot, name, held])?;
     }
     Ok(())
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Io(error.to_string()))
 }
 
 /// What recording came to.

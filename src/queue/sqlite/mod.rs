@@ -207,7 +207,7 @@ impl Store for SqliteStore {
         let report = report.map(|new| self.parcel(new)).transpose()?;
         let file = report.as_ref().and_then(|parcel| parcel.text.file().map(str::to_owned));
         let results = results.to_vec();
-        let done = self.writer.change(move |c| change::record(c, id, now, &results, report.as_ref()));
+        let done = self.writer.change_patiently(move |c| change::record(c, id, now, &results, report.as_ref()));
         // Where it failed the claim stays: the results are not known to the queue, and an attempt now might send twice.
         if matches!(done, Ok(_) | Err(StoreError::Gone)) {
             lock(&self.claims).remove(&id);

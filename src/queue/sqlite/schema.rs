@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Version 1.
 ///
@@ -44,7 +44,10 @@ const FIRST: &str = "
         lane TEXT NOT NULL, recipient TEXT NOT NULL, sent INTEGER NOT NULL, said TEXT NOT NULL, via TEXT NOT NULL) STRICT;
     CREATE INDEX history_ended ON history (ended);";
 
-/// Version 2: troubles of lanes.
+/// Version 2: what was asked about a single recipient's notifications.
+const SECOND: &str = "ALTER TABLE recipient ADD COLUMN dsn TEXT;";
+
+/// Version 3: troubles of lanes.
 ///
 /// - `message.home` is the lane that a message was accepted for, where it was moved to another one; `message.moved` is why.
 /// - `message.base` is how long its lane had been in trouble by the time it was accepted, all in all: what the lane has by
@@ -52,7 +55,7 @@ const FIRST: &str = "
 ///   where it is not reckoned), `downtime.total` is what is over, in milliseconds.
 /// - `lane.firm`: only an operator opens it before its time. `lane.down`: the server cannot be used at all.
 /// - `recipient.unknown`: the server may have it already.
-const SECOND: &str = "
+const THIRD: &str = "
     ALTER TABLE message ADD COLUMN home TEXT;
     ALTER TABLE message ADD COLUMN moved TEXT;
     ALTER TABLE message ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
@@ -62,9 +65,9 @@ const SECOND: &str = "
     ALTER TABLE lane ADD COLUMN down INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE downtime (lane TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
-/// Version 3: single mail and bulk mail of a lane are two queues in one index; lanes of old messages are all single.
+/// Version 4: single mail and bulk mail of a lane are two queues in one index; lanes of old messages are all single.
 /// `source` counts what was submitted, and what of it was put on hold, by where it came from, in slots of time.
-const THIRD: &str = "
+const FOURTH: &str = "
     ALTER TABLE message ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;
     DROP INDEX message_due;
     CREATE INDEX message_due ON message (lane, bulk, due) WHERE hold IS NULL;

@@ -5,15 +5,21 @@
 
 use super::{error, schema};
 use crate::queue::StoreError;
+use crate::sys::clock::Deadline;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Most calls in one transaction.
 const BATCH: usize = 256;
+/// While others came within this time, more are expected.
+const BUSY: Duration = Duration::from_millis(10);
+/// How long calls that can wait do so then, to share a commit: about what a sync costs.
+const COMPANY: Duration = Duration::from_millis(1);
 
 /// The way to the writing thread.
 pub(super) struct Writer {
@@ -26,7 +32,7 @@ impl Writer {
     /// Starts the thread on a database that is there and up to date.
     pub(super) fn start(path: PathBuf) -> Result<Self, StoreError> {
         let commits = Arc::new(AtomicU64::new(0));
-        let mut side = Side { path, connection: None, commits: commits.clone() };
+        let mut side = Side { path, connection: None, commits: commits.clone(), busy: None };
         side.connection()?;
         let (jobs, waiting) = channel();
         let thread = std::thread::Builder::new()
@@ -46,7 +52,16 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.send(work, false)
+        self.send(work, Kind::Urgent)
+    }
+
+    /// The same for what nobody waits for at the other end: while messages come in, it waits a moment for the next one, so
+    /// that both share a sync.
+    pub(super) fn change_patiently<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.send(work, Kind::Patient)
     }
 
     /// Runs something that can be in no transaction.
@@ -54,16 +69,16 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.send(work, true)
+        self.send(work, Kind::Alone)
     }
 
     fn send<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
-        alone: bool,
+        kind: Kind,
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
-        let job = Box::new(Call { work, result: None, reply, alone });
+        let job = Box::new(Call { work, result: None, reply, kind });
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         let stopped = || StoreError::Io("the queue's writing thread has stopped; restart the daemon".into());
         if sent { answer.recv().unwrap_or_else(|_| Err(stopped())) } else { Err(stopped()) }
@@ -80,14 +95,25 @@ impl Drop for Writer {
     }
 }
 
+/// How a call is carried out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// At once, together with what else waits.
+    Urgent,
+    /// Together with the next urgent one, where one is expected.
+    Patient,
+    /// In no transaction.
+    Alone,
+}
+
 /// A call that waits, whatever its result is.
 trait Job: Send {
     /// Does it; whether it went well.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Why it did not go well.
     fn error(&self) -> Option<StoreError>;
-    /// Whether it can be in no transaction.
-    fn alone(&self) -> bool;
+    /// How it is carried out.
+    fn kind(&self) -> Kind;
     /// Answers: with its own result, or with what befell the whole transaction.
     fn answer(self: Box<Self>, refused: Option<&StoreError>);
 }
@@ -96,7 +122,7 @@ struct Call<W, T> {
     work: W,
     result: Option<Result<T, StoreError>>,
     reply: SyncSender<Result<T, StoreError>>,
-    alone: bool,
+    kind: Kind,
 }
 
 impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Call<W, T> {
@@ -108,8 +134,8 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Cal
         self.result.as_ref().and_then(|result| result.as_ref().err().cloned())
     }
 
-    fn alone(&self) -> bool {
-        self.alone
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn answer(self: Box<Self>, refused: Option<&StoreError>) {
@@ -128,17 +154,15 @@ struct Side {
     path: PathBuf,
     connection: Option<Connection>,
     commits: Arc<AtomicU64>,
+    /// So long urgent calls are expected.
+    busy: Option<Deadline>,
 }
 
 impl Side {
     fn serve(&mut self, waiting: &Receiver<Box<dyn Job>>) {
         while let Ok(first) = waiting.recv() {
-            let mut batch = vec![first];
-            while batch.len() < BATCH && !batch.last().is_some_and(|job| job.alone()) {
-                let Ok(job) = waiting.try_recv() else { break };
-                batch.push(job);
-            }
-            let last = batch.pop_if(|job| job.alone());
+            let mut batch = self.gather(first, waiting);
+            let last = batch.pop_if(|job| job.kind() == Kind::Alone);
             if !batch.is_empty() {
                 self.together(batch);
             }
@@ -146,6 +170,26 @@ impl Side {
                 self.by_itself(job);
             }
         }
+    }
+
+    /// What is done in one transaction: all that waits, and what comes in the moment that patient calls wait for company.
+    fn gather(&mut self, first: Box<dyn Job>, waiting: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let expecting = self.busy.is_some_and(|busy| busy.left().is_some());
+        let (mut batch, patience) = (vec![first], Deadline::after(COMPANY));
+        let mut patient = expecting;
+        while let Some(last) = batch.last().filter(|last| last.kind() != Kind::Alone && batch.len() < BATCH) {
+            patient &= last.kind() == Kind::Patient;
+            let next = match patience.left().filter(|_| patient) {
+                Some(left) => waiting.recv_timeout(left).ok(),
+                None => waiting.try_recv().ok(),
+            };
+            let Some(job) = next else { break };
+            batch.push(job);
+        }
+        if batch.iter().any(|job| job.kind() == Kind::Urgent) {
+            self.busy = Some(Deadline::after(BUSY));
+        }
+        batch
     }
 
     /// The connection; a new one where the last was given up.

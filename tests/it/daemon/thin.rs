@@ -208,3 +208,30 @@ fn it_opens_nothing_but_the_socket() {
     }
     assert_eq!(trace.lines().filter(|line| line.contains(" connect(")).count(), 1);
 }
+
+#[test]
+fn the_small_program_becomes_the_large_one_with_the_message_in_hand() {
+    let server = taking();
+    let home = home(server.port);
+    // A daemon that is gone is noticed after the message was read.
+    drop(UnixListener::bind(home.path("submit.sock")).unwrap());
+    let small = Path::new(env!("CARGO_BIN_EXE_postrider-sendmail"));
+    let body =
+        "first\n.\n..\n last without an end".to_owned() + &"x".repeat(2 << 20).replace("xxxxxxxxx", "xxxxxxxx\n");
+    let message = format!("From: shop@example.com\nTo: you@example.org\n\n{body}");
+    home.program(small, &["-t", "-i"], &message).expect(0);
+    let run = home.program(small, &["-t"], MESSAGE).expect(0);
+    assert_eq!(run.stderr, "");
+    let messages = server.messages();
+    assert_eq!(messages.len(), 2);
+    let text = String::from_utf8_lossy(messages[0].text.as_ref()).replace("\r\n", "\n");
+    assert!(text.ends_with(&format!("\n\n{body}\n")), "nothing is lost on the way");
+}
+
+#[test]
+fn the_small_program_has_no_library_of_tls() {
+    let small = std::fs::read(env!("CARGO_BIN_EXE_postrider-sendmail")).unwrap();
+    for library in ["libssl.so", "libcrypto.so", "OPENSSL_init_ssl"] {
+        assert!(memchr::memmem::find(&small, library.as_bytes()).is_none(), "{library}");
+    }
+}

@@ -64,7 +64,9 @@ fn no_path_of_the_command_line_is_opened() {
     let touched: Vec<&str> =
         trace.lines().filter(|line| line.contains("canary") && !line.contains("execve(")).collect();
     assert!(touched.is_empty(), "{touched:?}");
-    assert_eq!(trace.matches("execve(").count(), 1, "no program is started: {trace}");
+    let started: Vec<&str> = trace.lines().filter(|line| line.contains("execve(")).collect();
+    let ours = |line: &&str| line.contains("/bin/sendmail\"") || line.contains("/postrider\"");
+    assert!(started.len() <= 2 && started.iter().all(ours), "no other program is started: {started:?}");
     std::fs::remove_file(home.path("trace")).unwrap();
     assert_eq!(files(&home.path("")), before);
     assert_eq!(server.messages().len(), 1);
