@@ -3,6 +3,7 @@
 use super::surroundings::Surroundings;
 use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay};
 use crate::exit::Status;
+use crate::net::acceptor::Acceptor;
 use crate::report;
 use crate::secret::SecretSource;
 use crate::sys::files;
@@ -55,6 +56,12 @@ fn faults(config: &Config, uid: u32) -> Vec<String> {
         let named = tls.trust_file.iter().chain(tls.client.iter().flat_map(|(cert, key)| [cert, key]));
         for path in named {
             faults.extend(files::read(path).err().map(|error| format!("{place}: {}: {error}", path.display())));
+        }
+    }
+    for listener in &config.listen {
+        if let Some((certificate, key)) = &listener.identity {
+            faults
+                .extend(Acceptor::load(certificate, key, uid).err().map(|what| format!("{}: {what}", listener.place)));
         }
     }
     if let LogTarget::File(path) = &config.log.to {

@@ -1,5 +1,6 @@
 //! One story per command.
 
+mod admission;
 pub mod check;
 pub mod desk;
 pub mod explain;
@@ -7,6 +8,7 @@ pub mod handover;
 pub mod mailq;
 pub mod msmtp_info;
 pub mod own_queue;
+pub mod passwd;
 pub mod queue;
 pub mod serve;
 pub mod smtp_stdio;

@@ -130,6 +130,9 @@ where
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
     }
+    if let Some(waits) = &line.waits {
+        let _ = writeln!(text, "  {:<9} {}: {}", "waits", time(waits.until, zone, MOMENT), printable(&waits.why));
+    }
     for recipient in &line.recipients {
         let waits = recipient.due >= NEXT_RUN;
         let next = if waits { "the next queue run".into() } else { time(recipient.due, zone, MOMENT) };

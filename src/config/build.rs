@@ -5,9 +5,12 @@
 use super::account::{Builder, host_name};
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
+use super::limits::LimitsConfig;
+use super::listen::{Listener, User};
 use super::model::{Brake, IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
+use crate::limits::window::Zone;
 use crate::message::address::Address;
 use crate::message::bulk;
 use ::toml::Spanned;
@@ -22,6 +25,9 @@ pub(super) struct FileConfig {
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
     pub queue: QueueConfig,
+    pub limits: LimitsConfig,
+    /// `limits.timezone`.
+    pub zone: Zone,
     pub bulk: bulk::Rules,
     pub brake: Option<Brake>,
     /// Senders that rules name.
@@ -29,6 +35,8 @@ pub(super) struct FileConfig {
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
+    pub listen: Vec<Listener>,
+    pub users: Vec<User>,
     /// Whether a password stands in the file itself, so that its owner and mode matter.
     pub literal: bool,
 }
@@ -47,7 +55,9 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         Ok(raw) => raw,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder::new(source, home);
+    let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
+    build.zone = zone;
     let mut queue = raw.queue.unwrap_or_default();
     let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
     let file = FileConfig {
@@ -55,24 +65,28 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
+        limits,
+        zone,
         queue: build.queue(queue),
         bulk,
         named,
         brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
+        listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
+        users: raw.user.into_iter().filter_map(|user| build.user_table(user)).collect(),
         literal: build.literal,
     };
     (file, build.errors)
 }
 
 /// Reads a file of `senders.d`.
-pub(super) fn fragment(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
+pub(super) fn fragment(source: Source<'_>, home: Option<&Path>, zone: Zone) -> (FileConfig, Vec<ConfigError>) {
     let raw: RawFragment = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig::default(), vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder { zone, ..Builder::new(source, home) };
     let senders = raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect();
     (FileConfig { senders, literal: build.literal, ..FileConfig::default() }, build.errors)
 }
@@ -180,10 +194,11 @@ impl Builder<'_> {
         let log_file = self.path("log_file", smtp.log_file.take());
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
-        let flow = std::mem::take(&mut smtp.flow);
+        let (flow, limits) = (std::mem::take(&mut smtp.flow), std::mem::take(&mut smtp.limits));
         let (mut relay, provider) = self.account(smtp, place, what)?;
         let (flow, portions) = self.flow(flow, provider);
         relay.portions = portions;
+        let limits = self.sender_limits(limits, provider, self.zone);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
             name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,
@@ -198,6 +213,7 @@ impl Builder<'_> {
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            limits,
             bulk: bulk.unwrap_or_default(),
             flow,
         })

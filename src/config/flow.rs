@@ -24,15 +24,15 @@ impl Builder<'_> {
         let usual = Portions::default();
         let portions = Portions {
             messages_per_connection: self
-                .count("messages_per_connection", raw.messages_per_connection, MANY)
+                .portion("messages_per_connection", raw.messages_per_connection, MANY)
                 .or(published(|preset| preset.limits.messages_per_connection))
                 .unwrap_or(usual.messages_per_connection),
             recipients_per_transaction: self
-                .count("recipients_per_transaction", raw.recipients_per_transaction, MANY)
+                .portion("recipients_per_transaction", raw.recipients_per_transaction, MANY)
                 .or(published(|preset| preset.limits.recipients_per_message)),
         };
         let flow = Flow {
-            connections: self.count("connections", raw.connections, CONNECTIONS).map(|count| count as usize),
+            connections: self.portion("connections", raw.connections, CONNECTIONS).map(|count| count as usize),
             allowed: published(|preset| preset.limits.connections).map(|count| count as usize),
             pace: self.field("pace", raw.pace, pace),
             idle: self.field("idle", raw.idle, idle).unwrap_or(Flow::default().idle),
@@ -40,7 +40,7 @@ impl Builder<'_> {
         (flow, portions)
     }
 
-    fn count(&mut self, key: &str, field: Field<i64>, most: i64) -> Option<u32> {
+    fn portion(&mut self, key: &str, field: Field<i64>, most: i64) -> Option<u32> {
         let field = field?;
         let place = self.source.place(&field);
         match u32::try_from(field.into_inner()) {

@@ -37,6 +37,12 @@ impl Sources {
         named.or_else(|| self.home.as_ref().map(|home| home.join(".config")))
     }
 
+    /// `$XDG_STATE_HOME` where it is absolute, else `~/.local/state`.
+    fn state_home(&self) -> Option<PathBuf> {
+        let named = env::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        named.or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))
+    }
+
     fn msmtprc_files(&self) -> MsmtprcFiles {
         MsmtprcFiles::discover(&self.etc, self.home.as_deref(), self.config_home().as_deref())
     }
@@ -81,7 +87,12 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     }
     let (main, rest) = sources.candidates();
     if let Some(file) = main.iter().find(|file| is_there(file, !file.starts_with(&sources.etc))) {
-        return Loader::new(sources, true).main(file);
+        let mut config = Loader::new(sources, true).main(file)?;
+        if !file.starts_with(&sources.etc) && config.queue.directory == QueueConfig::default().directory {
+            // Beside the user's own queue: into the machine's a user cannot write.
+            config.limits.file = config.limits.file.or_else(|| Some(sources.state_home()?.join("postrider/limits.db")));
+        }
+        return Ok(config);
     }
     let msmtp = sources.msmtprc_files();
     if msmtp.system.is_none() && msmtp.user.is_none() {
@@ -105,6 +116,9 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        listen: Vec::new(),
+        users: Vec::new(),
+        limits: Default::default(),
         bulk: Default::default(),
         brake: None,
     }
@@ -143,6 +157,9 @@ pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBu
     overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
+/// Makes values of a file's text.
+type Parse<'p> = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>) + 'p;
+
 /// Reads one postrider.toml and what belongs to it.
 struct Loader<'s> {
     sources: &'s Sources,
@@ -157,10 +174,11 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file(path, build::main_file);
+        let file = self.file(path, &build::main_file);
         let mut senders = file.senders;
         for fragment in self.fragments(path) {
-            senders.extend(self.file(&fragment, build::fragment).senders);
+            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
+            senders.extend(self.file(&fragment, &parse).senders);
         }
         let default = self.default_relay(file.default);
         self.errors.extend(bulk::unknown(&file.named, &senders));
@@ -173,6 +191,9 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            listen: file.listen,
+            users: file.users,
+            limits: file.limits,
             bulk: file.bulk,
             brake: file.brake,
         };
@@ -182,11 +203,7 @@ impl<'s> Loader<'s> {
     }
 
     /// Reads one file with its parser, and checks its owner and mode where a password stands in it.
-    fn file(
-        &mut self,
-        path: &Path,
-        parse: fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
-    ) -> FileConfig {
+    fn file(&mut self, path: &Path, parse: &Parse<'_>) -> FileConfig {
         let whole = Place::new(path, 0);
         self.files.push(path.to_owned());
         let (data, guard) = match files::read(path) {

@@ -11,6 +11,8 @@ pub mod error;
 mod flow;
 #[cfg(test)]
 mod flow_tests;
+pub mod limits;
+pub mod listen;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
@@ -26,5 +28,7 @@ mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
+pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use model::*;
 pub use server::Server;

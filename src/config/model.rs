@@ -1,6 +1,8 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::limits::{LimitsConfig, SenderLimits};
+use super::listen::{Listener, User};
 use super::pattern::Pattern;
 use super::server::Server;
 use crate::message::address::Address;
@@ -31,6 +33,12 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `[[listen]]`: where the daemon takes mail over SMTP.
+    pub listen: Vec<Listener>,
+    /// `[[user]]`: who may log in there.
+    pub users: Vec<User>,
+    /// `[limits]` and `[[limit]]`.
+    pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
     /// `[brake]`, where it is given.
@@ -219,6 +227,8 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
+    pub limits: SenderLimits,
     /// `bulk`: whether its mail is bulk.
     pub bulk: bulk::Choice,
     /// How its mail flows out of the queue.

@@ -4,6 +4,8 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::limits::RawSenderLimits;
+use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -29,8 +31,15 @@ pub(super) struct RawConfig {
     pub bulk: Vec<Spanned<RawBulk>>,
     pub brake: Field<RawBrake>,
     pub default: Field<RawDefault>,
+    pub limits: Option<RawLimits>,
+    #[serde(default)]
+    pub limit: Vec<Spanned<RawShared>>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
+    #[serde(default)]
+    pub listen: Vec<Spanned<RawListen>>,
+    #[serde(default)]
+    pub user: Vec<Spanned<RawUser>>,
 }
 
 /// A file of `senders.d`.
@@ -96,6 +105,64 @@ pub(super) struct RawBulk {
     pub sender: Field<String>,
 }
 
+/// `[limits]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub file: Field<String>,
+    pub timezone: Field<String>,
+}
+
+/// One of `limits = [{ ... }]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWindow {
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+}
+
+/// `[[limit]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShared {
+    pub name: Field<String>,
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub timezone: Field<String>,
+    pub senders: Field<Strings>,
+    pub domain: Field<String>,
+}
+
+/// A number, or a text such as `10%`.
+pub(super) enum Share {
+    Number(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShareVisitor;
+        impl Visitor<'_> for ShareVisitor {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a share such as \"10%\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
+                Ok(Share::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+                Ok(Share::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(ShareVisitor)
+    }
+}
+
 /// `timeouts = { ... }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +196,7 @@ macro_rules! with_account {
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
+            limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
             connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
             pace: Field<String>, idle: Field<String>,
@@ -148,6 +216,10 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    limits: RawSenderLimits {
+                        limits: self.limits.take(), at_limit: self.at_limit.take(),
+                        reserve: self.reserve.take(), timezone: self.timezone.take(),
+                    },
                     bulk: self.bulk.take(),
                     flow: RawFlow {
                         connections: self.connections.take(),
@@ -202,6 +274,7 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub limits: RawSenderLimits,
     pub bulk: Field<String>,
     pub flow: RawFlow,
 }

@@ -1,8 +1,11 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LineRecipient};
-use crate::queue::{Filter, Millis, Queued, Store, StoreError};
+use super::protocol::{Line, LineRecipient, Waits};
+use crate::config::Config;
+use crate::limits::{self, Ask, Class};
+use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
+use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
 const RECIPIENTS: usize = 20_000;
@@ -15,6 +18,20 @@ const WORDS: usize = 500;
 /// The store cannot be read.
 pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
     Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now)).collect())
+}
+
+/// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
+pub fn add_waits(config: &Config, lines: &mut [Line]) {
+    let mut known: HashMap<String, Option<Waits>> = HashMap::new();
+    for line in lines.iter_mut().filter(|line| line.hold.is_none()) {
+        line.waits = known.entry(line.sender.clone()).or_insert_with(|| waits(config, &line.sender)).clone();
+    }
+}
+
+fn waits(config: &Config, lane: &str) -> Option<Waits> {
+    let ask = Ask { recipients: 1, class: Class::Single, whole: true };
+    let full = limits::waiting(config, lane::find(config, lane)?, ask).ok().flatten()?;
+    Some(Waits { until: full.until, why: full.what })
 }
 
 fn line(queued: Queued, now: Millis) -> Line {
@@ -40,6 +57,7 @@ fn line(queued: Queued, now: Millis) -> Line {
         from: queued.from.to_string(),
         state: state.into(),
         hold: queued.hold.map(shortened),
+        waits: None,
         recipients: recipients.collect(),
         more,
     }

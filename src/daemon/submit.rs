@@ -9,7 +9,9 @@ use super::session::{Peer, refused};
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
+use crate::config::Config;
 use crate::exit::{Contract, Status};
+use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage, StoreError};
@@ -18,7 +20,7 @@ use crate::route::{self, Plan};
 use crate::sys::clock::Deadline;
 use crate::sys::spool::Spool;
 use crate::sys::users::Caller;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a client may wait for the result.
@@ -85,18 +87,43 @@ fn keep(
     asked: &Submit,
     text: Spool,
 ) -> Result<(Accepted, Option<String>), (Status, String)> {
-    let limits = &daemon.limits;
-    let _alone = (text.len() > LARGE).then(|| limits.large.lock().unwrap_or_else(PoisonError::into_inner));
+    let _alone = alone(daemon, text.len());
+    let message = message(text)?;
+    queue(daemon, around, asked, message)
+}
+
+/// Leave to work on a message of that size: a large one waits until no other is worked on.
+pub(super) fn alone(daemon: &Daemon, octets: u64) -> Option<MutexGuard<'_, ()>> {
+    (octets > LARGE).then(|| daemon.limits.large.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Reads what came as a message.
+pub(super) fn message(text: Spool) -> Result<Message, (Status, String)> {
     let message = read::read(&mut text.reader(0), ReadRules { dot_ends: false });
     let message = message.map_err(|error| (error.status(), error.to_string()))?;
     drop(text);
     if message.header.wire_size() > HEADER {
         return Err((Status::Data, format!("the message's header is larger than {} MiB", HEADER >> 20)));
     }
+    Ok(message)
+}
+
+/// Plans a message and keeps it: when this returns, it is on disk. With it, why it is on hold, where it is.
+pub(super) fn queue(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    message: Message,
+) -> Result<(Accepted, Option<String>), (Status, String)> {
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
-    let who = Who { uid: around.who.uid, user: &around.who.name, script: plan.script.as_deref() };
+    // One after the other, so that each sees those before it in the queue.
+    let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+    refuse_beyond(daemon, &config, &plan)?;
+    let remote = around.who.remote.as_ref().map(|remote| remote.name.as_str());
+    let user = remote.unwrap_or(&around.who.name);
+    let who = Who { uid: remote.is_none().then_some(around.who.uid), user, script: plan.script.as_deref() };
     let said = daemon.brake.submit(config.brake.as_ref(), &who, around.now.timestamp_millis());
     let new =
         NewMessage { counted: said.counted.clone(), hold: said.hold.clone(), ..new_message(&plan, around, asked) };
@@ -104,10 +131,7 @@ fn keep(
     if !matches!(accepted, Ok(Accepted { again: false, .. })) {
         daemon.brake.take_back(&said);
     }
-    let accepted = accepted.map_err(|error| {
-        let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
-        (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
-    })?;
+    let accepted = accepted.map_err(not_kept)?;
     let id = accepted.id.to_string();
     log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
     if accepted.again {
@@ -117,6 +141,25 @@ fn keep(
     let about = About { id: &id, sender: &plan.via.name(), from: &from };
     daemon.brake.kept(config.brake.as_ref(), &said, &who, about);
     Ok((accepted, said.hold))
+}
+
+/// A message that the queue could not keep.
+pub(super) fn not_kept(error: StoreError) -> (Status, String) {
+    let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
+    (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
+}
+
+/// Where the sender says so, a message for which its limits leave no room is refused now.
+fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>) -> Result<(), (Status, String)> {
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
+    // What the queue cannot tell is not there: the limit itself holds at delivery.
+    let queued = || daemon.store.waiting(&plan.via.name()).unwrap_or_default();
+    match limits::refusal(config, plan.via, ask, queued) {
+        Ok(None) => Ok(()),
+        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", plan.via.name(), full.what))),
+        Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
+    }
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {

@@ -246,6 +246,12 @@ fn judge_mail(reply: &Reply, permanence: Permanence) -> Trouble {
     }
 }
 
+/// A recipient for whom a sending limit leaves no room now; nothing was tried.
+#[must_use]
+pub fn at_limit(what: &str) -> Trouble {
+    Trouble::new(Scope::Site, Temporary, Kind::Refused, Phase::Mail, what)
+}
+
 /// Whether another server of the same account may do better: the connection, TLS, or a greeting that sends everybody away
 /// for now. What the server says later it says of the account or the message.
 #[must_use]

@@ -41,6 +41,8 @@ pub(super) struct Lane {
     pub(super) pauses: u32,
     /// Paused until then.
     pub(super) until: Millis,
+    /// A sending limit is reached: until then nothing goes, and no bulk mail.
+    waits: [Millis; 2],
     strikes: u32,
     /// Single messages that went in a row while bulk waited.
     overtook: u32,
@@ -94,8 +96,13 @@ impl Lane {
     }
 
     fn is_unused(&mut self, now: Millis) -> bool {
-        let paced = self.opens(now) > now;
-        self.waiting() == 0 && self.workers() == 0 && self.pauses == 0 && self.strikes == 0 && !paced
+        let held_back = self.opens(now) > now || self.waits != [0, 0];
+        self.waiting() == 0 && self.workers() == 0 && self.pauses == 0 && self.strikes == 0 && !held_back
+    }
+
+    /// Until when a sending limit keeps a kind of mail back; in the past where none does.
+    fn waits(&self, bulk: bool) -> Millis {
+        self.waits[0].max(if bulk { self.waits[1] } else { 0 })
     }
 
     /// When the pace lets the next message go; `now` where nothing holds it back.
@@ -113,10 +120,12 @@ impl Lane {
         if self.until > now || self.busy >= self.allowed() || self.opens(now) > now {
             return None;
         }
-        let bulk = !self.bulk.is_empty() && self.busy_bulk < self.allowed_bulk();
-        let queued = match bulk && (self.single.is_empty() || self.overtook + 1 >= BULK_SHARE) {
-            true => self.bulk.pop_front(),
-            false => self.single.pop_front(),
+        let single = !self.single.is_empty() && self.waits(false) <= now;
+        let bulk = !self.bulk.is_empty() && self.waits(true) <= now && self.busy_bulk < self.allowed_bulk();
+        let queued = match (single, bulk) {
+            (_, true) if !single || self.overtook + 1 >= BULK_SHARE => self.bulk.pop_front(),
+            (true, _) => self.single.pop_front(),
+            (false, _) => None,
         }?;
         self.overtook = if queued.bulk || self.bulk.is_empty() { 0 } else { self.overtook + 1 };
         self.busy_bulk += usize::from(queued.bulk);
@@ -133,6 +142,15 @@ impl Lane {
         self.busy = self.busy.saturating_sub(1);
         self.busy_bulk = self.busy_bulk.saturating_sub(usize::from(bulk));
         self.idle += 1;
+    }
+
+    /// A sending limit is reached, for all mail or for bulk mail: until when the lane waits, and the messages that go back.
+    /// That is no trouble of the lane.
+    pub(super) fn wait(&mut self, bulk: bool, until: Millis) -> Vec<Queued> {
+        let waits = &mut self.waits[usize::from(bulk)];
+        *waits = until.max(*waits);
+        let single = if bulk { 0 } else { self.single.len() };
+        self.single.drain(..single).chain(self.bulk.drain(..)).collect()
     }
 
     /// The server served; whether the lane was in trouble before.
@@ -196,7 +214,7 @@ impl Lanes {
 
     /// Whether a lane is not paused.
     pub(super) fn is_usable(&self, name: &str, now: Millis) -> bool {
-        self.lanes.get(name).is_none_or(|lane| lane.until <= now)
+        self.lanes.get(name).is_none_or(|lane| lane.until <= now && lane.waits(false) <= now)
     }
 
     /// Gives every lane its rules anew; `None` leaves it those that it has.
@@ -209,24 +227,37 @@ impl Lanes {
 
     /// What is not to be claimed at the moment.
     pub(super) fn full(&mut self, now: Millis) -> Vec<Busy> {
+        for until in self.lanes.values_mut().flat_map(|lane| &mut lane.waits) {
+            *until = if *until > now { *until } else { 0 };
+        }
         self.lanes.retain(|_, lane| !lane.is_unused(now));
         let mut full = Vec::new();
         for (name, lane) in &mut self.lanes {
-            let all = lane.until > now || (lane.pauses > 0 && lane.busy + lane.waiting() > 0);
-            let (single, bulk) = (all || lane.single.len() >= WAITING, all || lane.bulk.len() >= WAITING);
-            lane.shut = [single, bulk].map(|shut| shut && lane.until <= now);
-            if single || bulk {
-                full.push(Busy { lane: name.clone(), single, bulk });
+            let probing = lane.pauses > 0 && lane.busy + lane.waiting() > 0;
+            let closed = [false, true].map(|bulk| lane.until > now || lane.waits(bulk) > now);
+            let [single, bulk] = [lane.single.len(), lane.bulk.len()].map(|waiting| probing || waiting >= WAITING);
+            lane.shut = [single && !closed[0], bulk && !closed[1]];
+            let busy = Busy { lane: name.clone(), single: single || closed[0], bulk: bulk || closed[1] };
+            if busy.single || busy.bulk {
+                full.push(busy);
             }
         }
         full
     }
 
-    /// Puts a claimed message in its lane.
-    pub(super) fn add(&mut self, queued: Queued, rules: Rules) {
+    /// Puts a claimed message in its lane; it comes back where a sending limit was reached meanwhile.
+    pub(super) fn add(&mut self, queued: Queued, rules: Rules) -> Option<Queued> {
         let lane = self.lane(&queued.lane);
         lane.rules = rules;
-        if queued.bulk { lane.bulk.push_back(queued) } else { lane.single.push_back(queued) }
+        if lane.waits(queued.bulk) > 0 {
+            return Some(queued);
+        }
+        if queued.bulk {
+            lane.bulk.push_back(queued)
+        } else {
+            lane.single.push_back(queued)
+        }
+        None
     }
 
     /// Whether the dispatcher should look again, now that a message of this lane is done.
@@ -243,7 +274,7 @@ impl Lanes {
         let mut hired = Vec::new();
         self.starved = false;
         let mut lanes: Vec<(&String, &mut Lane)> =
-            self.lanes.iter_mut().filter(|(_, lane)| lane.until <= now).collect();
+            self.lanes.iter_mut().filter(|(_, lane)| lane.until <= now && lane.waits(false) <= now).collect();
         lanes.sort_unstable_by_key(|(_, lane)| (lane.workers() > 0, lane.turn));
         for (name, lane) in lanes {
             for _ in 0..lane.wanted(now) {
@@ -291,6 +322,7 @@ impl Lanes {
 
     /// Ends the pauses, so that each lane tries one message: the lanes concerned.
     pub(super) fn open(&mut self) -> Vec<String> {
+        self.lanes.values_mut().for_each(|lane| lane.waits = [0, 0]);
         let paused = self.lanes.iter_mut().filter(|(_, lane)| lane.until > 0 && lane.pauses > 0);
         paused
             .map(|(name, lane)| {
@@ -305,21 +337,23 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The first end of a pause, or the first moment at which a pace calls for a worker.
+    /// The lanes that wait for a sending limit.
+    pub(super) fn limited(&self, now: Millis) -> Vec<String> {
+        self.lanes.iter().filter(|(_, lane)| lane.waits(false) > now).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The first end of a pause or of waiting for a sending limit, or the first moment at which a pace calls for a worker.
     pub(super) fn next_opening(&mut self, now: Millis) -> Option<Millis> {
-        let openings = self.lanes.values_mut().map(|lane| match lane.until > now {
-            true => lane.until,
-            false if lane.ready() > 0 && lane.idle == 0 && lane.workers() < lane.allowed() => lane.opens(now),
-            false => now,
+        let openings = self.lanes.values_mut().flat_map(|lane| {
+            let calls = lane.until <= now && lane.ready() > 0 && lane.idle == 0 && lane.workers() < lane.allowed();
+            [lane.until, lane.waits[0], lane.waits[1], if calls { lane.opens(now) } else { now }]
         });
         openings.filter(|opening| *opening > now).min()
     }
 
     /// The wall clock was set.
     pub(super) fn shift(&mut self, by: i64) {
-        self.lanes
-            .values_mut()
-            .filter(|lane| lane.until > 0)
-            .for_each(|lane| lane.until = lane.until.saturating_add(by));
+        let times = self.lanes.values_mut().flat_map(|lane| lane.waits.iter_mut().chain([&mut lane.until]));
+        times.filter(|until| **until > 0).for_each(|until| *until = until.saturating_add(by));
     }
 }

@@ -84,6 +84,12 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn count(&self) -> Result<u64, StoreError>;
 
+    /// How many recipients the messages of a lane have that are not on hold.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn waiting(&self, lane: &str) -> Result<u64, StoreError>;
+
     /// Carries an operator's action out on all messages that fit; how many there were. A bounce comes with the message.
     ///
     /// # Errors

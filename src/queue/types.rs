@@ -131,17 +131,6 @@ pub struct Queued {
     pub recipients: Vec<QueuedRecipient>,
 }
 
-impl Queued {
-    /// The envelope for some of the recipients; `None` for none of them.
-    #[must_use]
-    pub fn envelope(&self, of: &[&QueuedRecipient]) -> Option<Envelope> {
-        let asked = of.iter().filter(|one| !one.dsn.is_empty());
-        let recipients = asked.map(|one| (one.address.canonical(), one.dsn.clone())).collect();
-        let dsn = Dsn { recipients, ..self.dsn.clone() };
-        Envelope::new(self.from.clone(), of.iter().map(|one| one.address.clone()).collect(), dsn)
-    }
-}
-
 /// Where a message was before it was moved to another lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
@@ -167,6 +156,17 @@ impl Grace {
     pub fn at(self, now: Millis) -> Millis {
         let running = self.since.map_or(0, |since| now.saturating_sub(since).max(0));
         self.before.saturating_add(running)
+    }
+}
+
+impl Queued {
+    /// The envelope for some of the recipients; `None` for none of them.
+    #[must_use]
+    pub fn envelope(&self, of: &[&QueuedRecipient]) -> Option<Envelope> {
+        let asked = of.iter().filter(|one| !one.dsn.is_empty());
+        let recipients = asked.map(|one| (one.address.canonical(), one.dsn.clone())).collect();
+        let dsn = Dsn { recipients, ..self.dsn.clone() };
+        Envelope::new(self.from.clone(), of.iter().map(|one| one.address.clone()).collect(), dsn)
     }
 }
 

@@ -41,6 +41,17 @@ pub fn read(path: &Path) -> io::Result<(Vec<u8>, Guard)> {
     Ok((data, Guard { uid: facts.uid(), gid: facts.gid(), mode: facts.mode() & 0o7777 }))
 }
 
+/// Reads a file of /proc, which has no size of its own.
+///
+/// # Errors
+/// As `open` and `read`; it is no UTF-8.
+pub fn read_proc(path: &Path) -> io::Result<String> {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    let mut text = String::new();
+    file.take(CONFIG_SIZE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Opens a log for appending, mode 0600 where it is new. A link is not followed where others may write the directory.
 ///
 /// # Errors

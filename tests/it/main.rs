@@ -12,6 +12,8 @@ mod daemon;
 mod faults;
 mod flags;
 mod harness;
+mod limits;
+mod listener;
 mod msmtp;
 mod nasty;
 mod operator;

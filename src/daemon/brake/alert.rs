@@ -35,7 +35,7 @@ impl Alerts {
             ("SOURCE", incident.source.clone()),
             ("MESSAGES", incident.messages.to_string()),
             ("PER", per),
-            ("UID", who.uid.to_string()),
+            ("UID", who.uid.map_or_else(String::new, |uid| uid.to_string())),
             ("USER", who.user.to_owned()),
             ("SCRIPT", who.script.unwrap_or_default().to_owned()),
             ("ID", about.id.to_owned()),

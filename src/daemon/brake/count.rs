@@ -20,9 +20,9 @@ const NAME: usize = 200;
 /// Who submits.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'w> {
-    /// The user id, from the kernel.
-    pub uid: u32,
-    /// The user's name.
+    /// The user id, from the kernel; none of a client from elsewhere.
+    pub uid: Option<u32>,
+    /// The user's name, or who the client is.
     pub user: &'w str,
     /// `X-PHP-Originating-Script` as PHP wrote it: the owner's user id, a colon, the file's name.
     pub script: Option<&'w str>,
@@ -152,7 +152,8 @@ fn sources(rules: &Brake, who: &Who<'_>) -> Vec<(String, u32)> {
     if rules.uid {
         let own = rules.except.iter().find(|except| except.script.is_none() && fits(except, who, ""));
         if let Some(most) = own.map_or(Some(rules.messages), |own| own.messages) {
-            counted.push((format!("user {}", who.user), most));
+            let name = if who.uid.is_some() { format!("user {}", who.user) } else { who.user.to_owned() };
+            counted.push((name, most));
         }
     }
     counted
@@ -173,7 +174,7 @@ fn is_listed(users: &[String], who: &Who<'_>) -> bool {
 
 /// By name, or by number.
 fn is_user(user: &str, who: &Who<'_>) -> bool {
-    user == who.user || user.parse() == Ok(who.uid)
+    user == who.user || who.uid.is_some_and(|uid| user.parse() == Ok(uid))
 }
 
 fn reason(name: &str, most: u32, rules: &Brake) -> String {

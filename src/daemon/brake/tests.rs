@@ -18,11 +18,11 @@ fn rules() -> Brake {
 }
 
 fn php<'w>(script: &'w str) -> Who<'w> {
-    Who { uid: 33, user: "www-data", script: Some(script) }
+    Who { uid: Some(33), user: "www-data", script: Some(script) }
 }
 
 fn shell() -> Who<'static> {
-    Who { uid: 1000, user: "anna", script: None }
+    Who { uid: Some(1000), user: "anna", script: None }
 }
 
 /// Submits so many and says how many of them went, and how many times somebody was told.
@@ -66,7 +66,7 @@ fn scripts_and_users_count_apart() {
     assert_eq!(submit(&mut counts, &by_script, &php("33:a.php"), 6, NOW), (5, 1));
     assert_eq!(submit(&mut counts, &by_script, &php("33:b.php"), 6, NOW), (5, 1));
     assert_eq!(submit(&mut counts, &by_script, &shell(), 99, NOW), (99, 0));
-    let other = Who { uid: 34, user: "other", script: Some("33:a.php") };
+    let other = Who { uid: Some(34), user: "other", script: Some("33:a.php") };
     assert_eq!(submit(&mut counts, &by_script, &other, 5, NOW), (5, 0), "nobody holds another user's script");
     let mut counts = Counts::default();
     let by_user = Brake { script: false, ..rules() };
@@ -99,11 +99,14 @@ fn numbers_of_their_own() {
     assert_eq!(submit(&mut counts, &rules, &php("33:free.php"), 99, NOW), (99, 0));
     assert_eq!(submit(&mut counts, &rules, &php("33:a.php"), 6, NOW), (5, 1), "their mail did not count for the user");
     assert_eq!(submit(&mut counts, &rules, &shell(), 3, NOW), (2, 1));
-    let who = |uid, user| Who { uid, user, script: None };
+    let who = |uid, user| Who { uid: Some(uid), user, script: None };
     assert_eq!(submit(&mut counts, &rules, &who(1, "robot"), 99, NOW), (99, 0));
     assert_eq!(submit(&mut counts, &rules, &who(0, "root"), 99, NOW), (99, 0));
     assert_eq!(submit(&mut counts, &rules, &who(77, "x"), 99, NOW), (99, 0));
-    let foreign = Who { uid: 9, user: "x", script: Some("33:free.php") };
+    let client = Who { uid: None, user: "192.0.2.1", script: None };
+    let said: Vec<Said> = (0..6).map(|_| counts.submit(&rules, &client, NOW)).collect();
+    assert!(said[5].hold.as_ref().unwrap().contains(" from 192.0.2.1; "));
+    let foreign = Who { uid: Some(9), user: "x", script: Some("33:free.php") };
     assert_eq!(submit(&mut counts, &rules, &foreign, 6, NOW), (5, 1));
 }
 

@@ -251,6 +251,10 @@ impl Store for SqliteStore {
         read::count(&lock(&self.operator)).map_err(|error| self.named(error))
     }
 
+    fn waiting(&self, lane: &str) -> Result<u64, StoreError> {
+        read::waiting(&lock(&self.operator), lane).map_err(|error| self.named(error))
+    }
+
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {
         let (filter, action) = (filter.clone(), action.clone());
         let (count, files) = self.writer.change(move |c| change::act(c, &filter, &action, now))?;

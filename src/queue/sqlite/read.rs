@@ -167,7 +167,7 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
     let Some(found) = found else { return Ok(None) };
     let mut statement = c.prepare_cached(
-        "SELECT number, address, attempts, due, last, unknown, dsn FROM recipient WHERE message = ?1 ORDER BY number",
+        "SELECT number, address, attempts, due, last, dsn, unknown FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
     let mut recipients = Vec::new();
@@ -180,11 +180,11 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
             ))));
         };
         let (number, attempts) = (row.get(0)?, row.get(2)?);
-        let dsn = match options(row.get(6)?) {
+        let dsn = match options(row.get(5)?) {
             Ok(dsn) => dsn,
             Err(why) => return Ok(Some(Err(why))),
         };
-        let (due, last, unknown) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let (due, last, unknown) = (row.get(3)?, row.get(4)?, row.get(6)?);
         recipients.push(QueuedRecipient { number, address, dsn, attempts, due, last, unknown });
     }
     if recipients.is_empty() {
@@ -269,6 +269,16 @@ pub(super) fn counted(c: &Connection, since: Millis) -> Result<Vec<Source>, Stor
         Ok(Source { slot: row.get(0)?, name: row.get(1)?, messages: row.get(2)?, held: row.get(3)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many recipients the messages of a lane have that are not on hold.
+pub(super) fn waiting(c: &Connection, lane: &str) -> Result<u64, StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT count(*) FROM message JOIN recipient ON recipient.message = message.id
+         WHERE hold IS NULL AND lane = ?1",
+    )?;
+    let count: i64 = statement.query_row([lane], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 /// Final results, newest first.

@@ -28,7 +28,7 @@ fn queued(id: i64, lane: &str) -> Queued {
 
 fn filled(lane: &str, count: i64) -> Lanes {
     let mut lanes = Lanes::default();
-    (0..count).for_each(|id| lanes.add(queued(id, lane), Rules::default()));
+    (0..count).for_each(|id| assert!(lanes.add(queued(id, lane), Rules::default()).is_none()));
     lanes
 }
 
@@ -57,8 +57,8 @@ fn trouble_sends_messages_back_and_one_probe_opens_the_lane() {
     assert_eq!((until, back.len()), (61_000, 1));
     lanes.lane("a").done(false);
     assert!(lanes.lane("a").pause(1001).is_none(), "the second failure of the same time is the same trouble");
-    assert!(!lanes.is_usable("a", 60_999) && lanes.full(60_999).iter().any(|busy| busy.lane == "a"));
-    (0..3).for_each(|id| lanes.add(queued(id, "a"), Rules::default()));
+    assert!(!lanes.is_usable("a", 60_999) && lanes.full(60_999).contains(&"a".into()));
+    (0..3).for_each(|id| assert!(lanes.add(queued(id, "a"), Rules::default()).is_none()));
     assert!(lanes.lane("a").next(60_999).is_none());
     assert!(lanes.lane("a").next(61_000).is_some(), "the probe");
     assert!(lanes.lane("a").next(61_000).is_none(), "and no other");
@@ -76,12 +76,12 @@ fn trouble_sends_messages_back_and_one_probe_opens_the_lane() {
 fn slow_lanes_leave_room() {
     let mut lanes = Lanes::default();
     for lane in 0..15 {
-        (0..20).for_each(|id| lanes.add(queued(id, &format!("slow{lane}")), Rules::default()));
+        (0..20).for_each(|id| drop(lanes.add(queued(id, &format!("slow{lane}")), Rules::default())));
     }
     lanes.hire(0);
     lanes.add(queued(1, "quick"), Rules::default());
     assert_eq!(lanes.hire(0), ["quick"], "a lane without a worker gets one");
-    (0..THREADS).for_each(|n| lanes.add(queued(1, &format!("more{n}")), Rules::default()));
+    (0..THREADS).for_each(|n| drop(lanes.add(queued(1, &format!("more{n}")), Rules::default())));
     lanes.hire(0);
     assert_eq!(lanes.threads, THREADS);
     assert!(lanes.starved);
@@ -114,6 +114,11 @@ fn rules(connections: usize) -> Rules {
     Rules { connections, ..Rules::default() }
 }
 
+/// Puts a message in its lane, which takes it.
+fn put(lanes: &mut Lanes, queued: Queued, rules: Rules) {
+    assert!(lanes.add(queued, rules).is_none());
+}
+
 /// The ids that a worker gets one after the other, each done before the next.
 fn order(lanes: &mut Lanes, lane: &str) -> Vec<i64> {
     let next = || {
@@ -127,8 +132,8 @@ fn order(lanes: &mut Lanes, lane: &str) -> Vec<i64> {
 #[test]
 fn single_mail_overtakes_bulk_which_gets_one_of_eight() {
     let mut lanes = Lanes::default();
-    (0..3).for_each(|id| lanes.add(bulk(id, "a"), rules(1)));
-    (10..30).for_each(|id| lanes.add(queued(id, "a"), rules(1)));
+    (0..3).for_each(|id| put(&mut lanes, bulk(id, "a"), rules(1)));
+    (10..30).for_each(|id| put(&mut lanes, queued(id, "a"), rules(1)));
     let order = order(&mut lanes, "a");
     assert_eq!(order[..8], [10, 11, 12, 13, 14, 15, 16, 0]);
     assert_eq!(order[8..16], [17, 18, 19, 20, 21, 22, 23, 1]);
@@ -139,11 +144,11 @@ fn single_mail_overtakes_bulk_which_gets_one_of_eight() {
 fn of_several_connections_one_is_free_of_bulk() {
     for (connections, most) in [(1, 1), (2, 1), (4, 3)] {
         let mut lanes = Lanes::default();
-        (0..9).for_each(|id| lanes.add(bulk(id, "a"), rules(connections)));
+        (0..9).for_each(|id| put(&mut lanes, bulk(id, "a"), rules(connections)));
         assert_eq!(lanes.hire(0).len(), most, "no more workers than they may be");
         let taken = (0..9).filter_map(|_| lanes.lane("a").next(0)).count();
         assert_eq!(taken, most, "of {connections}");
-        lanes.add(queued(99, "a"), rules(connections));
+        put(&mut lanes, queued(99, "a"), rules(connections));
         let single = lanes.lane("a").next(0).map(|queued| queued.id.0);
         assert_eq!(single, (connections > 1).then_some(99));
     }
@@ -152,9 +157,9 @@ fn of_several_connections_one_is_free_of_bulk() {
 #[test]
 fn a_probe_may_be_bulk() {
     let mut lanes = Lanes::default();
-    lanes.add(bulk(1, "a"), rules(4));
+    put(&mut lanes, bulk(1, "a"), rules(4));
     lanes.lane("a").pause(0).unwrap();
-    lanes.add(bulk(1, "a"), rules(4));
+    put(&mut lanes, bulk(1, "a"), rules(4));
     assert_eq!(lanes.hire(60_000), ["a"]);
     assert!(lanes.lane("a").next(60_000).is_some());
 }
@@ -162,7 +167,7 @@ fn a_probe_may_be_bulk() {
 #[test]
 fn kinds_are_claimed_apart() {
     let mut lanes = Lanes::default();
-    (0..16).for_each(|id| lanes.add(bulk(id, "a"), rules(1)));
+    (0..16).for_each(|id| put(&mut lanes, bulk(id, "a"), rules(1)));
     lanes.hire(0);
     let full = lanes.full(0);
     assert_eq!(full.len(), 1);
@@ -178,7 +183,7 @@ fn kinds_are_claimed_apart() {
 #[test]
 fn a_worker_that_fell_leaves_its_place() {
     let mut lanes = Lanes::default();
-    (0..3).for_each(|id| lanes.add(bulk(id, "a"), rules(2)));
+    (0..3).for_each(|id| put(&mut lanes, bulk(id, "a"), rules(2)));
     lanes.hire(0);
     lanes.lane("a").next(0).unwrap();
     assert!(lanes.lane("a").next(0).is_none());
@@ -192,7 +197,7 @@ fn a_lane_keeps_its_pace_however_many_workers_it_has() {
     let pace = Some(crate::config::Pace { messages: 10, per: Duration::from_secs(1) });
     let rules = Rules { pace, ..rules(4) };
     let mut lanes = Lanes::default();
-    (0..40).for_each(|id| lanes.add(queued(id, "a"), rules));
+    (0..40).for_each(|id| put(&mut lanes, queued(id, "a"), rules));
     assert_eq!(lanes.hire(1000), ["a"], "one is enough for the pace");
     let mut went = Vec::new();
     for now in 1000..3000 {
@@ -216,13 +221,13 @@ fn a_pace_outlives_the_work() {
     let pace = Some(crate::config::Pace { messages: 60, per: Duration::from_secs(3600) });
     let rules = Rules { pace, ..rules(1) };
     let mut lanes = Lanes::default();
-    lanes.add(queued(1, "a"), rules);
+    put(&mut lanes, queued(1, "a"), rules);
     lanes.hire(0);
     lanes.lane("a").next(0).unwrap();
     lanes.lane("a").done(false);
     assert!(!lanes.retire("a"));
     lanes.full(1);
-    lanes.add(queued(2, "a"), rules);
+    put(&mut lanes, queued(2, "a"), rules);
     assert!(lanes.lane("a").next(59_999).is_none(), "the lane is not forgotten");
     assert!(lanes.lane("a").next(60_000).is_some());
 }
@@ -231,7 +236,7 @@ fn a_pace_outlives_the_work() {
 fn more_lanes_than_threads_take_turns() {
     let mut lanes = Lanes::default();
     for lane in 0..100 {
-        (0..50).for_each(|id| lanes.add(queued(id, &format!("lane{lane:02}")), rules(4)));
+        (0..50).for_each(|id| put(&mut lanes, queued(id, &format!("lane{lane:02}")), rules(4)));
     }
     let (mut workers, mut served) = (Vec::new(), std::collections::HashMap::new());
     // Each round every worker serves one message, or gives way.
@@ -258,4 +263,35 @@ fn more_lanes_than_threads_take_turns() {
         }
     }
     assert!(served.values().all(|count| *count == 50), "{served:?}");
+}
+
+#[test]
+fn a_sending_limit_keeps_mail_back_and_is_no_trouble() {
+    let mut lanes = filled("a", 3);
+    assert!(lanes.add(Queued { bulk: true, ..queued(7, "a") }, Rules::default()).is_none());
+    lanes.hire(0);
+    // The share of bulk mail is used up: single mail goes on.
+    let back = lanes.lane("a").wait(true, 5_000);
+    assert_eq!(back.iter().map(|queued| queued.id.0).collect::<Vec<_>>(), [7]);
+    assert_eq!(lanes.full(100), [Busy { lane: "a".into(), single: false, bulk: true }]);
+    assert!(lanes.add(Queued { bulk: true, ..queued(8, "a") }, Rules::default()).is_some(), "claimed in the meantime");
+    assert!(lanes.is_usable("a", 100) && lanes.limited(100).is_empty());
+    assert_eq!(lanes.lane("a").next(100).map(|queued| queued.id.0), Some(0));
+    // Nothing at all goes.
+    assert_eq!(lanes.lane("a").wait(false, 9_000).len(), 2);
+    assert!(
+        lanes.add(queued(9, "a"), Rules::default()).is_some()
+            && lanes.limited(100) == ["a"]
+            && !lanes.is_usable("a", 8_999)
+    );
+    assert!(lanes.paused(100).is_empty() && lanes.lane("a").pauses == 0, "the lane is in no trouble");
+    assert_eq!(lanes.next_opening(100), Some(5_000));
+    lanes.shift(1_000);
+    assert_eq!((lanes.next_opening(6_000), lanes.full(9_999).len()), (Some(10_000), 1));
+    lanes.lane("a").done(false);
+    assert!(lanes.full(10_000).is_empty() && lanes.is_usable("a", 10_000), "and that is over by itself");
+    assert!(lanes.add(queued(9, "a"), Rules::default()).is_none());
+    lanes.lane("a").wait(false, 99_000);
+    lanes.open();
+    assert!(lanes.is_usable("a", 10_001), "an operator looks again");
 }

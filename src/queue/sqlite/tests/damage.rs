@@ -10,7 +10,7 @@ fn names(dir: &Path, part: &str) -> Vec<String> {
     names.filter(|name| name.contains(part)).collect()
 }
 
-fn overwrite(path: &Path, at: u64, octets: &[u8]) {
+pub(super) fn overwrite(path: &Path, at: u64, octets: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
     file.write_all(octets).unwrap();

@@ -1,7 +1,7 @@
 //! Queues of older programs: brought up to date where they are sound, saved where they are damaged.
 
 use super::*;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 
 /// A queue of the first version with one message in it.
 fn first_version(directory: &Path) {
@@ -52,8 +52,7 @@ fn a_damaged_queue_of_the_first_version_is_saved() {
         .unwrap()
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'message_uid'", [], |row| row.get(0))
         .unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&[0xff; 4096], (u64::from(page) - 1) * 4096).unwrap();
+    super::damage::overwrite(&path, (u64::from(page) - 1) * 4096, &[0xff; 4096]);
     let store = open(dir.path());
     assert!(store.recovered().unwrap().contains("1 messages were saved, 0 of them without their text"));
     is_up_to_date(&store);
