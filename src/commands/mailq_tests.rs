@@ -50,6 +50,7 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         waits: None,
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,
+        staging: None,
     }
 }
 

@@ -133,6 +133,9 @@ where
     if let Some(waits) = &line.waits {
         let _ = writeln!(text, "  {:<9} {}: {}", "waits", time(waits.until, zone, MOMENT), printable(&waits.why));
     }
+    if let Some(staging) = &line.staging {
+        let _ = writeln!(text, "  {:<9} {}", "staging", printable(staging.trim_start_matches("staging: ")));
+    }
     for recipient in &line.recipients {
         let waits = recipient.due >= NEXT_RUN;
         let next = if waits { "the next queue run".into() } else { time(recipient.due, zone, MOMENT) };

@@ -83,6 +83,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
         let stopping = stop.clone();
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
+    say_staging(&daemon.live.get());
     tracing::info!(pid = std::process::id(), "ready");
     tell(&[NotifyState::Ready]);
     listen::serve(&socket, &daemon, &stop, CLIENTS, || listeners.stop(CLIENTS));
@@ -168,6 +169,13 @@ fn obey(signals: &mut Signals, reload: &Reload, stop: &Stop) {
     }
 }
 
+/// Nobody is to look for mail that staging keeps.
+fn say_staging(config: &Config) {
+    if let Some(staging) = &config.staging {
+        tracing::warn!("[staging] is on: mail goes to {staging}, not to its recipients");
+    }
+}
+
 /// Says that the daemon is alive as long as its queue answers.
 fn watchdog(store: &dyn Store, period: Duration, stop: &Stop) {
     loop {
@@ -226,6 +234,7 @@ impl Reload {
                 if config.queue.directory != self.live.get().queue.directory {
                     tracing::warn!("another queue directory holds from the next start on");
                 }
+                say_staging(&config);
                 self.live.replace(config);
                 self.runner.reload(self.live.get());
                 tracing::info!("the configuration was read again");

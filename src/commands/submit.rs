@@ -12,6 +12,7 @@ use crate::cli::invocation::{ErrorMode, Invocation, Options};
 use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
+use crate::deliver::gate::Gate;
 use crate::envelope::Envelope;
 use crate::exit::{self, Contract, Status};
 use crate::limits::{self, Full, Lease};
@@ -212,8 +213,9 @@ impl Submitter<'_> {
     /// One attempt over the plan's account, and what it came to.
     fn deliver(&self, config: &Config, plan: &Plan<'_>, lease: Option<Lease>, full: Option<&Full>) -> Done {
         self.aside(&format!("using {} ({}): {}", plan.via.name(), plan.via.place(), plan.rule));
+        plan.expanded.iter().for_each(|step| self.aside(&format!("alias {step}")));
         let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
-        let attempt = self.carry(plan, lease, full, &mut transcripts);
+        let attempt = self.carry(config, plan, lease, full, &mut transcripts);
         let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
@@ -245,6 +247,7 @@ impl Submitter<'_> {
     /// The attempt, for those that may go; the others are in it as not sent.
     fn carry(
         &self,
+        config: &Config,
         plan: &Plan<'_>,
         lease: Option<Lease>,
         full: Option<&Full>,
@@ -253,7 +256,7 @@ impl Submitter<'_> {
         let all = plan.envelope.recipients().len();
         let (go, waiting) = admission::parts(&plan.envelope, lease.as_ref().map_or(0, |lease| lease.allowed(all)));
         let mut attempt = match &go {
-            Some(envelope) => self.attempt(plan, envelope, transcripts),
+            Some(envelope) => self.attempt(config, plan, envelope, transcripts),
             None => admission::untried(plan),
         };
         if let Some(lease) = lease {
@@ -265,7 +268,7 @@ impl Submitter<'_> {
         attempt
     }
 
-    fn attempt(&self, plan: &Plan<'_>, envelope: &Envelope, transcripts: &mut Transcripts) -> Attempt {
+    fn attempt(&self, config: &Config, plan: &Plan<'_>, envelope: &Envelope, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
         let host = match &relay.endpoint {
             Endpoint::Tcp(host, _) => host.as_str(),
@@ -285,6 +288,7 @@ impl Submitter<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
+            gate: Gate::of(config, plan.via.name()),
         };
         attempt::attempt(relay, envelope, &plan.message, &mut context)
     }

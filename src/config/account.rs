@@ -3,7 +3,8 @@
 //! Values only. Faults are collected, not thrown at the first; a value is never repeated where it may be a secret.
 
 use super::error::{ConfigError, Place};
-use super::model::{AuthChoice, Endpoint, PhaseLimits, Portions, Protocol, Relay, Timeouts, TlsOptions};
+use super::flow::Portions;
+use super::model::{AuthChoice, Endpoint, PhaseLimits, Protocol, Relay, Timeouts, TlsOptions};
 use super::presets::{self, Preset};
 use super::server::{self, Server};
 use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source, Strings};

@@ -1,7 +1,6 @@
 //! `[brake]`: when a script or a user that sends far too much is held. Values only.
 
 use super::account::Builder;
-use super::model::{Brake, BrakeExcept};
 use super::toml::{Field, RawBrake, RawExcept, Strings};
 use ::toml::Spanned;
 use std::time::Duration;
@@ -12,6 +11,36 @@ const MESSAGES: i64 = 1_000_000;
 const PER: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(86_400));
 /// The most exceptions: each is looked at with every message.
 const EXCEPTIONS: usize = 1000;
+
+/// `[brake]`: when what comes from one script or one user is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// `messages`: so many go; more than none.
+    pub messages: u32,
+    /// `per`: in this time, from a minute to a day, rolling.
+    pub per: Duration,
+    /// `by` has `script`: counted for each script (PHP's `X-PHP-Originating-Script`) of each user.
+    pub script: bool,
+    /// `by` has `uid`: counted for each user.
+    pub uid: bool,
+    /// `alert`: a program and its arguments, run once when it begins to hold; empty for none.
+    pub alert: Vec<String>,
+    /// `exempt`: users, by name or number, that are not counted.
+    pub exempt: Vec<String>,
+    /// `[[brake.except]]`, the first that fits.
+    pub except: Vec<BrakeExcept>,
+}
+
+/// `[[brake.except]]`: another number for a script or a user; what is given must fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrakeExcept {
+    /// A script's file name or PHP's whole value; `*` is any run of characters, `?` is one.
+    pub script: Option<String>,
+    /// A user, by name or number.
+    pub user: Option<String>,
+    /// So many go; `None`: as many as there are.
+    pub messages: Option<u32>,
+}
 
 impl Builder<'_> {
     pub(super) fn brake(&mut self, raw: Spanned<RawBrake>) -> Option<Brake> {

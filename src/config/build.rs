@@ -3,12 +3,15 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::brake::Brake;
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::limits::LimitsConfig;
 use super::listen::{Listener, User};
-use super::model::{Brake, IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
+use super::local::LocalSpec;
+use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
+use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::limits::window::Zone;
 use crate::message::address::Address;
@@ -32,6 +35,8 @@ pub(super) struct FileConfig {
     pub brake: Option<Brake>,
     /// Senders that rules name.
     pub named: Vec<Named>,
+    pub local: LocalSpec,
+    pub staging: Option<Staging>,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -51,15 +56,17 @@ pub(super) enum DefaultSpec {
 
 /// Reads the main file. What is usable comes back even with errors, so that `validate` can look at it too.
 pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
-    let raw: RawConfig = match source.parse() {
+    let mut raw: RawConfig = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
     let mut build = Builder::new(source, home);
+    let local = build.local(&mut raw);
     let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
     build.zone = zone;
     let mut queue = raw.queue.unwrap_or_default();
     let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
+    let queue = build.queue(queue);
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
@@ -67,9 +74,11 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         log: build.log(raw.log.unwrap_or_default()),
         limits,
         zone,
-        queue: build.queue(queue),
         bulk,
         named,
+        local,
+        staging: build.staging(raw.staging, &queue.directory),
+        queue,
         brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
@@ -193,6 +202,7 @@ impl Builder<'_> {
         });
         let log_file = self.path("log_file", smtp.log_file.take());
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
+        let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
         let (flow, limits) = (std::mem::take(&mut smtp.flow), std::mem::take(&mut smtp.limits));
         let (mut relay, provider) = self.account(smtp, place, what)?;
@@ -208,6 +218,7 @@ impl Builder<'_> {
             from,
             relay,
             names,
+            outgoing,
             users: Vec::new(),
             groups: Vec::new(),
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },

@@ -3,7 +3,6 @@
 //! What a sender leaves out its provider's preset says, and where that says nothing `[queue]` or the defaults.
 
 use super::account::Builder;
-use super::model::{Flow, Pace, Portions};
 use super::presets::Preset;
 use super::toml::{Field, RawFlow};
 use std::time::Duration;
@@ -16,6 +15,70 @@ const MANY: i64 = 100_000;
 const QUICKEST: u64 = 1000;
 /// The longest time that a connection is kept without a message.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// How a sender's mail flows out of the daemon's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// `connections`: so many to its server at a time, 1 to 100.
+    pub connections: Option<usize>,
+    /// The most that its provider allows.
+    pub allowed: Option<usize>,
+    /// `pace`.
+    pub pace: Option<Pace>,
+    /// `idle`: how long a connection waits for the next message before leave is taken, at most 10 minutes.
+    pub idle: Duration,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { connections: None, allowed: None, pace: None, idle: Duration::from_secs(10) }
+    }
+}
+
+impl Flow {
+    /// Connections at a time, where `usual` is what `queue.connections` says: its own number, else as many as are usual and
+    /// its provider allows.
+    #[must_use]
+    pub fn connections(&self, usual: usize) -> usize {
+        self.connections.unwrap_or_else(|| usual.min(self.allowed.unwrap_or(usual))).max(1)
+    }
+}
+
+/// So many messages in so long, evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages, more than none.
+    pub messages: u32,
+    /// In this time: a second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl std::fmt::Display for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.per.as_secs() {
+            1 => "s",
+            60 => "m",
+            _ => "h",
+        };
+        write!(f, "{}/{unit}", self.messages)
+    }
+}
+
+/// What goes over one connection, and at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portions {
+    /// `messages_per_connection`: after so many transactions there is a new one; more than none.
+    pub messages_per_connection: u32,
+    /// `recipients_per_transaction`: a message for more goes in several transactions; more than none.
+    pub recipients_per_transaction: Option<u32>,
+}
+
+impl Default for Portions {
+    fn default() -> Self {
+        // Servers have limits of their own, mostly at or above this.
+        Self { messages_per_connection: 100, recipients_per_transaction: None }
+    }
+}
 
 impl Builder<'_> {
     /// The keys of a sender, over what its provider publishes.

@@ -1,9 +1,8 @@
 //! A sender's flow and the brake, as they are read from a file.
 
 use super::build::{self, FileConfig};
-use super::model::{BrakeExcept, Pace};
 use super::toml::Source;
-use super::{ConfigError, Place};
+use super::{BrakeExcept, ConfigError, Pace, Place};
 use std::time::Duration;
 
 fn read(text: &str) -> (FileConfig, Vec<ConfigError>) {

@@ -7,8 +7,10 @@
 use super::build::{self, DefaultSpec, FileConfig};
 use super::bulk;
 use super::error::{ConfigError, Place};
+use super::local::{LocalMail, LocalSpec};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
+use super::staging::{self, Staging};
 use super::toml::Source;
 use super::validate;
 use crate::sys::{env, files};
@@ -102,11 +104,12 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     }
     let home = sources.home.as_deref();
     let accounts = load_accounts(&msmtp, sources.uid, home, &Overrides::default()).map_err(|error| vec![error])?;
-    Ok(of_msmtprc(msmtp, Msmtprc { accounts, account: None, match_from: MatchFrom::Never }))
+    let local = LocalSpec::default().or_usual(sources.etc.join("aliases"));
+    Ok(of_msmtprc(msmtp, Msmtprc { accounts, account: None, match_from: MatchFrom::Never }, local, None))
 }
 
 /// A configuration that is an msmtprc and nothing else.
-fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
+fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc, local: LocalMail, staging: Option<Staging>) -> Config {
     Config {
         files: files.system.into_iter().chain(files.user).collect(),
         enabled: true,
@@ -121,6 +124,8 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         limits: Default::default(),
         bulk: Default::default(),
         brake: None,
+        local,
+        staging,
     }
 }
 
@@ -137,11 +142,25 @@ pub fn load_msmtp(sources: &Sources, overrides: &Overrides) -> Result<Config, Co
         let account = msmtprc::command_line_account(overrides, home)?;
         let name = Some(account.name.clone());
         let msmtprc = Msmtprc { accounts: vec![account], account: name, match_from: MatchFrom::Never };
-        return Ok(of_msmtprc(MsmtprcFiles::default(), msmtprc));
+        return Ok(of_msmtprc(MsmtprcFiles::default(), msmtprc, LocalMail::default(), None));
     }
     let files = sources.msmtp_files();
     let accounts = load_accounts(&files, sources.uid, home, overrides)?;
-    Ok(of_msmtprc(files, Msmtprc { accounts, account: None, match_from: MatchFrom::Envelope }))
+    let msmtprc = Msmtprc { accounts, account: None, match_from: MatchFrom::Envelope };
+    Ok(of_msmtprc(files, msmtprc, LocalMail::default(), None))
+}
+
+/// The `[staging]` that holds for a configuration which is no postrider.toml: that of the file that `sendmail` would take,
+/// else the system's.
+///
+/// # Errors
+/// A `[staging]` that is faulty.
+pub fn staging_of(sources: &Sources) -> Result<Option<Staging>, Vec<ConfigError>> {
+    let files = match &sources.explicit {
+        Some(explicit) => vec![explicit.clone()],
+        None => sources.candidates().0,
+    };
+    staging::elsewhere(sources, &files)
 }
 
 /// The log file that an unusable msmtp configuration names nevertheless, so that its fault can be logged there: the
@@ -182,6 +201,7 @@ impl<'s> Loader<'s> {
         }
         let default = self.default_relay(file.default);
         self.errors.extend(bulk::unknown(&file.named, &senders));
+        let staging = file.staging.or_else(|| self.machine_staging(path));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
@@ -196,10 +216,24 @@ impl<'s> Loader<'s> {
             limits: file.limits,
             bulk: file.bulk,
             brake: file.brake,
+            local: file.local.or_usual(self.sources.etc.join("aliases")),
+            staging,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);
         if self.errors.is_empty() { Ok(config) } else { Err(self.errors) }
+    }
+
+    /// The system's `[staging]` holds for a user's own configuration too, but not for one that was named.
+    fn machine_staging(&mut self, path: &Path) -> Option<Staging> {
+        let system = self.sources.etc.join("postrider/postrider.toml");
+        if self.sources.explicit.is_some() || path == system {
+            return None;
+        }
+        staging::elsewhere(self.sources, &[system]).unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            None
+        })
     }
 
     /// Reads one file with its parser, and checks its owner and mode where a password stands in it.

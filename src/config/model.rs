@@ -1,10 +1,15 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
+use super::brake::Brake;
 use super::error::{ConfigError, Place};
+use super::flow::{Flow, Portions};
 use super::limits::{LimitsConfig, SenderLimits};
 use super::listen::{Listener, User};
+use super::local::LocalMail;
+use super::outgoing::Outgoing;
 use super::pattern::Pattern;
 use super::server::Server;
+use super::staging::Staging;
 use crate::message::address::Address;
 use crate::message::bulk;
 use crate::secret::SecretSource;
@@ -43,6 +48,10 @@ pub struct Config {
     pub bulk: bulk::Rules,
     /// `[brake]`, where it is given.
     pub brake: Option<Brake>,
+    /// Who gets the mail of local names.
+    pub local: LocalMail,
+    /// `[staging]`: nothing leaves for real recipients.
+    pub staging: Option<Staging>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -217,6 +226,8 @@ pub struct Sender {
     pub relay: Relay,
     /// Aliases of this sender and the names shown for them.
     pub names: BTreeMap<String, String>,
+    /// What it changes in its messages.
+    pub outgoing: Outgoing,
     /// `users`: who may use it; with `groups` both empty, everybody.
     pub users: Vec<String>,
     /// `groups`: members may use it.
@@ -233,100 +244,6 @@ pub struct Sender {
     pub bulk: bulk::Choice,
     /// How its mail flows out of the queue.
     pub flow: Flow,
-}
-
-/// How a sender's mail flows out of the daemon's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// `connections`: so many to its server at a time, 1 to 100.
-    pub connections: Option<usize>,
-    /// The most that its provider allows.
-    pub allowed: Option<usize>,
-    /// `pace`.
-    pub pace: Option<Pace>,
-    /// `idle`: how long a connection waits for the next message before leave is taken, at most 10 minutes.
-    pub idle: Duration,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self { connections: None, allowed: None, pace: None, idle: Duration::from_secs(10) }
-    }
-}
-
-impl Flow {
-    /// Connections at a time, where `usual` is what `queue.connections` says: its own number, else as many as are usual and
-    /// its provider allows.
-    #[must_use]
-    pub fn connections(&self, usual: usize) -> usize {
-        self.connections.unwrap_or_else(|| usual.min(self.allowed.unwrap_or(usual))).max(1)
-    }
-}
-
-/// `[brake]`: when what comes from one script or one user is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brake {
-    /// `messages`: so many go; more than none.
-    pub messages: u32,
-    /// `per`: in this time, from a minute to a day, rolling.
-    pub per: Duration,
-    /// `by` has `script`: counted for each script (PHP's `X-PHP-Originating-Script`) of each user.
-    pub script: bool,
-    /// `by` has `uid`: counted for each user.
-    pub uid: bool,
-    /// `alert`: a program and its arguments, run once when it begins to hold; empty for none.
-    pub alert: Vec<String>,
-    /// `exempt`: users, by name or number, that are not counted.
-    pub exempt: Vec<String>,
-    /// `[[brake.except]]`, the first that fits.
-    pub except: Vec<BrakeExcept>,
-}
-
-/// `[[brake.except]]`: another number for a script or a user; what is given must fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrakeExcept {
-    /// A script's file name or PHP's whole value; `*` is any run of characters, `?` is one.
-    pub script: Option<String>,
-    /// A user, by name or number.
-    pub user: Option<String>,
-    /// So many go; `None`: as many as there are.
-    pub messages: Option<u32>,
-}
-
-/// So many messages in so long, evenly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// Messages, more than none.
-    pub messages: u32,
-    /// In this time: a second, a minute or an hour.
-    pub per: Duration,
-}
-
-impl std::fmt::Display for Pace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = match self.per.as_secs() {
-            1 => "s",
-            60 => "m",
-            _ => "h",
-        };
-        write!(f, "{}/{unit}", self.messages)
-    }
-}
-
-/// What goes over one connection, and at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Portions {
-    /// `messages_per_connection`: after so many transactions there is a new one; more than none.
-    pub messages_per_connection: u32,
-    /// `recipients_per_transaction`: a message for more goes in several transactions; more than none.
-    pub recipients_per_transaction: Option<u32>,
-}
-
-impl Default for Portions {
-    fn default() -> Self {
-        // Servers have limits of their own, mostly at or above this.
-        Self { messages_per_connection: 100, recipients_per_transaction: None }
-    }
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

@@ -30,6 +30,11 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub bulk: Vec<Spanned<RawBulk>>,
     pub brake: Field<RawBrake>,
+    pub aliases: Field<String>,
+    pub aliases_format: Field<String>,
+    pub local_domains: Field<Strings>,
+    pub default_recipient: Field<String>,
+    pub staging: Field<RawStaging>,
     pub default: Field<RawDefault>,
     pub limits: Option<RawLimits>,
     #[serde(default)]
@@ -163,6 +168,15 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
+/// `[staging]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStaging {
+    pub capture: Field<String>,
+    pub redirect_to: Field<String>,
+    pub allow: Field<Strings>,
+}
+
 /// `timeouts = { ... }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,6 +214,8 @@ macro_rules! with_account {
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
             connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
             pace: Field<String>, idle: Field<String>,
+            reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
+            headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
 
         impl $name {
@@ -228,6 +244,8 @@ macro_rules! with_account {
                         pace: self.pace.take(),
                         idle: self.idle.take(),
                     },
+                    reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
+                    bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
             }
         }
@@ -277,6 +295,11 @@ pub(super) struct RawAccount {
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
     pub flow: RawFlow,
+    pub reply_to: Field<String>,
+    pub reply_to_always: Option<bool>,
+    pub bcc: Field<Strings>,
+    pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
+    pub remove_headers: Field<Strings>,
 }
 
 /// The keys that say how a sender's mail flows.
@@ -287,6 +310,46 @@ pub(super) struct RawFlow {
     pub recipients_per_transaction: Field<i64>,
     pub pace: Field<String>,
     pub idle: Field<String>,
+}
+
+/// A field of `headers`: its value, or a table with `value` and `replace`.
+pub(super) struct RawHeader {
+    pub value: String,
+    pub replace: bool,
+}
+
+impl<'de> Deserialize<'de> for RawHeader {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeaderVisitor)
+    }
+}
+
+const HEADER_KEYS: &[&str] = &["value", "replace"];
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = RawHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or { value = \"...\", replace = true }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawHeader, E> {
+        Ok(RawHeader { value: text.to_owned(), replace: false })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+        let (mut value, mut replace) = (String::new(), false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "value" => value = map.next_value()?,
+                "replace" => replace = map.next_value()?,
+                other => return Err(de::Error::unknown_field(other, HEADER_KEYS)),
+            }
+        }
+        Ok(RawHeader { value, replace })
+    }
 }
 
 /// One string or a list of them; each of a list with its place.

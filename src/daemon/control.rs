@@ -41,8 +41,10 @@ fn text(error: StoreError) -> String {
 
 fn list(daemon: &Daemon, filter: &Filter, limit: usize) -> Result<Reply, String> {
     let now = crate::sys::clock::now().timestamp_millis();
-    let mut lines = listing::page(daemon.store.as_ref(), filter, limit.min(LISTED), now).map_err(text)?;
-    listing::add_waits(&daemon.live.get(), &mut lines);
+    let config = daemon.live.get();
+    let page = listing::page(daemon.store.as_ref(), filter, limit.min(LISTED), now, config.staging.as_ref());
+    let mut lines = page.map_err(text)?;
+    listing::add_waits(&config, &mut lines);
     Ok(Reply::Messages(lines))
 }
 

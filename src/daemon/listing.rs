@@ -2,7 +2,8 @@
 //! submitted and whatever servers said.
 
 use super::protocol::{Line, LineRecipient, Waits};
-use crate::config::Config;
+use crate::config::{Config, Staging};
+use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
 use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
@@ -16,8 +17,14 @@ const WORDS: usize = 500;
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now)).collect())
+pub fn page(
+    store: &dyn Store,
+    filter: &Filter,
+    limit: usize,
+    now: Millis,
+    staging: Option<&Staging>,
+) -> Result<Vec<Line>, StoreError> {
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now, staging)).collect())
 }
 
 /// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
@@ -34,7 +41,8 @@ fn waits(config: &Config, lane: &str) -> Option<Waits> {
     Some(Waits { until: full.until, why: full.what })
 }
 
-fn line(queued: Queued, now: Millis) -> Line {
+fn line(queued: Queued, now: Millis, staging: Option<&Staging>) -> Line {
+    let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
     let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
     let state = match (&queued.hold, queued.claimed) {
         (Some(_), _) => "hold",
@@ -60,6 +68,7 @@ fn line(queued: Queued, now: Millis) -> Line {
         waits: None,
         recipients: recipients.collect(),
         more,
+        staging,
     }
 }
 
@@ -107,9 +116,9 @@ mod tests {
             grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), 5).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5).state, "hold");
-        let line = line(queued, 4);
+        assert_eq!(line(queued.clone(), 5, None).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5, None).state, "hold");
+        let line = line(queued, 4, None);
         assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
         assert_eq!(line.more, 10_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));

@@ -164,6 +164,9 @@ pub struct Line {
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.
     pub more: u64,
+    /// What `[staging]` will do with it, where it holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
 }
 
 /// A sending limit that is reached.

@@ -306,3 +306,11 @@ pub fn judge_tls(error: &TlsError) -> Trouble {
         _ => trouble,
     }
 }
+
+/// What it means that staging cannot keep a message: nothing left, and nothing is lost.
+#[must_use]
+pub fn judge_capture(error: &std::io::Error) -> Trouble {
+    let what = format!("staging: the message cannot be kept: {error}; nothing was sent");
+    Trouble::new(Scope::Message, Temporary, Kind::Io, Phase::Data, what)
+        .advise("mend the directory of [staging] capture, or take [staging] out")
+}

@@ -9,6 +9,7 @@ use super::{lane, types};
 use crate::config::{Config, Endpoint, Relay, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
+use crate::deliver::gate::Gate;
 use crate::deliver::trouble::{Kind, Permanence, Trouble};
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
@@ -146,6 +147,7 @@ impl Job<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
+            gate: Gate::of(self.config, self.via.name()),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);
         transcripts.result(&attempt);

@@ -52,6 +52,33 @@ pub fn read_proc(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// What tells that a file was changed or replaced since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device and inode.
+    pub file: (u64, u64),
+    /// Octets.
+    pub size: u64,
+    /// Time of the last change to the content, seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Time of the last change to the content or the owner or the mode.
+    pub changed: (i64, i64),
+}
+
+/// The stamp of a file; links are followed.
+///
+/// # Errors
+/// As `stat`.
+pub fn stamp(path: &Path) -> io::Result<Stamp> {
+    let facts = std::fs::metadata(path)?;
+    Ok(Stamp {
+        file: (facts.dev(), facts.ino()),
+        size: facts.size(),
+        modified: (facts.mtime(), facts.mtime_nsec()),
+        changed: (facts.ctime(), facts.ctime_nsec()),
+    })
+}
+
 /// Opens a log for appending, mode 0600 where it is new. A link is not followed where others may write the directory.
 ///
 /// # Errors

@@ -164,7 +164,7 @@ impl Builder<'_> {
     }
 
     /// A string or a list of them, each through a parser; every fault with its own line. An empty list is a fault.
-    fn each<T, E: std::fmt::Display>(
+    pub(in crate::config) fn each<T, E: std::fmt::Display>(
         &mut self,
         key: &str,
         field: Field<Strings>,

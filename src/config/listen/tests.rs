@@ -20,11 +20,13 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
-        limits: Default::default(),
-        bulk: Default::default(),
         brake: None,
         listen: file.listen,
         users: file.users,
+        limits: file.limits,
+        bulk: file.bulk,
+        local: file.local.or_usual("/nonexistent/aliases".into()),
+        staging: file.staging,
     };
     errors.extend(validate::validate(&config));
     (config, errors)
