@@ -24,7 +24,7 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
         format!(
             "msmtp chooses the account by -a and -f; here the From address does too. To change nothing at all: \
              [default] with relay = \"msmtprc\" and msmtprc = \"{}\"",
-            sources[0].path.display()
+            std::path::absolute(&sources[0].path).unwrap_or_else(|_| sources[0].path.clone()).display()
         ),
     );
     for account in &accounts {

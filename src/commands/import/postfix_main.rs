@@ -2,23 +2,27 @@
 
 use super::model::{Findings, Source};
 use crate::config::Place;
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// The deepest chain of `$name` that is followed.
 const DEPTH: usize = 20;
-/// The longest value, octets, so that names that double each other stay bounded.
+/// The most substitutions of one value, and its longest result in octets: names that double each other stay bounded.
+const SUBSTITUTIONS: usize = 1_000;
 const LONGEST: usize = 64 * 1024;
 
 /// The parameters of a main.cf, each with its last value.
 pub(super) struct Main<'s> {
     values: HashMap<&'s str, (Place, String)>,
     hostname: String,
+    /// Substitutions that the value at hand may still make.
+    left: Cell<usize>,
 }
 
 impl<'s> Main<'s> {
     /// Reads a main.cf; `hostname` is what $myhostname is without one.
     pub fn parse(source: &'s Source, hostname: &str, findings: &mut Findings) -> Self {
-        let mut main = Self { values: HashMap::new(), hostname: hostname.to_owned() };
+        let mut main = Self { values: HashMap::new(), hostname: hostname.to_owned(), left: Cell::new(0) };
         let mut last: Option<&str> = None;
         for (place, line) in source.lines(findings) {
             if line.trim().is_empty() || line.starts_with('#') || line.trim_start().starts_with('#') {
@@ -54,6 +58,7 @@ impl<'s> Main<'s> {
 
     /// A value with its substitutions made; `None` where it is not set or empty.
     pub fn get(&self, name: &str) -> Option<String> {
+        self.left.set(SUBSTITUTIONS);
         let value = self.value(name, 0);
         Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -87,9 +92,10 @@ impl<'s> Main<'s> {
         while let Some(at) = rest.find('$') {
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
-            if depth >= DEPTH || out.len() > LONGEST {
-                return out;
+            if depth >= DEPTH || out.len() > LONGEST || self.left.get() == 0 {
+                return cut(out);
             }
+            self.left.set(self.left.get() - 1);
             if let Some(after) = rest.strip_prefix('$') {
                 out.push('$');
                 rest = after;
@@ -103,12 +109,7 @@ impl<'s> Main<'s> {
             }
         }
         out.push_str(rest);
-        let mut end = out.len().min(LONGEST);
-        while !out.is_char_boundary(end) {
-            end -= 1;
-        }
-        out.truncate(end);
-        out
+        cut(out)
     }
 
     fn conditional(&self, inner: &str, depth: usize) -> String {
@@ -133,6 +134,13 @@ impl<'s> Main<'s> {
             _ => value,
         }
     }
+}
+
+/// No more than the longest value.
+fn cut(mut text: String) -> String {
+    let end = (0..=text.len().min(LONGEST)).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or_default());
+    text
 }
 
 /// `{...}` or `(...)` at the beginning: what is inside, and what follows.
@@ -180,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_stays_bounded(text in "([ab] ?= ?|[$\\{\\}\\(\\)?: \n]|a|b){0,60}") {
-            let value = get(&text, "a").unwrap_or_default();
+            let value = get(&text.replace("a}", "a = $a$a$a${a}${b}x"), "a").unwrap_or_default();
             prop_assert!(value.len() <= LONGEST);
         }
     }

@@ -4,7 +4,8 @@ use super::model::{Account, Fallback, Imported, Level, Password, slug};
 use crate::report::printable;
 use crate::secret::Secret;
 use ::toml::Value;
-use std::collections::HashSet;
+use openssl::sha::sha256;
+use std::collections::{HashMap, HashSet};
 
 /// The text, and the secrets that go into files beside it.
 pub struct Rendered<'i> {
@@ -22,6 +23,7 @@ pub fn render<'i>(imported: &'i Imported, what: &str) -> Rendered<'i> {
     let mut text = Text {
         rendered: Rendered { toml: String::new(), secrets: Vec::new(), by_hand: Vec::new() },
         files: HashSet::new(),
+        logins: HashMap::new(),
     };
     text.comment(what);
     text.findings(imported);
@@ -47,6 +49,8 @@ pub fn render<'i>(imported: &'i Imported, what: &str) -> Rendered<'i> {
 struct Text<'i> {
     rendered: Rendered<'i>,
     files: HashSet<String>,
+    /// The file of each login: the same login at the same server has one.
+    logins: HashMap<(Vec<String>, Option<String>, [u8; 32]), String>,
 }
 
 impl<'i> Text<'i> {
@@ -68,7 +72,7 @@ impl<'i> Text<'i> {
         if self.rendered.secrets.is_empty() && self.rendered.by_hand.is_empty() {
             return String::new();
         }
-        "# Each password is in a file of its own beside this one, mode 0600; `postrider import ... --write DIR` writes them.\n\
+        "# Passwords are in files beside this one, mode 0600; `postrider import ... --write DIR` writes them.\n\
          # By hand, for each file that is named below:\n\
          #   install -m 600 /dev/null FILE      then the password as its first line\n\
          # For the daemon:\n\
@@ -87,7 +91,9 @@ impl<'i> Text<'i> {
                 found.iter().for_each(|finding| self.comment(&format!("  {}: {}", finding.place, finding.what)));
             }
         }
-        self.line("");
+        if !imported.top.is_empty() {
+            self.line("");
+        }
     }
 
     fn fallback(&mut self, default: &'i Fallback) {
@@ -120,7 +126,7 @@ impl<'i> Text<'i> {
             self.key("user", &Value::String(user.clone()));
         }
         if let Some(password) = &account.password {
-            self.password(password, name);
+            self.password(account, password, name);
         }
         if let Some(auth) = &account.auth {
             self.key("auth", &Value::String(auth.clone()));
@@ -158,19 +164,30 @@ impl<'i> Text<'i> {
         }
     }
 
-    fn password(&mut self, password: &'i Password, name: &str) {
-        if let Password::Command(command) = password {
-            return self.line(&format!("password = {{ command = {} }}", string(command)));
-        }
-        let file = self.file(name);
-        match password {
-            Password::Known(secret) => self.rendered.secrets.push((file.clone(), secret)),
+    fn password(&mut self, account: &Account, password: &'i Password, name: &str) {
+        let file = match password {
+            Password::Command(command) => {
+                return self.line(&format!("password = {{ command = {} }}", string(command)));
+            }
+            Password::Known(secret) => {
+                let login = (account.servers.clone(), account.user.clone(), sha256(secret.expose().as_bytes()));
+                match self.logins.get(&login) {
+                    Some(file) => file.clone(),
+                    None => {
+                        let file = self.file(name);
+                        self.rendered.secrets.push((file.clone(), secret));
+                        self.logins.insert(login, file.clone());
+                        file
+                    }
+                }
+            }
             Password::ByHand(how) => {
+                let file = self.file(name);
                 self.comment(&format!("This file has to be made by hand: {how}"));
                 self.rendered.by_hand.push(file.clone());
+                file
             }
-            Password::Command(_) => {}
-        }
+        };
         self.line(&format!("password = {{ file = {} }}", string(&file)));
     }
 

@@ -110,8 +110,18 @@ fn unescape(cell: &[u8]) -> Zeroizing<Vec<u8>> {
     out
 }
 
+/// How a CSV file is written.
+struct Style {
+    separator: u8,
+    /// A quote in a quoted cell stands behind a backslash; else it is doubled.
+    backslash: bool,
+}
+
 /// Cells in double quotes may hold separators, line ends, and quotes that are doubled or behind a backslash.
 fn csv(data: &[u8], separator: u8) -> Result<Vec<Row>, (usize, String)> {
+    let count = |pair: &[u8]| memchr::memmem::find_iter(data, pair).count();
+    // Serialized options are full of quotes, so that whoever wrote the file shows how it writes them.
+    let style = Style { separator, backslash: count(b"\\\"") > count(b"\"\"") };
     let mut rows = Vec::new();
     let mut rest = data;
     let mut line = 1;
@@ -119,8 +129,7 @@ fn csv(data: &[u8], separator: u8) -> Result<Vec<Row>, (usize, String)> {
         let begins = line;
         let mut cells = Vec::new();
         loop {
-            let (cell, after) =
-                cell(rest, separator, &mut line).ok_or((begins, "a quoted cell has no end".to_owned()))?;
+            let (cell, after) = cell(rest, &style, &mut line).ok_or((begins, "a quoted cell has no end".to_owned()))?;
             if cells.len() <= COLUMNS {
                 cells.push(cell);
             }
@@ -147,9 +156,9 @@ fn csv(data: &[u8], separator: u8) -> Result<Vec<Row>, (usize, String)> {
 type Cell = Option<Zeroizing<Vec<u8>>>;
 
 /// One cell, and what follows it: a separator, a line feed or nothing.
-fn cell<'d>(data: &'d [u8], separator: u8, line: &mut usize) -> Option<(Cell, &'d [u8])> {
+fn cell<'d>(data: &'d [u8], style: &Style, line: &mut usize) -> Option<(Cell, &'d [u8])> {
     let Some(quoted) = data.strip_prefix(b"\"") else {
-        let length = data.iter().position(|byte| *byte == separator || *byte == b'\n').unwrap_or(data.len());
+        let length = data.iter().position(|byte| *byte == style.separator || *byte == b'\n').unwrap_or(data.len());
         let (plain, rest) = data.split_at(length);
         let plain = plain.strip_suffix(b"\r").unwrap_or(plain);
         let null = matches!(plain, b"NULL" | b"\\N");
@@ -158,12 +167,9 @@ fn cell<'d>(data: &'d [u8], separator: u8, line: &mut usize) -> Option<(Cell, &'
     let mut out = Zeroizing::new(Vec::new());
     let mut at = 0;
     loop {
-        let ends_behind =
-            quoted.get(at + 2).is_none_or(|next| matches!(*next, b'"' | b'\r' | b'\n') || *next == separator);
         match (*quoted.get(at)?, quoted.get(at + 1)) {
-            // A backslash before a quote that is doubled, or that ends the cell, is only a backslash.
-            (b'\\', Some(b'"')) if !ends_behind => {
-                out.push(b'"');
+            (b'\\', Some(&escaped @ (b'"' | b'\\'))) if style.backslash => {
+                out.push(escaped);
                 at += 2;
             }
             (b'"', Some(b'"')) => {
@@ -207,7 +213,8 @@ mod tests {
         let want = [["1", "a, \"b\"\nc"], ["2", "-"]];
         assert_eq!(cells("ID,NAME\n1,\"a, \"\"b\"\"\nc\"\n2,NULL\n"), want);
         assert_eq!(cells("\u{feff}\"ID\";\"NAME\"\r\n1;\"a, \\\"b\\\"\nc\"\r\n\"2\";\\N"), want);
-        assert_eq!(cells("A,B\n\"a\\\"\"\",\"b\\\"\n"), [["a\\\"", "b\\"]]);
+        let rfc = "A,B\n\"a\\\"\"\",\"\"\"b\"\"\"\n\"\"\"\"\"\",\"b\\\"\n";
+        assert_eq!(cells(rfc), [["a\\\"", "\"b\""], ["\"\"", "b\\"]]);
         let table = Table::parse(b"A,B\n\"x\ny\",1\n2,3\n").unwrap();
         assert_eq!(table.rows[1].line, 4);
     }
