@@ -20,6 +20,8 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        limits: Default::default(),
+        bulk: Default::default(),
         listen: file.listen,
         users: file.users,
         limits: file.limits,
