@@ -60,6 +60,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read a password and print the [[user]] that may log in with it
+    Passwd {
+        /// The login name
+        name: Option<String>,
+    },
     /// Have the daemon read its configuration again; a faulty one changes nothing
     Reload,
     /// Print a postrider.toml made from another program's configuration; nothing of it is executed
@@ -181,6 +186,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Serve { socket } => commands::serve::run(admin.config, socket),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
+        Command::Passwd { name } => commands::passwd::run(name.as_deref()),
         Command::Reload => commands::queue::reload(&Desk::daemon()),
         Command::Import(import) => commands::import::run(&import.request()),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),

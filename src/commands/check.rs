@@ -1,9 +1,11 @@
 //! `postrider check`: reads the whole configuration and says what keeps mail from being sent.
 
+use super::alias_files;
 use super::surroundings::Surroundings;
-use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay};
+use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay, Staging, StagingTarget};
 use crate::exit::Status;
-use crate::report;
+use crate::net::acceptor::Acceptor;
+use crate::report::{self, printable};
 use crate::secret::SecretSource;
 use crate::sys::files;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,9 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool) -> Status {
         }
     };
     let faults = if parse_only { Vec::new() } else { faults(&config, around.who.uid) };
+    if !parse_only {
+        warnings(&config).iter().for_each(|warning| report::stdout(&format!("warning: {}\n", printable(warning))));
+    }
     for fault in &faults {
         report::stdout(&format!("error: {fault}\n"));
     }
@@ -57,10 +62,37 @@ fn faults(config: &Config, uid: u32) -> Vec<String> {
             faults.extend(files::read(path).err().map(|error| format!("{place}: {}: {error}", path.display())));
         }
     }
+    for listener in &config.listen {
+        if let Some((certificate, key)) = &listener.identity {
+            faults
+                .extend(Acceptor::load(certificate, key, uid).err().map(|what| format!("{}: {what}", listener.place)));
+        }
+    }
+    if let Some(source) = &config.local.aliases {
+        faults.extend(alias_files::read(source).err().map(|error| error.to_string()));
+    }
+    if let Some(Staging { to: StagingTarget::Maildir(path) | StagingTarget::Mbox(path), .. }) = &config.staging {
+        let parent = path.parent().filter(|parent| !parent.is_dir());
+        faults.extend(parent.map(|parent| format!("[staging] capture: {} is no directory", parent.display())));
+    }
     if let LogTarget::File(path) = &config.log.to {
         faults.extend(files::append(path).err().map(|error| format!("log {}: {error}", path.display())));
     }
     faults
+}
+
+/// What is wrong, but keeps no mail from being sent but that to a few names; and what sends it elsewhere.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(source) = &config.local.aliases
+        && let Ok(Some(parsed)) = alias_files::read(source)
+    {
+        warnings.extend(parsed.faults.iter().map(ToString::to_string));
+    }
+    if let Some(staging) = &config.staging {
+        warnings.push(format!("[staging] is on: mail goes to {staging}, not to its recipients"));
+    }
+    warnings
 }
 
 /// Every account with its place.

@@ -130,6 +130,12 @@ where
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
     }
+    if let Some(waits) = &line.waits {
+        let _ = writeln!(text, "  {:<9} {}: {}", "waits", time(waits.until, zone, MOMENT), printable(&waits.why));
+    }
+    if let Some(staging) = &line.staging {
+        let _ = writeln!(text, "  {:<9} {}", "staging", printable(staging.trim_start_matches("staging: ")));
+    }
     for recipient in &line.recipients {
         let waits = recipient.due >= NEXT_RUN;
         let next = if waits { "the next queue run".into() } else { time(recipient.due, zone, MOMENT) };

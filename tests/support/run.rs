@@ -68,9 +68,15 @@ impl Home {
         self
     }
 
-    /// Writes `postrider.toml` and points POSTRIDER_CONFIG to it.
+    /// Writes `postrider.toml` and points POSTRIDER_CONFIG to it. Unless it names an alias file there is none: this
+    /// machine's is no part of a test.
     pub fn config(self, toml: &str) -> Self {
-        let path = self.write("postrider.toml", toml);
+        let own = toml.lines().any(|line| line.trim_start().starts_with("aliases = "));
+        // Behind what is there, as far as it goes, so that lines keep their numbers.
+        let end = toml.find("\n[").map_or(toml.len(), |at| at + 1);
+        let (top, tables) = toml.split_at(if toml.starts_with('[') { 0 } else { end });
+        let line = if own { "" } else { "\naliases = \"off\"\n" };
+        let path = self.write("postrider.toml", format!("{top}{line}{tables}"));
         self.env("POSTRIDER_CONFIG", path)
     }
 
@@ -88,17 +94,25 @@ impl Home {
         self.program(&self.path("bin").join(name), arguments, input)
     }
 
-    /// Runs another program in this home, which finds `sendmail` and the other names first on its PATH.
-    pub fn program<S: AsRef<OsStr>>(&self, program: &Path, arguments: &[S], input: impl AsRef<[u8]>) -> Finished {
+    /// The whole environment of a run.
+    pub fn surroundings(&self) -> Vec<(OsString, OsString)> {
         let mut path = self.path("bin").into_os_string();
         path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut all = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), self.directory.path().into()),
+            ("POSTRIDER_SOCKET".into(), self.path("no-daemon").into()),
+        ];
+        all.extend(self.environment.iter().cloned());
+        all
+    }
+
+    /// Runs another program in this home, which finds `sendmail` and the other names first on its PATH.
+    pub fn program<S: AsRef<OsStr>>(&self, program: &Path, arguments: &[S], input: impl AsRef<[u8]>) -> Finished {
         let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.directory.path())
-            .env("POSTRIDER_SOCKET", self.path("no-daemon"))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.surroundings())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
