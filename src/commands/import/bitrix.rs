@@ -4,7 +4,9 @@
 //! server become one sender.
 
 use super::bitrix_password;
-use super::model::{Account, Context, Fallback, Findings, Imported, Password, Refusal, Source, Tls, port, server_url};
+use super::model::{
+    Account, Context, Fallback, Findings, Imported, Level, Password, Refusal, Source, Tls, port, server_url,
+};
 use super::php::Value;
 use super::table::{Row, Table};
 use super::{php_literal, php_serialized};
@@ -186,7 +188,7 @@ fn sender_row(
     };
     if tls == Tls::StartTls {
         let what = "the product uses STARTTLS where the server offers it and else no TLS; here it is required";
-        findings.differs(place, what);
+        findings.once(Level::Differs, place, what);
     }
     let Some(url) = server_url(&text("server"), port(&number), tls, place, findings) else { return Ok(None) };
     let oauth = smtp.get("isOauth").is_some_and(Value::truth);

@@ -29,6 +29,12 @@ pub(super) fn import(sources: &[Source], _: &Context<'_>, imported: &mut Importe
     if let Some(account) = account {
         imported.default = Fallback::Server(Box::new(account));
     }
+    if let Some(unused) = blocks.iter().find(|block| block.identity.is_none() && block.hostname.is_some()) {
+        let place = unused.place.clone().unwrap_or_else(|| source.at(0));
+        imported
+            .findings
+            .note(&place, "what stands before the first identity is left out: another identity is the default");
+    }
     for block in blocks.into_iter().filter(|block| block.identity.is_some()) {
         if let (Some(mut account), Some(address)) = (block.account(&mut imported.findings), &block.identity) {
             if !account.from.contains(address) {

@@ -229,7 +229,7 @@ fn optional(path: &Path) -> Result<Option<Source>, String> {
 
 fn standard_input() -> std::io::Result<Source> {
     let mut data = Zeroizing::new(Vec::new());
-    stdin::Stdin::open()?.take(INPUT + 1).read_to_end(&mut data)?;
+    stdin::Stdin.take(INPUT + 1).read_to_end(&mut data)?;
     if data.len() as u64 > INPUT {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "larger than 4 MiB"));
     }

@@ -60,6 +60,14 @@ impl Findings {
         self.push(Level::Note, place, what.into());
     }
 
+    /// Notes something that holds of the whole source, at the first place that shows it.
+    pub fn once(&mut self, level: Level, place: &Place, what: impl Into<String>) {
+        let what = printable(&what.into());
+        if !self.0.iter().any(|known| known.what == what && known.level == level) {
+            self.push(level, place, what);
+        }
+    }
+
     fn push(&mut self, level: Level, place: &Place, what: String) {
         let finding = Finding { level, place: place.clone(), what: printable(&what) };
         if self.0.len() < FINDINGS && !self.0.contains(&finding) {
@@ -284,7 +292,7 @@ fn unique(name: &str, names: &mut HashMap<String, usize>) -> String {
 pub fn slug(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_@.".contains(c) { c.to_ascii_lowercase() } else { '-' };
     let text: String = name.chars().map(plain).take(60).collect();
-    let text = text.trim_matches(['.', '-']);
+    let text = text.trim_matches(['.', '-', '@']);
     if text.is_empty() { "account".into() } else { text.into() }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `eval` and `passwordeval` are never run.
 
-use super::model::{Account, Context, Fallback, Findings, Imported, Password, Refusal, Source};
+use super::model::{Account, Context, Fallback, Findings, Imported, Level, Password, Refusal, Source};
 use crate::config::msmtprc::{Facts, parse};
 use crate::config::{
     self, AuthChoice, AutoOnOff, Endpoint, Fingerprint, Place, Protocol, Relay, SetTo, Timeouts, TlsMode, TlsOptions,
@@ -78,7 +78,9 @@ fn convert(from: &config::Account, findings: &mut Findings) -> Option<Account> {
         Account { place: Some(place.clone()), servers: vec![url(relay, place, findings)?], ..Account::default() };
     login(relay, &mut account, place, findings);
     addresses(from, &mut account, findings);
-    tls(&relay.tls_options, &mut account);
+    if relay.tls != TlsMode::Plain {
+        tls(&relay.tls_options, &mut account);
+    }
     connection(relay, &mut account);
     if let Some(file) = &from.logfile {
         if file.as_os_str() == "-" {
@@ -202,9 +204,7 @@ fn addresses(from: &config::Account, account: &mut Account, findings: &mut Findi
         findings
             .differs(place, "set_from_header on: a From that is not the account's is replaced, and kept in Reply-To");
     } else {
-        findings.differs(
-            place,
-            format!("msmtp sends with envelope sender {pattern} whatever From says; here it is From's address, or what -f says"),
+        findings.once(Level::Differs, place, format!("msmtp sends with envelope sender {pattern} whatever From says; here it is From's address, or what -f says"),
         );
     }
     if !from.allow_from_override {
@@ -266,11 +266,11 @@ fn remarks(from: &config::Account, findings: &mut Findings) {
         ),
         (from.set_from_header == AutoOnOff::Off, "set_from_header off: a missing From is added"),
     ];
-    lost.iter().filter(|(is, _)| *is).for_each(|(_, what)| findings.lost(&from.place, *what));
+    lost.iter().filter(|(is, _)| *is).for_each(|(_, what)| findings.once(Level::Lost, &from.place, *what));
     if default_log {
-        findings.differs(&from.place, "logfile: the lines are postrider's own, not msmtp's");
+        findings.once(Level::Differs, &from.place, "logfile: the lines are postrider's own, not msmtp's");
     }
     if from.syslog.is_some() {
-        findings.note(&from.place, "syslog: [log] to = \"syslog\" is the default, facility mail");
+        findings.once(Level::Note, &from.place, "syslog: [log] to = \"syslog\" is the default, facility mail");
     }
 }

@@ -3,7 +3,8 @@
 //! Tables are read as the texts that postmap was given.
 
 use super::model::{
-    Account, Context, Fallback, Findings, Imported, Password, Refusal, Source, Tls, host_and_port, port, server_url,
+    Account, Context, Fallback, Findings, Imported, Level, Password, Refusal, Source, Tls, host_and_port, port,
+    server_url,
 };
 use super::postfix_main::Main;
 use super::postfix_map::{Entry, Map};
@@ -126,13 +127,11 @@ impl Shop<'_> {
         let at = place("smtp_tls_security_level");
         match level.as_str() {
             "none" => return Tls::Off,
-            "may" => findings.differs(
-                at,
+            "may" => findings.once(Level::Differs, at,
                 "smtp_tls_security_level = may goes on without TLS where the server offers none, and checks no certificate; \
                  here TLS is required and checked",
             ),
-            "encrypt" => findings.differs(
-                at,
+            "encrypt" => findings.once(Level::Differs, at,
                 "smtp_tls_security_level = encrypt does not check the server's certificate, postrider does; for a \
                  certificate of your own: ca_file = \"...\"",
             ),

@@ -15,6 +15,8 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Main<'s> {
     values: HashMap<&'s str, (Place, String)>,
     hostname: String,
+    /// $config_directory.
+    folder: String,
     /// Substitutions that the value at hand may still make.
     left: Cell<usize>,
 }
@@ -22,7 +24,9 @@ pub(super) struct Main<'s> {
 impl<'s> Main<'s> {
     /// Reads a main.cf; `hostname` is what $myhostname is without one.
     pub fn parse(source: &'s Source, hostname: &str, findings: &mut Findings) -> Self {
-        let mut main = Self { values: HashMap::new(), hostname: hostname.to_owned(), left: Cell::new(0) };
+        let folder = source.path.parent().map(|folder| folder.display().to_string());
+        let folder = folder.filter(|folder| !folder.is_empty()).unwrap_or_else(|| ".".into());
+        let mut main = Self { values: HashMap::new(), hostname: hostname.to_owned(), folder, left: Cell::new(0) };
         let mut last: Option<&str> = None;
         for (place, line) in source.lines(findings) {
             if line.trim().is_empty() || line.starts_with('#') || line.trim_start().starts_with('#') {
@@ -79,6 +83,7 @@ impl<'s> Main<'s> {
                         .filter(|(_, rest)| rest.contains('.'))
                         .map_or(host.clone(), |(_, rest)| rest.to_owned())
                 }
+                "config_directory" => self.folder.clone(),
                 "myorigin" | "smtp_helo_name" => self.value("myhostname", depth + 1),
                 _ => String::new(),
             },

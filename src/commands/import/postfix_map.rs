@@ -2,7 +2,6 @@
 
 use super::model::{Context, Findings, Refusal, Source};
 use crate::config::Place;
-use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The most entries of all tables of a parameter.
@@ -33,9 +32,9 @@ impl Map {
             };
             match kind {
                 "hash" | "texthash" | "lmdb" | "btree" | "cdb" | "dbm" | "sdbm" => {
-                    let path =
-                        Path::new(name.strip_suffix(".db").or_else(|| name.strip_suffix(".lmdb")).unwrap_or(name));
-                    match (context.read)(path).map_err(|what| Refusal(place.clone(), what))? {
+                    let name = name.strip_suffix(".db").or_else(|| name.strip_suffix(".lmdb")).unwrap_or(name);
+                    let path = super::beside(place, name);
+                    match (context.read)(&path).map_err(|what| Refusal(place.clone(), what))? {
                         Some(source) => entries.extend(text(&source, findings)),
                         None => findings
                             .lost(place, format!("{} is not there: the text that postmap was given", path.display())),
@@ -137,6 +136,7 @@ fn inline(text: &str, place: &Place) -> Vec<Entry> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::path::Path;
 
     #[test]
     fn tables_of_every_kind() {

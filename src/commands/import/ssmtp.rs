@@ -1,7 +1,8 @@
 //! sSMTP: ssmtp.conf (`Key=Value`) and revaliases (`user:address[:mailhub[:port]]`).
 
 use super::model::{
-    Account, Context, Fallback, Findings, Imported, Password, Refusal, Source, Tls, host_and_port, port, server_url,
+    Account, Context, Fallback, Findings, Imported, Level, Password, Refusal, Source, Tls, host_and_port, port,
+    server_url,
 };
 use crate::config::Place;
 use crate::secret::Secret;
@@ -132,9 +133,7 @@ fn certificates(settings: &Settings<'_>, account: &mut Account, findings: &mut F
     if let Some((_, file)) = settings.get("tls_ca_file").filter(|(_, file)| !file.is_empty()) {
         account.text("ca_file", *file);
     } else {
-        findings.differs(
-            &account.place(),
-            "ssmtp does not check the server's certificate, postrider does; for a certificate of your own: ca_file = \"...\"",
+        findings.once(Level::Differs, &account.place(), "ssmtp does not check the server's certificate, postrider does; for a certificate of your own: ca_file = \"...\"",
         );
     }
     if let Some((place, _)) = settings.get("tls_ca_dir") {
@@ -202,11 +201,11 @@ fn from_line(settings: &Settings<'_>, aliases: &[Alias<'_>], account: &mut Accou
 /// A sender for a revalias with an address or a mailhub of its own.
 fn own_hub(settings: &Settings<'_>, alias: &Alias<'_>, default: &Account, imported: &mut Imported) {
     let default_address = default.from.first().is_some_and(|address| address.eq_ignore_ascii_case(alias.address));
-    if default_address && alias.hub.is_none() {
-        return;
-    }
     let hub = alias.hub.as_deref().map(|hub| (&alias.place, hub));
     let Some(account) = relay(settings.conf, settings.keys, hub, &mut imported.findings) else { return };
+    if default_address && account.servers == default.servers {
+        return;
+    }
     let known = imported
         .senders
         .iter()
