@@ -3,6 +3,7 @@
 use super::queue::Queue;
 use crate::commands;
 use crate::commands::desk::Desk;
+use crate::commands::import::{Program, Request};
 use crate::commands::mailq::Form;
 use crate::exit::Status;
 use clap::{Args, Parser, Subcommand};
@@ -66,8 +67,60 @@ enum Command {
     },
     /// Have the daemon read its configuration again; a faulty one changes nothing
     Reload,
+    /// Print a postrider.toml made from another program's configuration; nothing of it is executed
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
     /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
     Try(Rest),
+}
+
+/// Beneath the options of `import`.
+const IMPORT_HELP: &str =
+    "What could not be carried over is said on standard error and in the comments, with file and line.
+Passwords are never printed; --write puts each into a file of its own, mode 0600.
+
+  postrider import msmtp ~/.msmtprc
+  postrider import postfix --write /etc/postrider
+  mysql --batch -e 'SELECT * FROM b_main_mail_sender' sitemanager |
+      postrider import bitrix /home/bitrix/www/bitrix/.settings.php - --write";
+
+/// `postrider import`.
+#[derive(Debug, Args)]
+struct Import {
+    /// Whose configuration
+    program: Program,
+    /// Its files (- is standard input); none: the program's usual ones
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write postrider.toml and the files with passwords there [without DIR: /etc/postrider]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "/etc/postrider")]
+    write: Option<PathBuf>,
+    /// With --write: replace files that are there
+    #[arg(long, requires = "write")]
+    force: bool,
+    /// The findings as one JSON object, in place of the configuration
+    #[arg(long)]
+    json: bool,
+    /// bitrix: sender rows of this user number belong to this Unix user (may be repeated)
+    #[arg(long = "owner", value_name = "ID=USER", value_parser = owner)]
+    owners: Vec<(u64, String)>,
+}
+
+impl Import {
+    fn request(self) -> Request {
+        let Self { program, files, write, force, json, owners } = self;
+        Request { program, files, write, force, json, owners: owners.into_iter().collect() }
+    }
+}
+
+/// `17=anna`.
+fn owner(text: &str) -> Result<(u64, String), String> {
+    let (number, user) = text.split_once('=').ok_or("a user number, = and a Unix user are needed, as in 17=anna")?;
+    let number = number.parse().map_err(|_| "what stands before = is no user number")?;
+    if user.is_empty() || user.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("a Unix user has no blanks in its name".into());
+    }
+    Ok((number, user.to_owned()))
 }
 
 /// Arguments that are passed on as they are.
@@ -135,6 +188,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
         Command::Passwd { name } => commands::passwd::run(name.as_deref()),
         Command::Reload => commands::queue::reload(&Desk::daemon()),
+        Command::Import(import) => commands::import::run(&import.request()),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),
     }
 }

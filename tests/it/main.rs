@@ -12,6 +12,7 @@ mod daemon;
 mod faults;
 mod flags;
 mod harness;
+mod import;
 mod limits;
 mod listener;
 mod local;
