@@ -85,6 +85,7 @@ pub fn keep(
             hold: None,
             report: false,
             bulk: plan.bulk.is_some(),
+            counted: None,
         };
         let accepted = store.accept(new).map_err(|error| error.to_string())?;
         if let Some(pause) = firm(plan, attempt, now) {

@@ -72,7 +72,8 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let listeners = OnceLock::new();
     let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone(), listeners });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
-    let daemon = Arc::new(Daemon::new(live.clone(), store.clone(), waiters, host));
+    let daemon = Daemon::new(live.clone(), store.clone(), waiters, host);
+    let daemon = Arc::new(daemon.map_err(|error| Fault::new(Status::Unavailable, error))?);
     let listeners = reload.listeners.get_or_init(|| Listeners::new(daemon.clone(), passed));
     let socket = open_socket(listeners, &live.get(), path)?;
 

@@ -3,6 +3,7 @@
 //! Values only. Faults are collected, not thrown at the first; a value is never repeated where it may be a secret.
 
 use super::error::{ConfigError, Place};
+use super::flow::Portions;
 use super::model::{AuthChoice, Endpoint, PhaseLimits, Protocol, Relay, Timeouts, TlsOptions};
 use super::presets::{self, Preset};
 use super::replies::Replies;
@@ -119,6 +120,7 @@ impl Builder<'_> {
             timeouts,
             backups: servers.collect(),
             replies: Replies { own, all: [].into(), provider: provider.map(|provider| provider.name) },
+            portions: Portions::default(),
         };
         Some((relay, provider))
     }

@@ -3,6 +3,7 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::brake::Brake;
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::limits::LimitsConfig;
@@ -32,6 +33,7 @@ pub(super) struct FileConfig {
     /// `limits.timezone`.
     pub zone: Zone,
     pub bulk: bulk::Rules,
+    pub brake: Option<Brake>,
     /// Senders that rules name.
     pub named: Vec<Named>,
     pub local: LocalSpec,
@@ -80,6 +82,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         local,
         staging: build.staging(raw.staging, &queue.directory),
         queue,
+        brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),
         replies: build.replies(raw.reply),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
@@ -217,8 +220,10 @@ impl Builder<'_> {
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
-        let limits = std::mem::take(&mut smtp.limits);
-        let (relay, provider) = self.account(smtp, place, what)?;
+        let (flow, limits) = (std::mem::take(&mut smtp.flow), std::mem::take(&mut smtp.limits));
+        let (mut relay, provider) = self.account(smtp, place, what)?;
+        let (flow, portions) = self.flow(flow, provider);
+        relay.portions = portions;
         let limits = self.sender_limits(limits, provider, self.zone);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
@@ -239,6 +244,7 @@ impl Builder<'_> {
             backup_after: Sender::BACKUP_AFTER,
             limits,
             bulk: bulk.unwrap_or_default(),
+            flow,
         })
     }
 

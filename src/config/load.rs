@@ -125,6 +125,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc, local: LocalMail, staging: 
         users: Vec::new(),
         limits: Default::default(),
         bulk: Default::default(),
+        brake: None,
         local,
         staging,
     }
@@ -229,6 +230,7 @@ impl<'s> Loader<'s> {
             users: file.users,
             limits: file.limits,
             bulk: file.bulk,
+            brake: file.brake,
             local: file.local.or_usual(self.sources.etc.join("aliases")),
             staging,
         };

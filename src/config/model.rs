@@ -1,6 +1,8 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
+use super::brake::Brake;
 use super::error::{ConfigError, Place};
+use super::flow::{Flow, Portions};
 use super::limits::{LimitsConfig, SenderLimits};
 use super::listen::{Listener, User};
 use super::local::LocalMail;
@@ -44,6 +46,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
+    /// `[brake]`, where it is given.
+    pub brake: Option<Brake>,
     /// Who gets the mail of local names.
     pub local: LocalMail,
     /// `[staging]`: nothing leaves for real recipients.
@@ -242,6 +246,8 @@ pub struct Sender {
     pub limits: SenderLimits,
     /// `bulk`: whether its mail is bulk.
     pub bulk: bulk::Choice,
+    /// How its mail flows out of the queue.
+    pub flow: Flow,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).
@@ -298,6 +304,8 @@ pub struct Relay {
     pub backups: Vec<Server>,
     /// What its servers' replies mean, where that is not what they mean everywhere.
     pub replies: super::replies::Replies,
+    /// What goes over one connection, and at once.
+    pub portions: Portions,
 }
 
 impl Relay {

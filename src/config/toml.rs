@@ -29,6 +29,7 @@ pub(super) struct RawConfig {
     pub queue: Option<RawQueue>,
     #[serde(default)]
     pub bulk: Vec<Spanned<RawBulk>>,
+    pub brake: Field<RawBrake>,
     pub aliases: Field<String>,
     pub aliases_format: Field<String>,
     pub local_domains: Field<Strings>,
@@ -92,6 +93,28 @@ pub(super) struct RawQueue {
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
     pub bulk_recipients: Field<i64>,
+}
+
+/// `[brake]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBrake {
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub by: Field<Strings>,
+    pub alert: Option<Strings>,
+    pub exempt: Option<Strings>,
+    #[serde(default)]
+    pub except: Vec<Spanned<RawExcept>>,
+}
+
+/// `[[brake.except]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExcept {
+    pub script: Field<String>,
+    pub user: Field<String>,
+    pub messages: Field<i64>,
 }
 
 /// `[[bulk]]`.
@@ -206,6 +229,8 @@ macro_rules! with_account {
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
             replies: Option<Vec<Spanned<RawReply>>>,
+            connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
+            pace: Field<String>, idle: Field<String>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -230,6 +255,13 @@ macro_rules! with_account {
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
                     bulk: self.bulk.take(),
+                    flow: RawFlow {
+                        connections: self.connections.take(),
+                        messages_per_connection: self.messages_per_connection.take(),
+                        recipients_per_transaction: self.recipients_per_transaction.take(),
+                        pace: self.pace.take(),
+                        idle: self.idle.take(),
+                    },
                     reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
                     bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
@@ -282,11 +314,22 @@ pub(super) struct RawAccount {
     pub replies: Option<Vec<Spanned<RawReply>>>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
+    pub flow: RawFlow,
     pub reply_to: Field<String>,
     pub reply_to_always: Option<bool>,
     pub bcc: Field<Strings>,
     pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
     pub remove_headers: Field<Strings>,
+}
+
+/// The keys that say how a sender's mail flows.
+#[derive(Default)]
+pub(super) struct RawFlow {
+    pub connections: Field<i64>,
+    pub messages_per_connection: Field<i64>,
+    pub recipients_per_transaction: Field<i64>,
+    pub pace: Field<String>,
+    pub idle: Field<String>,
 }
 
 /// A field of `headers`: its value, or a table with `value` and `replace`.

@@ -19,8 +19,6 @@ use crate::smtp::reply::Reply;
 use crate::sys::clock::{self, Deadline};
 use std::time::Duration;
 
-/// Messages that one connection takes; servers have limits of their own, mostly at or above this.
-const MESSAGES: u32 = 100;
 /// How long taking leave may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -116,7 +114,7 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Option<Vec<Answer>> {
-        if self.kept.as_ref().is_some_and(|kept| kept.messages >= MESSAGES) {
+        if self.kept.as_ref().is_some_and(|kept| kept.session.is_spent()) {
             // Only now: the result of the last message is recorded, which no farewell may delay.
             self.close();
         }

@@ -102,6 +102,7 @@ fn open<'t>(
         session.ehlo(host, relay.tls == TlsMode::Plain && relay.auth == AuthChoice::Off)?;
         opened.capabilities = session.capabilities().clone();
         opened.login = login(relay, &mut session, opened.tls != "none", binding.as_deref(), &fetch)?;
+        session.limit(relay.portions);
         Ok(session)
     })
 }

@@ -8,6 +8,7 @@ use super::types::{Filter, MessageId, Millis, NEXT_RUN, Pause, Queued, StoreErro
 use super::{backup, lane, schedule, worker};
 use crate::config::Config;
 use crate::sys::clock::{self, Deadline};
+use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ const NEVER: Millis = NEXT_RUN / 2;
 struct Employed {
     shared: Arc<Shared>,
     lane: String,
+    /// Whether the message in hand is bulk.
+    bulk: Cell<bool>,
 }
 
 impl Drop for Employed {
@@ -44,7 +47,11 @@ impl Drop for Employed {
             // Its message stays claimed until the restart, so that it does not fell the next one at once.
             tracing::error!(sender = self.lane, "a worker failed; its message waits for a restart");
         }
-        self.shared.lock().lanes.end(&self.lane, fell);
+        let mut state = self.shared.lock();
+        state.lanes.end(&self.lane, fell.then(|| self.bulk.get()));
+        // A lane waits for this thread.
+        state.kicked |= state.lanes.starved;
+        drop(state);
         self.shared.work.notify_all();
         self.shared.news.notify_one();
     }
@@ -135,13 +142,15 @@ impl<'s> Dispatcher<'s> {
         if all {
             return Ok(Duration::ZERO);
         }
-        let opening = self.shared.lock().lanes.next_opening(now);
-        let next = self.shared.store.next_due()?.into_iter().chain(opening).min();
-        let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs()));
+        let until = |at: Option<Millis>| {
+            at.map_or(TICK, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()))
+        };
+        let due = until(self.shared.store.next_due()?);
+        let opening = until(self.shared.lock().lanes.next_opening(now));
         // What is due and was not claimed waits for a worker, who says when.
         let least = if some { Duration::from_millis(50) } else { Duration::from_secs(1) };
-        let most = diverted.unwrap_or(TICK);
-        Ok(wait.clamp(if wait.is_zero() { least } else { Duration::from_millis(1) }, TICK).min(most))
+        let due = if due.is_zero() { least } else { due };
+        Ok(due.min(opening).min(diverted.unwrap_or(TICK)).clamp(Duration::from_millis(1), TICK))
     }
 
     /// Gives what waits in lanes that are down to their backups; when there is more to give, where there may be. Here and
@@ -169,10 +178,16 @@ impl<'s> Dispatcher<'s> {
 
     fn distribute(&self, claimed: Vec<Queued>) {
         let config = self.shared.config();
-        let (ours, gone): (Vec<Queued>, Vec<Queued>) =
-            claimed.into_iter().partition(|queued| lane::find(&config, &queued.lane).is_some());
+        let (mut ours, mut gone) = (Vec::new(), Vec::new());
+        for queued in claimed {
+            match lane::find(&config, &queued.lane) {
+                Some(via) => ours.push((lane::Rules::new(&config, via), queued)),
+                None => gone.push(queued),
+            }
+        }
         let mut state = self.shared.lock();
-        let back: Vec<Queued> = ours.into_iter().filter_map(|queued| state.lanes.add(queued)).collect();
+        let add = |(rules, queued)| state.lanes.add(queued, rules);
+        let back: Vec<Queued> = ours.into_iter().filter_map(add).collect();
         state.lanes.ring();
         drop(state);
         back.iter().for_each(|queued| logged(self.shared.store.release_claim(queued.id)));
@@ -182,17 +197,19 @@ impl<'s> Dispatcher<'s> {
     }
 
     fn hire(&self, now: Millis) {
-        let connections = self.shared.config().queue.connections;
         let mut state = self.shared.lock();
-        let hired = state.lanes.hire(now, connections);
+        let hired = state.lanes.hire(now);
         if state.lanes.starved {
             state.lanes.ring_all();
         }
         drop(state);
         for lane in hired {
-            let employed = Employed { shared: self.shared.clone(), lane };
+            let employed = Employed { shared: self.shared.clone(), lane, bulk: Cell::new(false) };
             let (name, lane) = (format!("lane {}", employed.lane), employed.lane.clone());
-            let worker = move || worker::run(&employed.shared, &employed.lane);
+            let worker = move || {
+                let employed = employed;
+                worker::run(&employed.shared, &employed.lane, &employed.bulk);
+            };
             if let Err(error) = std::thread::Builder::new().name(name).spawn(worker) {
                 tracing::error!("no thread for a worker: {error}");
                 // The messages wait for the next round.

@@ -11,6 +11,7 @@ mod dispatcher;
 mod gone;
 pub mod lane;
 mod lanes;
+mod pace;
 pub mod runner;
 pub mod schedule;
 pub mod sqlite;
@@ -136,6 +137,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError>;
+
+    /// What was counted (`NewMessage::counted`) from `since` on, earliest first. What is older than two days is forgotten.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn counted(&self, since: Millis) -> Result<Vec<Source>, StoreError>;
 
     /// Housekeeping: forgets history and submission ids older than `before`, and gives free space back.
     ///

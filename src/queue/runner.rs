@@ -6,10 +6,11 @@
 use super::bounce::Matter;
 use super::delivery::{self, Host};
 use super::dispatcher::Dispatcher;
+use super::lane;
 use super::lanes::{Lanes, Why};
 use super::schedule::Effect;
 use super::types::{Action, Fate, Filter, MessageId, Millis, Pause, Queued, Recorded, StoreError};
-use super::worker::{self, Met};
+use super::worker::Met;
 use super::{Store, gone};
 use crate::config::Config;
 use crate::exit::Status;
@@ -181,6 +182,8 @@ impl Runner {
     /// Goes on with another configuration: connections are made anew, paused lanes try again (but for those whose pause has
     /// a fixed length), and messages go on whose sender is back.
     pub fn reload(&self, config: Arc<Config>) {
+        let rules = |lane: &str| lane::find(&config, lane).map(|via| lane::Rules::new(&config, via));
+        self.shared.lock().lanes.govern(rules);
         *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.shared.open_lanes();
         self.shared.release_gone();
@@ -252,31 +255,41 @@ impl Shared {
     }
 
     /// The next message for a worker of a lane; `None` when it is to end.
-    pub(super) fn next(&self, name: &str) -> Option<Queued> {
-        let idle = Deadline::after(worker::IDLE);
+    ///
+    /// `served`: how many it has had.
+    pub(super) fn next(&self, name: &str, served: u32) -> Option<Queued> {
+        let begun = clock::instant();
         let mut state = self.lock();
         loop {
-            let connections = self.config().queue.connections;
-            if !state.stopping
-                && let Some(queued) = state.lanes.lane(name).next(clock::millis(), connections)
-            {
+            let now = clock::millis();
+            let ends = state.stopping || state.lanes.gives_way(name, served);
+            let starved = state.lanes.starved;
+            let lane = state.lanes.lane(name);
+            if !ends && let Some(queued) = lane.next(now) {
                 return Some(queued);
             }
-            let Some(left) = idle.left().filter(|_| !state.lanes.starved && !state.stopping) else {
-                state.lanes.retire(name);
+            let left = lane.rules.idle.saturating_sub(clock::instant().saturating_duration_since(begun));
+            let paced = lane.due_in(now).map(|wait| Duration::from_millis(wait.unsigned_abs()));
+            if ends || left.is_zero() || starved {
+                // Whoever waits for the pace, or for a thread in turn, is seen to by the dispatcher.
+                if state.lanes.retire(name) {
+                    state.kicked = true;
+                    self.news.notify_one();
+                }
                 return None;
-            };
+            }
             let bell = state.lanes.bell(name);
-            state = bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = paced.map_or(left, |paced| paced.min(left));
+            state = bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// A worker has done with a message.
-    pub(super) fn done(&self, name: &str, met: &Met) {
-        let (now, connections) = (clock::millis(), self.config().queue.connections);
+    pub(super) fn done(&self, name: &str, bulk: bool, met: &Met) {
+        let now = clock::millis();
         let mut state = self.lock();
         let lane = state.lanes.lane(name);
-        lane.done();
+        lane.done(bulk);
         let mut opened = false;
         let paused = match met.effect {
             None => None,
@@ -292,7 +305,7 @@ impl Shared {
         };
         let waits =
             met.full.as_ref().map(|full| (full, lane.wait(full.class == Class::Bulk, full.until.min(now + LOOK))));
-        if opened || paused.is_some() || waits.is_some() || state.lanes.wants_more(name, connections) {
+        if opened || paused.is_some() || waits.is_some() || state.lanes.wants_more(name) {
             state.kicked = true;
             self.news.notify_one();
         }

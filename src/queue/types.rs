@@ -57,6 +57,30 @@ pub struct NewMessage {
     pub report: bool,
     /// It is bulk mail, which single mail of its lane overtakes (`message::bulk`).
     pub bulk: bool,
+    /// What the message is counted for in the same commit (the brake's sources), if anything.
+    pub counted: Option<Counted>,
+}
+
+/// What a submission is counted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The begin of the stretch of time.
+    pub slot: Millis,
+    /// Where the message came from: each name gets one more.
+    pub names: Vec<String>,
+}
+
+/// What was submitted from one place in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The place.
+    pub name: String,
+    /// The begin of the time.
+    pub slot: Millis,
+    /// Messages.
+    pub messages: u32,
+    /// Those of them that were put on hold.
+    pub held: u32,
 }
 
 /// What accepting came to.

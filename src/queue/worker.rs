@@ -14,20 +14,23 @@ use crate::deliver::trouble::Wait;
 use crate::exit::Status;
 use crate::limits::{self, Full};
 use crate::sys::clock;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a worker waits for its next message before it takes leave of the server.
-pub(super) const IDLE: Duration = Duration::from_secs(10);
 /// The first and the longest wait for a store that takes nothing.
 const STORE_WAIT: Duration = Duration::from_millis(500);
 const STORE_LONGEST: Duration = Duration::from_secs(30);
 
 /// Serves a lane until there is nothing to do for a while.
-pub(super) fn run(shared: &Shared, name: &str) {
+/// `bulk` says at any time whether the message in hand is.
+pub(super) fn run(shared: &Shared, name: &str, bulk: &Cell<bool>) {
     let mut courier = Courier::for_many();
     let mut known: Option<Arc<Config>> = None;
-    while let Some(queued) = shared.next(name) {
+    let mut served = 0;
+    while let Some(queued) = shared.next(name, served) {
+        bulk.set(queued.bulk);
+        served += 1;
         let config = shared.config();
         if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &config)) {
             // The account may be another one now.
@@ -35,7 +38,7 @@ pub(super) fn run(shared: &Shared, name: &str) {
             known = Some(config.clone());
         }
         let effect = serve(shared, &config, &queued, &mut courier);
-        shared.done(name, &effect);
+        shared.done(name, queued.bulk, &effect);
     }
     courier.close();
 }
@@ -182,6 +185,7 @@ fn again(report: &NewMessage) -> NewMessage {
         tag: report.tag.clone(),
         message: report.message.clone(),
         hold: report.hold.clone(),
+        counted: report.counted.clone(),
         ..*report
     }
 }

@@ -170,6 +170,7 @@ impl Maker<'_> {
             client_password: None,
             backups: Vec::new(),
             replies: Default::default(),
+            portions: Default::default(),
         })
     }
 

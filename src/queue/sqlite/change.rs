@@ -5,7 +5,7 @@ use super::read;
 use super::text::Text;
 use crate::envelope::Dsn;
 use crate::queue::{
-    Accepted, Action, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Pause, Recorded, StoreError,
+    Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Pause, Recorded, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -68,7 +68,25 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?])?;
     }
     c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
+    if let Some(counted) = &new.counted {
+        count(c, counted, new.hold.is_some())?;
+    }
     Ok(Accepted { id: MessageId(id), again: false })
+}
+
+/// How long counts are kept: longer than anybody looks back.
+const COUNTS: Millis = 2 * 86_400_000;
+
+fn count(c: &Connection, counted: &Counted, held: bool) -> Result<(), StoreError> {
+    c.prepare_cached("DELETE FROM source WHERE slot < ?1")?.execute([counted.slot.saturating_sub(COUNTS)])?;
+    let mut add = c.prepare_cached(
+        "INSERT INTO source VALUES (?1, ?2, 1, ?3)
+         ON CONFLICT DO UPDATE SET messages = messages + 1, held = held + ?3",
+    )?;
+    for name in &counted.names {
+        add.execute(params![counted.slot, name, held])?;
+    }
+    Ok(())
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {

@@ -26,7 +26,8 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
+    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Source, Store,
+    StoreError,
 };
 use crate::message::Message;
 use change::Parcel;
@@ -286,6 +287,10 @@ impl Store for SqliteStore {
 
     fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
         read::history(&lock(&self.operator), since, limit).map_err(|error| self.named(error))
+    }
+
+    fn counted(&self, since: Millis) -> Result<Vec<Source>, StoreError> {
+        read::counted(&lock(&self.operator), since).map_err(|error| self.named(error))
     }
 
     fn tidy(&self, before: Millis) -> Result<(), StoreError> {

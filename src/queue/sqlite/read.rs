@@ -4,7 +4,9 @@
 
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
-use crate::queue::{Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, StoreError};
+use crate::queue::{
+    Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, Source, StoreError,
+};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -15,6 +17,8 @@ pub(super) const NEXT_LANE: &str =
     "SELECT lane FROM message INDEXED BY message_due WHERE hold IS NULL AND lane > ?1 ORDER BY lane LIMIT 1";
 /// The single or the bulk messages of a lane, earliest due first.
 pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due <= ?3 ORDER BY due, id";
+/// What was counted from a time on.
+pub(super) const COUNTED: &str = "SELECT slot, name, messages, held FROM source WHERE slot >= ?1 ORDER BY slot, name";
 /// The newest results.
 pub(super) const HISTORY: &str = "SELECT message, created, ended, lane, recipient, sent, said FROM history
      WHERE ended >= ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
@@ -263,6 +267,15 @@ pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
 pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
     let count: i64 = c.prepare_cached("SELECT queued FROM state")?.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// What was counted, earliest first.
+pub(super) fn counted(c: &Connection, since: Millis) -> Result<Vec<Source>, StoreError> {
+    let mut statement = c.prepare_cached(COUNTED)?;
+    let rows = statement.query_map([since], |row| {
+        Ok(Source { slot: row.get(0)?, name: row.get(1)?, messages: row.get(2)?, held: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// How many recipients the messages of a lane have that are not on hold.

@@ -70,6 +70,7 @@ fn new(lane: &str, recipients: &[&str]) -> NewMessage {
         hold: None,
         report: false,
         bulk: false,
+        counted: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::envelope::{Dsn, Notify, OriginalRecipient, RecipientDsn, Return};
+use crate::queue::Counted;
 
 #[test]
 fn what_is_accepted_comes_back_the_same_after_reopening() {
@@ -111,6 +112,28 @@ fn single_mail_is_claimed_before_bulk() {
     assert_eq!(claim(&[no_bulk]), [4, 2, 3]);
     assert_eq!(claim(&[Busy { bulk: false, ..Busy::from("shop") }, "blog".into()]), [1]);
     assert_eq!(store.next_due().unwrap(), Some(1));
+}
+
+#[test]
+fn submissions_are_counted_in_the_same_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let counted = |submission: &str, slot: Millis, names: &[&str], hold: Option<&str>| {
+        let names = names.iter().map(ToString::to_string).collect();
+        let (counted, hold) = (Some(Counted { slot, names }), hold.map(Into::into));
+        store.accept(NewMessage { counted, hold, ..new(submission, "shop", &["a@example.org"], 1) }).unwrap();
+    };
+    let day = 86_400_000;
+    counted("a", 10, &["x", "y"], None);
+    counted("b", 10, &["x"], Some("too many"));
+    counted("b", 10, &["x"], Some("too many"));
+    counted("c", 20, &["x"], None);
+    let source = |name: &str, slot, messages, held| Source { name: name.into(), slot, messages, held };
+    let all = [source("x", 10, 2, 1), source("y", 10, 1, 0), source("x", 20, 1, 0)];
+    assert_eq!(store.counted(0).unwrap(), all, "a resend counts once");
+    assert_eq!(store.counted(11).unwrap(), all[2..]);
+    counted("d", 2 * day + 15, &["z"], None);
+    assert_eq!(store.counted(0).unwrap().len(), 2, "what is old is forgotten");
 }
 
 #[test]

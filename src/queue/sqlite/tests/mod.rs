@@ -46,6 +46,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
         hold: None,
         report: false,
         bulk: false,
+        counted: None,
     }
 }
 

@@ -113,6 +113,7 @@ pub(crate) fn relay(port: u16, tls: TlsMode) -> Relay {
         client_password: None,
         backups: Vec::new(),
         replies: Default::default(),
+        portions: Default::default(),
     }
 }
 
