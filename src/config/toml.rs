@@ -4,6 +4,7 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::keys;
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -304,7 +305,10 @@ impl Source<'_> {
             Some((distance, near)) if distance <= 1 + key.len() / 4 => {
                 format!("unknown key{name}; did you mean {near}?")
             }
-            _ => format!("unknown key{name}; known here: {}", known.join(", ")),
+            _ => match keys::places(key).as_slice() {
+                [] => format!("unknown key{name}; known here: {}", known.join(", ")),
+                places => format!("unknown key{name} here; it belongs to {}", places.join(" or ")),
+            },
         }
     }
 
