@@ -5,10 +5,11 @@ use crate::commands;
 use crate::commands::desk::Desk;
 use crate::commands::mailq::Form;
 use crate::exit::Status;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A sendmail that gives every From address its own SMTP account.
 #[derive(Debug, Parser)]
@@ -49,6 +50,9 @@ enum Command {
         /// Listen here instead of /run/postrider/submit.sock
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+        /// Before it ends, try everything that is queued once more, for at most this long: 8s, 1m
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        drain: Option<Duration>,
     },
     /// Look at the queue, and do something to messages in it
     #[command(subcommand, arg_required_else_help = true)]
@@ -71,6 +75,12 @@ struct Rest {
     /// Options and operands
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
+}
+
+/// The command line as clap knows it: what the manual page and the shells' completions are made from.
+#[must_use]
+pub fn command() -> clap::Command {
+    Admin::command()
 }
 
 /// Runs `postrider` with its arguments, without the program's name.
@@ -125,7 +135,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
         Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
-        Command::Serve { socket } => commands::serve::run(admin.config, socket),
+        Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
         Command::Reload => commands::queue::reload(&Desk::daemon()),

@@ -1,6 +1,7 @@
 //! Which files the configuration is, in the order of preference, and their reading.
 //!
-//! `--config` or `$POSTRIDER_CONFIG`; the caller's own postrider.toml; the system's; without any of them the msmtprc files.
+//! `--config` or `$POSTRIDER_CONFIG`; the caller's own postrider.toml; the system's; without any of them the environment
+//! variables that stand for one, and without those the msmtprc files.
 //! A file that is there but cannot be read is an error that names it, never "no configuration". Nothing is merged but
 //! the fragments of `senders.d` beside the main file.
 
@@ -9,7 +10,7 @@ use super::error::{ConfigError, Place};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
 use super::toml::Source;
-use super::validate;
+use super::{environment, validate};
 use crate::sys::{env, files};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -81,6 +82,9 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     let (main, rest) = sources.candidates();
     if let Some(file) = main.iter().find(|file| is_there(file, !file.starts_with(&sources.etc))) {
         return Loader::new(sources, true).main(file);
+    }
+    if let Some((file, errors)) = environment::read(&env::var, sources.home.as_deref()) {
+        return Loader::new(sources, true).environment(file, errors);
     }
     let msmtp = sources.msmtprc_files();
     if msmtp.system.is_none() && msmtp.user.is_none() {
@@ -154,17 +158,29 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file(path, build::main_file);
-        let mut senders = file.senders;
+        let mut file = self.file(path, build::main_file);
+        let mut senders = std::mem::take(&mut file.senders);
         for fragment in self.fragments(path) {
             senders.extend(self.file(&fragment, build::fragment).senders);
         }
+        self.whole(FileConfig { senders, ..file })
+    }
+
+    /// What environment variables say in place of a file.
+    fn environment(mut self, file: FileConfig, errors: Vec<ConfigError>) -> Result<Config, Vec<ConfigError>> {
+        self.files.push(environment::NAME.into());
+        self.errors.extend(errors);
+        self.whole(file)
+    }
+
+    /// The configuration, checked as a whole.
+    fn whole(mut self, file: FileConfig) -> Result<Config, Vec<ConfigError>> {
         let default = self.default_relay(file.default);
         let config = Config {
             files: self.files,
             enabled: file.enabled,
             default,
-            senders,
+            senders: file.senders,
             domain: file.domain,
             tempfail_exit: file.tempfail_exit,
             log: file.log,

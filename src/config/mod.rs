@@ -5,7 +5,9 @@
 
 mod account;
 mod build;
+pub mod environment;
 pub mod error;
+pub mod keys;
 pub mod load;
 #[cfg(test)]
 mod load_tests;

@@ -6,6 +6,7 @@
 pub mod bounce;
 pub mod delivery;
 pub mod direct;
+pub mod drain;
 mod gone;
 pub mod lane;
 mod lanes;
