@@ -2,8 +2,13 @@
 //!
 //! Values only; it never looks at the message's header.
 
+mod recipient;
+
+pub use recipient::{OriginalRecipient, RecipientDsn};
+
 use crate::message::address::Address;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The path of MAIL FROM (RFC 5321 section 4.1.1.2).
@@ -61,12 +66,27 @@ pub enum Return {
 /// What the caller asked about delivery status notifications; used where the server offers DSN.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dsn {
-    /// NOTIFY of every recipient.
+    /// NOTIFY of every recipient that has none of its own.
     pub notify: Option<Notify>,
     /// RET of the message.
     pub ret: Option<Return>,
     /// ENVID, not yet xtext-encoded, at most 100 printable ASCII characters.
     pub envid: Option<String>,
+    /// What was asked about single recipients: in an envelope by `Address::canonical`, in what a caller asks by the
+    /// recipient as it was written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recipients: BTreeMap<String, RecipientDsn>,
+}
+
+impl Dsn {
+    /// What is asked about a recipient of the envelope: its own NOTIFY or that of all, and its ORCPT.
+    #[must_use]
+    pub fn of(&self, recipient: &Address) -> RecipientDsn {
+        // Mostly nobody asks anything of one recipient alone, and the canonical form need not be made.
+        let own = if self.recipients.is_empty() { None } else { self.recipients.get(&recipient.canonical()) };
+        let own = own.cloned().unwrap_or_default();
+        RecipientDsn { notify: own.notify.or(self.notify), ..own }
+    }
 }
 
 /// A message's envelope. Holds at least one recipient.
@@ -81,11 +101,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope, or `None` where there is no recipient. Duplicates (local part to the letter, domain without regard to case) are dropped.
+    /// An envelope, or `None` where there is no recipient. Duplicates (local part to the letter, domain without regard to case) are dropped, and
+    /// so is what was asked about others.
     #[must_use]
-    pub fn new(from: ReversePath, recipients: Vec<Address>, dsn: Dsn) -> Option<Self> {
+    pub fn new(from: ReversePath, recipients: Vec<Address>, mut dsn: Dsn) -> Option<Self> {
         let mut seen = std::collections::HashSet::new();
         let recipients: Vec<Address> = recipients.into_iter().filter(|one| seen.insert(one.canonical())).collect();
+        dsn.recipients.retain(|recipient, _| seen.contains(recipient));
         (!recipients.is_empty()).then_some(Self { from, recipients, dsn })
     }
 

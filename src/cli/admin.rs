@@ -44,6 +44,9 @@ enum Command {
         /// Read the configuration files alone: not the secrets, certificates and logs that they name
         #[arg(long)]
         parse_only: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them
     Serve {
@@ -134,7 +137,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
+        Command::Check { parse_only, json } => commands::check::run(admin.config, parse_only, json),
         Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),

@@ -185,7 +185,20 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Usage> {
     for argument in rest {
         invocation.options.recipients.push(text(argument)?.to_owned());
     }
+    takes_message(&invocation)?;
     Ok(invocation)
+}
+
+/// `-t` reads a message: where the mode takes none, the message would be lost with status 0.
+fn takes_message(invocation: &Invocation) -> Result<(), Usage> {
+    match invocation.mode {
+        Mode::PrintQueue | Mode::CountQueue | Mode::NewAliases | Mode::Flush | Mode::Nothing
+            if invocation.options.extract =>
+        {
+            Err(Usage::new("-t takes a message, and so it does not go with -q, -bp, -bi and the like"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the flags of one argument; a value may be taken from the next.

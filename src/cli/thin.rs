@@ -49,7 +49,7 @@ pub fn run(arguments: Vec<OsString>) -> Status {
 fn submit(invocation: &Invocation, way: &mut Way) -> Result<Status, Message> {
     let options = &invocation.options;
     let rules = ReadRules { dot_ends: !options.ignore_dots };
-    let message = match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
+    let message = match read::read(&mut Stdin, rules) {
         Ok(message) => message,
         Err(error) => return Ok(failed(invocation, &error)),
     };

@@ -1,7 +1,7 @@
 //! `postrider check`: reads the whole configuration and says what keeps mail from being sent.
 
 use super::surroundings::Surroundings;
-use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay};
+use crate::config::{Config, ConfigError, DefaultRelay, LogTarget, Place, Relay};
 use crate::exit::Status;
 use crate::report;
 use crate::secret::SecretSource;
@@ -9,20 +9,20 @@ use crate::sys::files;
 use std::path::{Path, PathBuf};
 
 /// Checks the configuration; 0 where it is good, 2 where something is wrong, each fault on its own line.
-/// `parse_only`: the files that the configuration names are not looked at.
+/// `parse_only`: the files that the configuration names are not looked at. `json`: one object a line.
 #[must_use]
-pub fn run(explicit: Option<PathBuf>, parse_only: bool) -> Status {
+pub fn run(explicit: Option<PathBuf>, parse_only: bool, json: bool) -> Status {
     let around = Surroundings::look();
     let config = match around.load(explicit) {
         Ok(config) => config,
         Err(errors) => {
-            errors.iter().for_each(|error| report::stdout(&format!("error: {error}\n")));
+            errors.iter().for_each(|error| report::stdout(&finding(error, json)));
             return Status::Faults;
         }
     };
     let faults = if parse_only { Vec::new() } else { faults(&config, around.who.uid) };
     for fault in &faults {
-        report::stdout(&format!("error: {fault}\n"));
+        report::stdout(&finding(fault, json));
     }
     if !faults.is_empty() {
         return Status::Faults;
@@ -38,27 +38,45 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool) -> Status {
         1 => "1 sender".to_owned(),
         count => format!("{count} senders"),
     };
-    report::stdout(&format!("ok: {}; {senders}; {default}\n", files.join(", ")));
+    let line = if json {
+        let count = config.senders.len();
+        format!("{}\n", serde_json::json!({"level": "ok", "files": files, "senders": count, "default": default}))
+    } else {
+        format!("ok: {}; {senders}; {default}\n", files.join(", "))
+    };
+    report::stdout(&line);
     Status::Ok
 }
 
+/// A fault as a line: for people, or as JSON with `level`, `file`, `line` and `what`.
+fn finding(error: &ConfigError, json: bool) -> String {
+    if !json {
+        return format!("error: {error}\n");
+    }
+    let file = error.place.as_ref().map(|place| place.file.display().to_string());
+    let line = error.place.as_ref().map(|place| place.line).filter(|line| *line > 0);
+    format!("{}\n", serde_json::json!({"level": "error", "file": file, "line": line, "what": error.what}))
+}
+
 /// What the files that the configuration names have wrong.
-fn faults(config: &Config, uid: u32) -> Vec<String> {
+fn faults(config: &Config, uid: u32) -> Vec<ConfigError> {
     let mut faults = Vec::new();
     for (relay, place) in relays(config) {
         for (name, source) in [("password", &relay.password), ("client_password", &relay.client_password)] {
             if let Some(SecretSource::File(path)) = source {
-                faults.extend(secret_file(path, uid).map(|what| format!("{place}: {name}: {what}")));
+                faults.extend(secret_file(path, uid).map(|what| ConfigError::at(place, format!("{name}: {what}"))));
             }
         }
         let tls = &relay.tls_options;
         let named = tls.trust_file.iter().chain(tls.client.iter().flat_map(|(cert, key)| [cert, key]));
         for path in named {
-            faults.extend(files::read(path).err().map(|error| format!("{place}: {}: {error}", path.display())));
+            let failed = files::read(path).err();
+            faults.extend(failed.map(|error| ConfigError::at(place, format!("{}: {error}", path.display()))));
         }
     }
     if let LogTarget::File(path) = &config.log.to {
-        faults.extend(files::append(path).err().map(|error| format!("log {}: {error}", path.display())));
+        let what = files::append(path).err().map(|error| format!("log {}: {error}", path.display()));
+        faults.extend(what.map(|what| ConfigError { place: None, what }));
     }
     faults
 }

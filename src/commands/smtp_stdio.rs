@@ -8,15 +8,17 @@ use super::submit::{Done, Submitter, misconfigured};
 use super::surroundings::Surroundings;
 use crate::cli::invocation::{Invocation, Options};
 use crate::config::{Config, ConfigError};
-use crate::envelope::Dsn;
+use crate::envelope::{Dsn, RecipientDsn};
 use crate::exit::Status;
 use crate::message::read::{self, ReadRules};
 use crate::report;
+use crate::smtp::reply::Reply;
 use crate::smtp::server::{Action, Features, Limits, MailFrom, RcptTo, Session};
 use crate::sys::env;
 use crate::sys::spool::Spool;
 use crate::sys::stdin::Stdin;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -45,7 +47,7 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
         out: io::stdout().lock(),
     };
     let mut session = Session::new(limits, features, false);
-    match Stdin::open().and_then(|mut input| host.converse(&mut session, &mut input)) {
+    match host.converse(&mut session, &mut Stdin) {
         Ok(()) if host.in_message && session.in_transaction() => {
             report::stderr("sendmail: standard input ended in the middle of a message; nothing of it was sent");
             Status::Io
@@ -195,7 +197,8 @@ impl<W: Write> Host<'_, W> {
             recipients: transaction.to.iter().map(|to| bare(to.address.to_string())).collect(),
             extract: false,
             dsn: Dsn {
-                notify: transaction.to.first().and_then(|to| to.notify).or(asked.dsn.notify),
+                notify: asked.dsn.notify,
+                recipients: asked_of(&transaction.to),
                 ret: from.ret.or(asked.dsn.ret),
                 envid: from.envid.clone().or(asked.dsn.envid.clone()),
             },
@@ -204,11 +207,29 @@ impl<W: Write> Host<'_, W> {
     }
 }
 
+/// What was asked about single recipients. Of one that was named twice the first counts, as for the envelope.
+fn asked_of(to: &[RcptTo]) -> BTreeMap<String, RecipientDsn> {
+    let mut asked = BTreeMap::new();
+    for to in to {
+        let dsn = RecipientDsn { notify: to.notify, orcpt: to.orcpt.clone() };
+        asked.entry(bare(to.address.to_string())).or_insert(dsn);
+    }
+    asked.retain(|_, dsn| !dsn.is_empty());
+    asked
+}
+
+/// What a server said, without its enhanced code: the session's own stands there.
+fn words(reply: &Reply) -> String {
+    let text = reply.lines.join(" ");
+    let code = reply.enhanced.map(|(class, subject, detail)| format!("{class}.{subject}.{detail} "));
+    code.and_then(|code| text.strip_prefix(&code).map(str::to_owned)).unwrap_or(text)
+}
+
 /// The reply after the dot: the server's own where it has one, else the status in SMTP's words.
 fn answer(session: &mut Session, done: &Done) {
     let line = done.line.as_deref().unwrap_or("Message accepted");
     if done.status == Status::Ok {
-        return session.accept_with(&done.reply.as_ref().map_or_else(String::new, |reply| reply.lines.join(" ")));
+        return session.accept_with(&done.reply.as_ref().map_or_else(String::new, words));
     }
     let refused = done.reply.as_ref().filter(|reply| reply.code >= 400 && reply.code != 421);
     let (code, enhanced) = match (refused, done.status) {

@@ -13,7 +13,7 @@ use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
 use crate::exit::{self, Contract, Status};
 use crate::message::Message;
-use crate::message::read::{self, ReadError, ReadRules};
+use crate::message::read::{self, ReadRules};
 use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Via, choose};
@@ -61,7 +61,7 @@ pub fn run(program: &str, invocation: &Invocation, config: Option<PathBuf>) -> S
 fn from_stdin(program: &str, invocation: &Invocation, config: Option<PathBuf>) -> Done {
     // The input comes first: a caller that is still writing must not be cut off by our errors.
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
-    let message = match Stdin::open().map_err(ReadError::Io).and_then(|mut input| read::read(&mut input, rules)) {
+    let message = match read::read(&mut Stdin, rules) {
         Ok(message) => message,
         Err(error) => {
             let around = Surroundings::look();
@@ -231,6 +231,7 @@ impl Submitter<'_> {
             host,
             user: relay.user.as_deref().unwrap_or_default(),
             limit: relay.timeouts.of(Phase::Secret),
+            ask: true,
         };
         let mut context = Context {
             host: &self.around.hostname,

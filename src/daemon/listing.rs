@@ -62,6 +62,7 @@ mod tests {
     #[test]
     fn whatever_is_queued_a_line_has_a_size() {
         let recipient = |number: u32| QueuedRecipient {
+            dsn: Default::default(),
             number,
             address: Address::parse(&format!("u{number}@example.org")).unwrap(),
             attempts: 1,

@@ -3,9 +3,9 @@
 //! Pure. A report has the null sender and is never answered by another one; about a report, or a message with the null
 //! sender, only the postmaster is told. There is no backscatter: only what was submitted on this host is reported.
 
-use super::types::{Millis, NewMessage, Queued};
+use super::types::{Millis, NewMessage, Queued, QueuedRecipient};
 use crate::deliver::trouble::{Kind, Trouble};
-use crate::envelope::{Dsn, Envelope, Return, ReversePath};
+use crate::envelope::{Dsn, Envelope, Notify, OriginalRecipient, Return, ReversePath};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::message::header::format_mailbox;
@@ -13,6 +13,7 @@ use crate::message::read::{self, ReadRules};
 use crate::report::printable;
 use chrono::{DateTime, FixedOffset};
 use lettre::message::{SinglePart, header::ContentType};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
@@ -39,6 +40,8 @@ pub enum Matter {
 pub struct Line {
     /// The recipient.
     pub address: Address,
+    /// Who it was at first, where the client said so (ORCPT).
+    pub original: Option<OriginalRecipient>,
     /// RFC 3463.
     pub status: String,
     /// What happened, in words for people.
@@ -50,9 +53,10 @@ pub struct Line {
 impl Line {
     /// Of a failure at a server (`host:port`).
     #[must_use]
-    pub fn of(address: &Address, trouble: &Trouble, server: &str, matter: Matter) -> Self {
+    pub fn of(recipient: &QueuedRecipient, trouble: &Trouble, server: &str, matter: Matter) -> Self {
         Self {
-            address: address.clone(),
+            address: recipient.address.clone(),
+            original: recipient.dsn.orcpt.clone(),
             status: status(trouble, matter),
             said: trouble.line(server, None),
             server: Some((server.to_owned(), trouble.reply.as_ref().map(ToString::to_string))),
@@ -78,17 +82,26 @@ fn status(trouble: &Trouble, matter: Matter) -> String {
     format!("{class}.{subject}.{detail}")
 }
 
-/// Who is told, if anybody: the envelope sender as NOTIFY allows (RFC 3461 section 4.1), or the postmaster where there
-/// is no sender.
+/// The lines that somebody wants to hear of: as NOTIFY says, the recipient's own or that of all (RFC 3461 section 4.1).
+#[must_use]
+pub fn wanted(queued: &Queued, lines: &[Line], matter: Matter) -> Vec<Line> {
+    let own = queued.recipients.iter().filter_map(|one| Some((one.address.canonical(), one.dsn.notify?)));
+    let own: HashMap<String, Notify> = own.collect();
+    let wants = |line: &&Line| {
+        let asked = own.get(&line.address.canonical()).copied().or(queued.dsn.notify);
+        let asked = asked.filter(|notify| notify.never || notify.success || notify.failure || notify.delay);
+        asked.is_none_or(|notify| match matter {
+            Matter::Failed => notify.failure && !notify.never,
+            Matter::Delayed(_) => notify.delay && !notify.never,
+        })
+    };
+    lines.iter().filter(wants).cloned().collect()
+}
+
+/// Who is told, if anybody: the envelope sender, or the postmaster where there is no sender.
 #[must_use]
 pub fn addressee<'q>(queued: &'q Queued, matter: Matter, postmaster: Option<&'q Address>) -> Option<&'q Address> {
-    let asked = queued.dsn.notify.filter(|notify| notify.never || notify.success || notify.failure || notify.delay);
-    let wanted = asked.is_none_or(|notify| match matter {
-        Matter::Failed => notify.failure && !notify.never,
-        Matter::Delayed(_) => notify.delay && !notify.never,
-    });
     match (queued.from.address().filter(|_| !queued.report), matter) {
-        _ if !wanted => None,
         (Some(sender), _) => Some(sender),
         (None, Matter::Delayed(_)) => None,
         (None, Matter::Failed) => postmaster.filter(|postmaster| {
@@ -219,11 +232,13 @@ impl Report<'_> {
         }
         let _ = write!(text, "Arrival-Date: {}\r\n", self.arrived());
         for line in self.lines.iter().take(RECIPIENTS) {
+            let original = line.original.as_ref().map(|one| format!("Original-Recipient: {}\r\n", ascii(&one.field())));
+            let original = original.unwrap_or_default();
             let action = if self.matter == Matter::Failed { "failed" } else { "delayed" };
             let _ = write!(
                 text,
-                "\r\nFinal-Recipient: {}\r\nAction: {action}\r\nStatus: {}\r\n",
-                typed(&line.address),
+                "\r\n{original}Final-Recipient: {}\r\nAction: {action}\r\nStatus: {}\r\n",
+                OriginalRecipient::from(&line.address).field(),
                 line.status
             );
             if let Some((server, reply)) = &line.server {
@@ -276,23 +291,6 @@ impl Report<'_> {
         let utc = if (0..=9999).contains(&chrono::Datelike::year(&utc)) { utc } else { DateTime::default() };
         utc.with_timezone(self.now.offset()).to_rfc2822()
     }
-}
-
-/// An address with its type: RFC 3464, and RFC 6533 (utf-8-addr-xtext) where it is not ASCII.
-fn typed(address: &Address) -> String {
-    if address.is_ascii() {
-        return format!("rfc822; {address}");
-    }
-    let mut text = String::from("utf-8; ");
-    for c in address.as_str().chars() {
-        match c {
-            '!'..='~' if c != '+' && c != '=' && c != '\\' => text.push(c),
-            c => {
-                let _ = write!(text, "\\x{{{:X}}}", u32::from(c));
-            }
-        }
-    }
-    text
 }
 
 /// The host of `host:port`; brackets of an IPv6 address stay.

@@ -84,9 +84,7 @@ impl Job<'_> {
     pub fn run(&self, courier: &mut Courier) -> Option<Tried> {
         let now = clock::millis();
         let due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(|one| one.due <= now).collect();
-        let addresses = due.iter().map(|recipient| recipient.address.clone()).collect();
-        let envelope = Envelope::new(self.queued.from.clone(), addresses, self.queued.dsn.clone())?;
-        let attempt = self.attempt(courier, &envelope);
+        let attempt = self.attempt(courier, &self.queued.envelope(&due)?);
         Some(self.judge(&due, attempt))
     }
 
@@ -164,7 +162,7 @@ impl Job<'_> {
         let lines: Vec<bounce::Line> = about
             .filter_map(|(recipient, _)| {
                 let trouble = troubles.get(&recipient.address.canonical())?;
-                Some(bounce::Line::of(&recipient.address, trouble, &attempt.server, matter))
+                Some(bounce::Line::of(recipient, trouble, &attempt.server, matter))
             })
             .collect();
         report(self.config, self.host, self.queued, self.message, matter, &lines, self.usable)
@@ -188,7 +186,9 @@ pub fn report(
             tracing::error!(queued = %queued.id, sender = queued.lane, to = to.join(","), "nobody is told: {why}");
         }
     };
-    let Some(to) = bounce::addressee(queued, matter, config.queue.postmaster.as_ref()) else {
+    let lines = bounce::wanted(queued, lines, matter);
+    let to = bounce::addressee(queued, matter, config.queue.postmaster.as_ref()).filter(|_| !lines.is_empty());
+    let Some(to) = to else {
         unsent("there is nobody to tell, or nobody wants to know; queue.postmaster gets what has no sender");
         return None;
     };
@@ -203,6 +203,7 @@ pub fn report(
             return None;
         }
     };
+    let lines = &lines;
     let report = Report { matter, queued, original, lines, to, route, host: &host.name, now: clock::now(), token };
     report.message().inspect_err(|why| unsent(why)).ok()
 }
@@ -212,6 +213,7 @@ pub fn report(
 pub fn last_words(queued: &Queued, status: &str, otherwise: &str) -> Vec<bounce::Line> {
     let line = |recipient: &types::QueuedRecipient| bounce::Line {
         address: recipient.address.clone(),
+        original: recipient.dsn.orcpt.clone(),
         status: status.into(),
         said: recipient.last.clone().unwrap_or_else(|| otherwise.into()),
         server: None,
@@ -230,6 +232,7 @@ fn fetching<'h>(host: &'h Host, relay: &'h Relay) -> FetchContext<'h> {
         host: server,
         user: relay.user.as_deref().unwrap_or_default(),
         limit: relay.timeouts.of(Phase::Secret),
+        ask: false,
     }
 }
 

@@ -12,11 +12,16 @@ use std::collections::HashMap;
 /// Messages claimed at once.
 const CLAIM: usize = 64;
 
-/// Delivers what is due, each message once; how many messages were tried.
+/// Delivers what is due, each message once; how many messages were tried. `told` hears that number after each of them.
 ///
 /// # Errors
 /// The store's; what was tried before is recorded.
-pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, StoreError> {
+pub fn run(
+    store: &dyn Store,
+    config: &Config,
+    host: &Host,
+    told: &mut dyn FnMut(usize),
+) -> Result<usize, StoreError> {
     gone::release(store, config)?;
     let pauses = store.paused()?.into_iter().map(|pause| (pause.lane, pause.times)).collect();
     let mut run = Run { store, config, host, courier: Courier::for_many(), at: None, broken: Vec::new(), pauses };
@@ -30,6 +35,7 @@ pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, Sto
         claimed.sort_by(|a, b| a.lane.cmp(&b.lane));
         for queued in claimed {
             tried += usize::from(run.one(&queued)?);
+            told(tried);
         }
     }
     run.courier.close();

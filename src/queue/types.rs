@@ -1,6 +1,6 @@
 //! What the queue holds, as values.
 
-use crate::envelope::{Dsn, Envelope, ReversePath};
+use crate::envelope::{Dsn, Envelope, RecipientDsn, ReversePath};
 use crate::message::Message;
 use crate::message::address::Address;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub struct Queued {
     pub header_from: String,
     /// The envelope sender.
     pub from: ReversePath,
-    /// Delivery status notification options.
+    /// Delivery status notification options of the message; those of its recipients are with them.
     pub dsn: Dsn,
     /// `-L`.
     pub tag: Option<String>,
@@ -99,6 +99,17 @@ pub struct Queued {
     pub recipients: Vec<QueuedRecipient>,
 }
 
+impl Queued {
+    /// The envelope for some of the recipients; `None` for none of them.
+    #[must_use]
+    pub fn envelope(&self, of: &[&QueuedRecipient]) -> Option<Envelope> {
+        let asked = of.iter().filter(|one| !one.dsn.is_empty());
+        let recipients = asked.map(|one| (one.address.canonical(), one.dsn.clone())).collect();
+        let dsn = Dsn { recipients, ..self.dsn.clone() };
+        Envelope::new(self.from.clone(), of.iter().map(|one| one.address.clone()).collect(), dsn)
+    }
+}
+
 /// A recipient that is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedRecipient {
@@ -106,6 +117,8 @@ pub struct QueuedRecipient {
     pub number: u32,
     /// The address.
     pub address: Address,
+    /// What was asked about its notifications.
+    pub dsn: RecipientDsn,
     /// Attempts made.
     pub attempts: u32,
     /// When the next is due.

@@ -90,7 +90,7 @@ impl fmt::Display for Rule {
             Self::Wildcard(pattern) => write!(f, "pattern {pattern}"),
             Self::Domain(pattern) => write!(f, "domain {pattern}"),
             Self::NoMatch(Some(address)) => write!(f, "no sender claims {address}: default relay"),
-            Self::NoMatch(None) => f.write_str("no From address: default relay"),
+            Self::NoMatch(None) => f.write_str("no address to choose by: default relay"),
             Self::SenderOff(name) => write!(f, "sender {name} is switched off (enabled = false): default relay"),
             Self::SendersOff => f.write_str("senders are switched off (enabled = false): default relay"),
             Self::AccountFrom(pattern) => write!(f, "msmtprc account whose from is {pattern}"),

@@ -7,13 +7,14 @@ use super::choose::{self, Choice, Rule, Via};
 use super::{RouteError, aliases::Aliases, guard, msmtprc};
 use crate::cli::invocation::Options;
 use crate::config::{Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender};
-use crate::envelope::{Dsn, Envelope, ReversePath};
+use crate::envelope::{Dsn, Envelope, RecipientDsn, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
 use crate::message::rewrite::{self, Completion, Switches};
 use crate::message::{Message, recipients};
 use crate::sys::users::Caller;
 use chrono::{DateTime, FixedOffset};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Everything that a plan depends on besides configuration and message.
@@ -108,7 +109,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Account(account) = choice.via {
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
     }
-    let recipients = all_recipients(request, &message, choice.via)?;
+    let Recipients { all: recipients, asked } = all_recipients(request, &message, choice.via)?;
     let mut changes = Vec::new();
 
     let mut from = reverse_path(request, &said, choice.via)?;
@@ -127,7 +128,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
         changes.push("lines of more than 998 octets are sent encoded".to_owned());
     }
-    let dsn = notifications(&request.options.dsn, choice.via);
+    let dsn = Dsn { recipients: asked, ..notifications(&request.options.dsn, choice.via) };
     let recipients = recipients.into_iter().map(|mailbox| mailbox.address).collect();
     let envelope = Envelope::new(from, recipients, dsn).ok_or_else(|| {
         let how = if request.options.extract {
@@ -175,23 +176,44 @@ fn guarded<'c>(
     }
 }
 
-/// Arguments, with `-t` those of the header too; bare names through the account's alias file.
-fn all_recipients(request: &Request<'_>, message: &Message, via: Via<'_>) -> Result<Vec<Mailbox>, RouteError> {
-    let mut all = Vec::new();
+/// The recipients of a message.
+struct Recipients {
+    /// In the caller's order, some perhaps twice.
+    all: Vec<Mailbox>,
+    /// What was asked about single ones, by `Address::canonical`.
+    asked: BTreeMap<String, RecipientDsn>,
+}
+
+/// Arguments, with `-t` those of the header too; bare names through the account's alias file. What was asked about a name
+/// holds for everybody whom it stands for (RFC 3461 section 5.2.7.1).
+fn all_recipients(request: &Request<'_>, message: &Message, via: Via<'_>) -> Result<Recipients, RouteError> {
+    let account = if let Via::Account(account) = via { Some(account) } else { None };
+    let file = account.and_then(|account| account.aliases.as_deref());
+    let aliases = file.map(|file| (request.aliases)(file)).transpose();
+    let aliases = aliases.map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
+    let expand = |found: Vec<Mailbox>| match (&aliases, file) {
+        (Some(aliases), Some(file)) => aliases
+            .expand(found, request.domain)
+            .map_err(|what| RouteError::new(Status::Data, format!("{}: {what}", file.display()))),
+        _ => Ok(found),
+    };
+    let (mut all, mut asked) = (Vec::new(), BTreeMap::new());
     for argument in &request.options.recipients {
         let found = address::parse_argument(argument, request.domain);
-        all.extend(found.map_err(|error| RouteError::new(Status::Data, format!("recipient argument: {error}")))?);
+        let found =
+            expand(found.map_err(|error| RouteError::new(Status::Data, format!("recipient argument: {error}")))?)?;
+        if let Some(dsn) = request.options.dsn.recipients.get(argument) {
+            for mailbox in &found {
+                asked.entry(mailbox.address.canonical()).or_insert_with(|| dsn.clone());
+            }
+        }
+        all.extend(found);
     }
     if request.options.extract {
         let found = recipients::extract(&message.header, request.domain);
-        all.extend(found.map_err(|error| in_header("recipient", &error))?);
+        all.extend(expand(found.map_err(|error| in_header("recipient", &error))?)?);
     }
-    let Via::Account(account) = via else { return Ok(all) };
-    let Some(file) = &account.aliases else { return Ok(all) };
-    let aliases = (request.aliases)(file).map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
-    aliases
-        .expand(all, request.domain)
-        .map_err(|what| RouteError::new(Status::Data, format!("{}: {what}", file.display())))
+    Ok(Recipients { all, asked })
 }
 
 /// MAIL FROM: `-f`, else the From header, else the account's own address, else the caller.
@@ -257,8 +279,9 @@ fn show_name(sender: &Sender, message: &mut Message, domain: &str, changes: &mut
 
 /// The command line's wishes for notifications before the account's.
 fn notifications(asked: &Dsn, via: Via<'_>) -> Dsn {
-    let Via::Account(account) = via else { return asked.clone() };
-    Dsn { notify: asked.notify.or(account.dsn.notify), ret: asked.ret.or(account.dsn.ret), envid: asked.envid.clone() }
+    let own = if let Via::Account(account) = via { &account.dsn } else { &Dsn::default() };
+    let envid = asked.envid.clone();
+    Dsn { notify: asked.notify.or(own.notify), ret: asked.ret.or(own.ret), envid, ..Dsn::default() }
 }
 
 fn in_header(field: &str, error: &AddressError) -> RouteError {

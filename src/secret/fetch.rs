@@ -2,21 +2,16 @@
 //!
 //! Errors name the source, never its content. What was read on the way is wiped.
 
-use super::netrc;
-use super::{Secret, SecretSource};
+use super::{Secret, SecretSource, search};
 use crate::sys::files::check_secret;
 use crate::sys::{env, files, spawn};
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The longest secret, octets: OAuth2 tokens have a few thousand.
 const LONGEST: usize = 16 * 1024;
-
-/// netrc of the whole system, after the user's own.
-const SYSTEM_NETRC: &str = "/etc/netrc";
 
 /// For whom and for what a secret is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +20,14 @@ pub struct FetchContext<'c> {
     pub uid: u32,
     /// The home directory, for `~/.netrc`.
     pub home: Option<&'c Path>,
-    /// The server's host, for netrc.
+    /// The server's host, for the keyring, netrc and the question.
     pub host: &'c str,
-    /// The login, for netrc.
+    /// The login, for the same.
     pub user: &'c str,
-    /// How long a command may take.
+    /// How long a command may take, and a person.
     pub limit: Duration,
+    /// Whether a person may be asked on the terminal: never in a service.
+    pub ask: bool,
 }
 
 /// Why there is no secret.
@@ -63,7 +60,7 @@ pub fn fetch(source: &SecretSource, context: &FetchContext<'_>) -> Result<Secret
         SecretSource::Shell(line) => from_command(&["/bin/sh".into(), "-c".into(), line.clone()], context.limit),
         SecretSource::Env(variable) => from_env(variable),
         SecretSource::Credential(credential) => from_credential(credential),
-        SecretSource::Netrc => from_netrc(context, Path::new(SYSTEM_NETRC)),
+        SecretSource::Searched => search::search(context),
     };
     result.map_err(|why| SecretError { source: name, why })
 }
@@ -79,12 +76,12 @@ fn describe(source: &SecretSource) -> String {
         SecretSource::Env(variable) => format!("password from ${}", variable.escape_debug()),
         SecretSource::Credential(name) => format!("systemd credential {}", name.escape_debug()),
         SecretSource::Literal(_) => "password in the configuration".into(),
-        SecretSource::Netrc => "password from netrc".into(),
+        SecretSource::Searched => "not configured".into(),
     }
 }
 
 /// The first line of `data`, which is wiped.
-fn first_line(data: Vec<u8>) -> Result<Secret, String> {
+pub(super) fn first_line(data: Vec<u8>) -> Result<Secret, String> {
     let data = Zeroizing::new(data);
     let line = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -135,40 +132,25 @@ fn from_credential(name: &str) -> Result<Secret, String> {
     from_file(&folder.join(name), None)
 }
 
-/// The user's netrc, then the system's: the first entry for this host and login.
-pub(super) fn from_netrc(context: &FetchContext<'_>, system: &Path) -> Result<Secret, String> {
-    let own = context.home.map(|home| home.join(".netrc"));
-    let mut looked = Vec::new();
-    for path in own.as_deref().into_iter().chain([system]) {
-        match files::read(path) {
-            Ok((data, guard)) => {
-                let data = Zeroizing::new(data);
-                if let Some(secret) = netrc::find(&data, context.host, context.user) {
-                    check_secret(path, guard, context.uid)?;
-                    return Ok(secret);
-                }
-                looked.push(path.display().to_string());
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => looked.push(format!("{} (none)", path.display())),
-            Err(error) => looked.push(format!("{} ({error})", path.display())),
-        }
-    }
-    let (host, user) = (context.host.escape_debug(), context.user.escape_debug());
-    Err(format!("no password for {user} at {host} in {}; configure password or passwordeval", looked.join(", ")))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
-    fn context(home: &Path) -> FetchContext<'_> {
+    pub(in crate::secret) fn context(home: &Path) -> FetchContext<'_> {
         let uid = rustix::process::getuid().as_raw();
-        FetchContext { uid, home: Some(home), host: "smtp.example.com", user: "shop", limit: Duration::from_secs(5) }
+        FetchContext {
+            uid,
+            home: Some(home),
+            host: "smtp.example.com",
+            user: "shop",
+            limit: Duration::from_secs(5),
+            ask: false,
+        }
     }
 
-    fn file(folder: &Path, name: &str, text: &str, mode: u32) -> std::path::PathBuf {
+    pub(in crate::secret) fn file(folder: &Path, name: &str, text: &str, mode: u32) -> std::path::PathBuf {
         let path = folder.join(name);
         let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
         file.write_all(text.as_bytes()).unwrap();
@@ -212,17 +194,5 @@ mod tests {
         assert!(error(&shell("sleep 60"), &stalled).contains("was stopped"));
         assert!(error(&SecretSource::Env("POSTRIDER_NOT_SET".into()), &context).contains("is not set"));
         assert!(error(&SecretSource::Credential("../x".into()), &context).contains("slash"));
-    }
-
-    #[test]
-    fn netrc_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let context = context(folder.path());
-        let system = file(folder.path(), "system", "default login shop password fallback", 0o600);
-        assert_eq!(from_netrc(&context, &system).ok().unwrap().expose(), "fallback");
-        file(folder.path(), ".netrc", "machine smtp.example.com login shop password hunter2", 0o600);
-        assert_eq!(from_netrc(&context, &system).ok().unwrap().expose(), "hunter2");
-        file(folder.path(), ".netrc", "machine smtp.example.com login shop password hunter2", 0o604);
-        assert!(from_netrc(&context, &system).err().unwrap().contains("chmod"));
     }
 }

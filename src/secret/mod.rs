@@ -4,6 +4,7 @@
 
 pub mod fetch;
 mod netrc;
+mod search;
 
 pub use fetch::{FetchContext, SecretError, fetch};
 
@@ -42,8 +43,9 @@ pub enum SecretSource {
     Credential(String),
     /// Written in the configuration itself; shared so that the model can be cloned without copying the secret.
     Literal(std::sync::Arc<Literal>),
-    /// Not configured: `~/.netrc`, then `/etc/netrc` (msmtp's order), for this host and user.
-    Netrc,
+    /// Not configured: looked for in the keyring, `~/.netrc` and `/etc/netrc`, then asked for on the terminal (msmtp's
+    /// order), for this host and user.
+    Searched,
 }
 
 /// A secret that stands in a configuration file.

@@ -9,3 +9,4 @@ pub mod ehlo;
 pub mod phase;
 pub mod reply;
 pub mod server;
+pub mod xtext;

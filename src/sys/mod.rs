@@ -8,4 +8,5 @@ pub mod random;
 pub mod spawn;
 pub mod spool;
 pub mod stdin;
+pub mod terminal;
 pub mod users;

@@ -3,8 +3,9 @@
 use crate::nasty::{COMPLETE, crlf, files, home, normal, server};
 use crate::support::run::{Finished, Home};
 use crate::support::script::{Fault, Script};
-use crate::support::server::Server;
+use crate::support::server::{Message, Server};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const TEXT: &str = "Subject: x\n\nhi\n";
@@ -243,16 +244,88 @@ fn bcc_goes_and_what_is_missing_is_added() {
     assert_eq!(String::from_utf8_lossy(&normal(&message.text)), want);
 }
 
-#[test]
-fn notifications_are_passed_on() {
-    let (server, home) = scripted(Script::new());
-    let input = format!(
-        "EHLO me\nMAIL FROM:<shop@example.com> RET=HDRS ENVID=QQ+3D7\nRCPT TO:<a@b.test> NOTIFY=SUCCESS,DELAY\nDATA\n{COMPLETE}{TEXT}.\n"
-    );
-    run(&home, &input).expect(0);
-    let message = server.messages().remove(0);
+/// A dialogue with two recipients that want different things, one that wants none of its own, and their parameters at
+/// the next server.
+const WISHES: [(&str, &str); 4] = [
+    ("<a@b.test> NOTIFY=SUCCESS,DELAY", "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b.test"),
+    ("<c@d.test> ORCPT=rfc822;C+2Bx@D.test NOTIFY=NEVER", "NOTIFY=NEVER ORCPT=rfc822;C+2Bx@D.test"),
+    ("<e@f.test>", ""),
+    ("<g@h.test> orcpt=UTF-8;p\\x{E9}l\\x{e9}@f.test", "ORCPT=utf-8;p\\x{E9}l\\x{E9}@f.test"),
+];
+
+fn wishes() -> String {
+    let recipients: String = WISHES.iter().map(|(said, _)| format!("RCPT TO:{said}\n")).collect();
+    format!("EHLO me\nMAIL FROM:<shop@example.com> RET=HDRS ENVID=QQ+3D7\n{recipients}DATA\n{COMPLETE}{TEXT}.\nQUIT\n")
+}
+
+#[track_caller]
+fn expect_wishes(message: &Message) {
     assert!(message.parameters.contains("RET=HDRS ENVID=QQ+3D7"), "{}", message.parameters);
-    assert_eq!(message.recipient_parameters, ["NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b.test"]);
+    assert_eq!(message.recipient_parameters, WISHES.map(|(_, sent)| sent));
+}
+
+#[test]
+fn notifications_are_passed_on_for_each_recipient() {
+    let (server, home) = scripted(Script::new());
+    run(&home, &wishes()).expect(0);
+    expect_wishes(&server.messages().remove(0));
+    // What the command line says holds for those who say nothing.
+    home.run("sendmail", &["-bs", "-N", "delay"], wishes()).expect(0);
+    let message = server.messages().remove(1);
+    assert_eq!(message.recipient_parameters[2], "NOTIFY=DELAY ORCPT=rfc822;e@f.test");
+    assert_eq!(message.recipient_parameters[1], WISHES[1].1);
+}
+
+#[test]
+fn notifications_survive_the_queue() {
+    let (server, home) = scripted(Script::new().on_nth("MAIL", 1, Fault::Reply("451 later".into())));
+    let toml = std::fs::read_to_string(home.path("postrider.toml")).unwrap();
+    home.write("postrider.toml", format!("{toml}\n[queue]\ndirect = \"on-failure\"\nretry = [\"1s\"]\n"));
+    let finished = run(&home, &wishes()).expect(0);
+    assert_eq!(codes(&finished).last(), Some(&"221"), "{}", finished.stdout);
+    assert!(server.messages().is_empty() && finished.stdout.contains("\n250 2.0.0 "), "{}", finished.stdout);
+    for _ in 0..50 {
+        home.run("sendmail", &["-q"], "").expect(0);
+        if !server.messages().is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    expect_wishes(&server.messages().remove(0));
+}
+
+#[test]
+fn beyond_ascii_where_it_was_asked_for() {
+    let (server, home) = scripted(Script::new().offer("SMTPUTF8"));
+    let input = |asked: &str, rcpt: &str| {
+        format!("EHLO me\nMAIL FROM:<shop@example.com>{asked}\nRCPT TO:{rcpt}\nDATA\n{COMPLETE}{TEXT}.\nQUIT\n")
+    };
+    let finished = run(&home, &input("", "<a@b.test> ORCPT=utf-8;p\u{e9}l\u{e9}@f.test")).expect(0);
+    assert_eq!(codes(&finished)[3], "553", "{}", finished.stdout);
+    let finished = run(&home, &input(" SMTPUTF8", "<a@b.test> ORCPT=rfc822;p\u{e9}l\u{e9}@f.test")).expect(0);
+    assert_eq!(codes(&finished)[3], "501", "{}", finished.stdout);
+    run(&home, &input(" SMTPUTF8", "<p\u{e9}@b.test> ORCPT=utf-8;p\u{e9}l\u{e9}@f.test")).expect(0);
+    run(&home, &input(" SMTPUTF8", "<p\u{e9}@b.test> NOTIFY=FAILURE")).expect(0);
+    let sent: Vec<String> = server.messages().into_iter().flat_map(|message| message.recipient_parameters).collect();
+    assert_eq!(sent, ["ORCPT=utf-8;p\u{e9}l\u{e9}@f.test", "NOTIFY=FAILURE ORCPT=utf-8;p\u{e9}@b.test"]);
+}
+
+#[test]
+fn the_next_servers_words_come_back_with_one_code() {
+    let server = Script::new().reply("DOT", "250 2.0.0 queued as ABC123").start();
+    let finished = run(&home(&server), &(dialogue(&["a@b.test"], TEXT) + "QUIT\n")).expect(0);
+    assert!(finished.stdout.contains("\r\n250 2.0.0 queued as ABC123\r\n"), "{}", finished.stdout);
+}
+
+#[test]
+fn without_an_input_there_is_only_a_greeting() {
+    let server = server();
+    let home = home(&server);
+    for script in ["exec sendmail -bs <&-", "exec sendmail -bs </dev/null", "exec sendmail -bs <>/dev/null"] {
+        let finished = home.program(Path::new("/bin/sh"), &["-c", script], "").expect(0);
+        assert_eq!((codes(&finished), finished.stderr.as_str()), (vec!["220"], ""), "{script}");
+    }
+    assert!(server.connections().is_empty());
 }
 
 #[test]

@@ -77,6 +77,7 @@ const OTHERS: &[(&str, &[&str], i32, &str, &str)] = &[
     ("q", &["-qRexample.com"], 0, "", ""),
     ("q", &["-qSshop"], 0, "", ""),
     ("q", &["-q", "-v"], 0, "", ""),
+    ("q", &["-q", "-t"], 64, "", "-t takes a message"),
 ];
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod certs;
 pub mod namespace;
 pub mod postfix;
+pub mod pty;
 pub mod run;
 pub mod script;
 pub mod server;

@@ -88,17 +88,25 @@ impl Home {
         self.program(&self.path("bin").join(name), arguments, input)
     }
 
-    /// Runs another program in this home, which finds `sendmail` and the other names first on its PATH.
-    pub fn program<S: AsRef<OsStr>>(&self, program: &Path, arguments: &[S], input: impl AsRef<[u8]>) -> Finished {
+    /// The whole environment of a run.
+    pub fn surroundings(&self) -> Vec<(OsString, OsString)> {
         let mut path = self.path("bin").into_os_string();
         path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut all = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), self.directory.path().into()),
+            ("POSTRIDER_SOCKET".into(), self.path("no-daemon").into()),
+        ];
+        all.extend(self.environment.iter().cloned());
+        all
+    }
+
+    /// Runs another program in this home, which finds `sendmail` and the other names first on its PATH.
+    pub fn program<S: AsRef<OsStr>>(&self, program: &Path, arguments: &[S], input: impl AsRef<[u8]>) -> Finished {
         let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.directory.path())
-            .env("POSTRIDER_SOCKET", self.path("no-daemon"))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.surroundings())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

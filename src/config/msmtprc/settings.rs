@@ -203,7 +203,7 @@ impl Maker<'_> {
         })
     }
 
-    /// msmtp's order: password, passwordeval, netrc.
+    /// msmtp's order: password, passwordeval, then where it is looked for at the time.
     fn password(&self, auth: &AuthChoice) -> Option<SecretSource> {
         if let Some(literal) = self.all.get("password") {
             return Some(SecretSource::Literal(Arc::new(Literal(Secret::new(literal.to_owned())))));
@@ -212,7 +212,7 @@ impl Maker<'_> {
             return Some(SecretSource::Shell(command.to_owned()));
         }
         let wanted = *auth != AuthChoice::Off && *auth != AuthChoice::Only("EXTERNAL".into());
-        wanted.then_some(SecretSource::Netrc)
+        wanted.then_some(SecretSource::Searched)
     }
 
     /// `domain` with its substitutions; msmtp says `localhost` where nothing is set.
@@ -256,5 +256,5 @@ fn dsn(all: &Settings) -> Dsn {
         Some("full") => Some(Return::Full),
         _ => None,
     };
-    Dsn { notify, ret, envid: None }
+    Dsn { notify, ret, ..Dsn::default() }
 }

@@ -125,7 +125,7 @@ fn password(source: Option<&SecretSource>) -> String {
         None => "(not set)".into(),
         Some(SecretSource::Literal(_)) => "*".into(),
         Some(SecretSource::Shell(_) | SecretSource::Command(_)) => "* (passwordeval)".into(),
-        Some(SecretSource::Netrc) => "* (~/.netrc, /etc/netrc)".into(),
+        Some(SecretSource::Searched) => "* (keyring, ~/.netrc, /etc/netrc, terminal)".into(),
         Some(_) => "* (postrider.toml)".into(),
     }
 }

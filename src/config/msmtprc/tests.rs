@@ -166,7 +166,7 @@ fn eval_replaces_its_line() {
 fn auth_and_passwords() {
     let password = |text| one(text).relay.password;
     assert!(password("user u").is_none());
-    assert!(matches!(password("auth\nuser u"), Some(SecretSource::Netrc)));
+    assert!(matches!(password("auth\nuser u"), Some(SecretSource::Searched)));
     assert!(password("auth external").is_none());
     assert!(matches!(password("passwordeval pass x"), Some(SecretSource::Shell(line)) if line == "pass x"));
     assert!(matches!(password("passwordeval pass x\npassword p"), Some(SecretSource::Literal(_))));

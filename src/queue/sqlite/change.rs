@@ -3,8 +3,10 @@
 
 use super::read;
 use super::text::Text;
+use crate::envelope::Dsn;
 use crate::queue::{Accepted, Action, Fate, Filter, MessageId, Millis, NewMessage, Recorded, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 /// Most octets kept of what a server said.
 const SAID: usize = 2000;
@@ -24,8 +26,9 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     let id: i64 = c
         .prepare_cached("UPDATE state SET queued = queued + 1, last = last + 1 RETURNING last")?
         .query_row([], |row| row.get(0))?;
-    let dsn = (new.envelope.dsn != Default::default()).then(|| serde_json::to_string(&new.envelope.dsn)).transpose();
-    let dsn = dsn.map_err(|error| StoreError::Io(error.to_string()))?;
+    let Dsn { notify, ret, envid, recipients: asked } = &new.envelope.dsn;
+    let dsn = Dsn { notify: *notify, ret: *ret, envid: envid.clone(), ..Dsn::default() };
+    let dsn = (dsn != Dsn::default()).then(|| json(&dsn)).transpose()?;
     c.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13)")?
         .execute(params![
             id,
@@ -45,12 +48,18 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     if let Text::Inline(octets) = &parcel.text {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
-    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL)")?;
+    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL, ?5)")?;
     for (number, address) in (0u32..).zip(new.envelope.recipients()) {
-        insert.execute(params![id, number, address.as_str(), new.due])?;
+        // The canonical form is made only where it is looked for.
+        let asked = if asked.is_empty() { None } else { asked.get(&address.canonical()) };
+        insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?])?;
     }
     c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
     Ok(Accepted { id: MessageId(id), again: false })
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Io(error.to_string()))
 }
 
 /// What recording came to.

@@ -7,6 +7,7 @@ use crate::message::address::Address;
 use crate::queue::{Filter, MessageId, Millis, Past, Pause, Queued, QueuedRecipient, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 
 /// The next lane in order of names that has a message which is not on hold.
@@ -150,7 +151,7 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
     let Some(found) = found else { return Ok(None) };
     let mut statement = c.prepare_cached(
-        "SELECT number, address, attempts, due, last FROM recipient WHERE message = ?1 ORDER BY number",
+        "SELECT number, address, attempts, due, last, dsn FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
     let mut recipients = Vec::new();
@@ -163,7 +164,11 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
             ))));
         };
         let (number, attempts) = (row.get(0)?, row.get(2)?);
-        recipients.push(QueuedRecipient { number, address, attempts, due: row.get(3)?, last: row.get(4)? });
+        let dsn = match options(row.get(5)?) {
+            Ok(dsn) => dsn,
+            Err(why) => return Ok(Some(Err(why))),
+        };
+        recipients.push(QueuedRecipient { number, address, dsn, attempts, due: row.get(3)?, last: row.get(4)? });
     }
     if recipients.is_empty() {
         return Ok(Some(Err("the queue holds the message without its recipients".into())));
@@ -179,12 +184,9 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
             Err(_) => return Ok(Err(format!("the queue holds a sender that cannot be read: {}", text.escape_debug()))),
         },
     };
-    let dsn: Dsn = match row.get::<_, Option<String>>(4)? {
-        None => Dsn::default(),
-        Some(text) => match serde_json::from_str(&text) {
-            Ok(dsn) => dsn,
-            Err(error) => return Ok(Err(format!("the queue holds DSN options that cannot be read: {error}"))),
-        },
+    let dsn: Dsn = match options(row.get(4)?) {
+        Ok(dsn) => dsn,
+        Err(why) => return Ok(Err(why)),
     };
     Ok(Ok(Queued {
         id,
@@ -202,6 +204,13 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
         claimed: false,
         recipients: Vec::new(),
     }))
+}
+
+/// What was asked about notifications; nothing where nothing was.
+fn options<T: DeserializeOwned + Default>(text: Option<String>) -> Result<T, String> {
+    let read = text.map(|text| serde_json::from_str(&text)).transpose();
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| format!("the queue holds DSN options that cannot be read: {error}"))
 }
 
 /// Where a text is: in the database, or the file and the size that it must have.

@@ -237,7 +237,14 @@ fn rows(
     };
     let columns = select.column_count();
     let marks = vec!["?"; columns].join(", ");
-    let mut insert = target.prepare_cached(&format!("INSERT OR IGNORE INTO {table} VALUES ({marks})"))?;
+    // By name: the damaged database may be of an earlier version, which had fewer columns.
+    let names: Vec<String> = select.column_names().map(|name| format!("\"{}\"", name.replace('"', ""))).collect();
+    let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
+    let mut insert = match target.prepare_cached(&sql) {
+        // The damage made up a column.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => return Ok(Rows::Some(0)),
+        insert => insert?,
+    };
     let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
     let mut count = 0;
     loop {

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[&str] = &[FIRST, SECOND];
 
 /// Version 1.
 ///
@@ -43,6 +43,9 @@ const FIRST: &str = "
         id INTEGER PRIMARY KEY, message INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL,
         lane TEXT NOT NULL, recipient TEXT NOT NULL, sent INTEGER NOT NULL, said TEXT NOT NULL, via TEXT NOT NULL) STRICT;
     CREATE INDEX history_ended ON history (ended);";
+
+/// Version 2: what was asked about a single recipient's notifications.
+const SECOND: &str = "ALTER TABLE recipient ADD COLUMN dsn TEXT;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use super::super::bounce::*;
 use super::*;
 use crate::deliver::trouble::{Kind, Permanence, Scope, Trouble};
-use crate::envelope::{Notify, Return};
+use crate::envelope::{Notify, OriginalRecipient, Return};
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use mail_parser::{MessageParser, MimeHeaders};
@@ -12,6 +12,7 @@ use std::io::Read;
 
 fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
     let recipient = |number, text: &str| QueuedRecipient {
+        dsn: Default::default(),
         number,
         address: address(text),
         attempts: 1,
@@ -53,7 +54,7 @@ fn report(queued: &Queued, original: &Message, matter: Matter, troubles: &[Troub
         .recipients
         .iter()
         .zip(troubles)
-        .map(|(one, trouble)| Line::of(&one.address, trouble, "mx.test:25", matter))
+        .map(|(one, trouble)| Line::of(one, trouble, "mx.test:25", matter))
         .collect();
     let now = chrono::DateTime::parse_from_rfc3339("2026-01-02T03:04:05+03:00").unwrap();
     let to = address("shop@example.com");
@@ -140,7 +141,12 @@ fn who_is_told() {
         ..Dsn::default()
     };
     let late = Matter::Delayed(0);
-    let told = |queued: &Queued, matter| addressee(queued, matter, Some(&postmaster)).map(ToString::to_string);
+    let told = |queued: &Queued, matter| {
+        let trouble = refused(550, None, "no");
+        let line = Line::of(&queued.recipients[0], &trouble, "mx.test:25", matter);
+        let told = addressee(queued, matter, Some(&postmaster)).filter(|_| !wanted(queued, &[line], matter).is_empty());
+        told.map(ToString::to_string)
+    };
     let plain = queued(Some("me@example.com"), Dsn::default());
     assert_eq!(told(&plain, Matter::Failed).as_deref(), Some("me@example.com"));
     assert_eq!(told(&plain, late).as_deref(), Some("me@example.com"));
@@ -163,6 +169,25 @@ fn who_is_told() {
     let mut circle = report;
     circle.recipients[0].address = address("root@EXAMPLE.com");
     assert_eq!(told(&circle, Matter::Failed), None);
+}
+
+#[test]
+fn each_recipient_has_wishes_of_its_own() {
+    let mut queued = queued(Some("me@example.com"), Dsn::default());
+    let never = Some(Notify { never: true, ..Notify::default() });
+    queued.recipients[0].dsn.notify = never;
+    queued.recipients[1].dsn.orcpt = OriginalRecipient::parse("rfc822;first+2Blist@example.org");
+    let trouble = refused(550, None, "no");
+    let lines: Vec<Line> =
+        queued.recipients.iter().map(|one| Line::of(one, &trouble, "mx.test:25", Matter::Failed)).collect();
+    assert_eq!(wanted(&queued, &lines, Matter::Failed), [lines[1].clone()]);
+    queued.dsn.notify = never;
+    assert_eq!(wanted(&queued, &lines, Matter::Failed), []);
+    queued.recipients[0].dsn.notify = Some(Notify { failure: true, ..Notify::default() });
+    assert_eq!(wanted(&queued, &lines, Matter::Failed), [lines[0].clone()]);
+    let (_, text) = report(&queued, &message("Subject: x\n\n"), Matter::Failed, &[trouble.clone(), trouble]);
+    assert!(text.contains("\r\n\r\nFinal-Recipient: rfc822; you@example.org\r\n"), "{text}");
+    assert!(text.contains("\r\n\r\nOriginal-Recipient: rfc822; first+list@example.org\r\nFinal-Recipient: utf-8; "));
 }
 
 proptest! {

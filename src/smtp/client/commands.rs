@@ -2,9 +2,11 @@
 //! status notifications (RFC 3461). Values only; a parameter appears only where the server offers it.
 
 use super::adapt::Path;
-use crate::envelope::{Dsn, Notify, Return};
+use crate::envelope::{Dsn, Notify, OriginalRecipient, RecipientDsn, Return};
 use crate::message::Message;
 use crate::smtp::ehlo::Capabilities;
+use crate::smtp::xtext;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// MAIL FROM for a message; `utf8`: an address of the transaction needs SMTPUTF8.
@@ -26,11 +28,11 @@ pub fn mail(offered: &Capabilities, from: &Path, utf8: bool, message: &Message, 
     command
 }
 
-/// RCPT TO for a recipient.
-pub fn rcpt(offered: &Capabilities, to: &Path, notify: Option<Notify>) -> String {
+/// RCPT TO for a recipient, and what was asked about it.
+pub fn rcpt(offered: &Capabilities, to: &Path, dsn: &RecipientDsn) -> String {
     let mut command = format!("RCPT TO:<{}>", to.as_str());
-    if let (true, Some(notify)) = (offered.dsn, notify) {
-        dsn_of_rcpt(notify, to, &mut command);
+    if offered.dsn {
+        dsn_of_rcpt(dsn, to, &mut command);
     }
     command
 }
@@ -43,38 +45,34 @@ fn dsn_of_mail(dsn: &Dsn, command: &mut String) {
         None => {}
     }
     if let Some(envid) = dsn.envid.as_deref().filter(|envid| !envid.is_empty()) {
-        let _ = write!(command, " ENVID={}", xtext(envid));
+        let _ = write!(command, " ENVID={}", xtext::encode(envid));
     }
 }
 
-/// NOTIFY and ORCPT (RFC 3461 section 4.1 and 4.2).
-fn dsn_of_rcpt(notify: Notify, to: &Path, command: &mut String) {
+/// NOTIFY and ORCPT (RFC 3461 section 4.1 and 4.2). An ORCPT that came with the recipient always goes on; where a
+/// notification is asked for and none came, the recipient's own address is the original one.
+fn dsn_of_rcpt(dsn: &RecipientDsn, to: &Path, command: &mut String) {
+    let notify = dsn.notify.and_then(notify_value);
+    let orcpt = match &dsn.orcpt {
+        None => notify.as_ref().map(|_| Cow::Owned(OriginalRecipient::of(to.as_str()))),
+        came => came.as_ref().map(Cow::Borrowed),
+    };
+    if let Some(notify) = notify {
+        let _ = write!(command, " NOTIFY={notify}");
+    }
+    // A path beyond ASCII was made for a transaction with SMTPUTF8; elsewhere the form in ASCII is always right.
+    if let Some(orcpt) = orcpt.and_then(|orcpt| orcpt.parameter(!to.as_str().is_ascii())) {
+        let _ = write!(command, " ORCPT={orcpt}");
+    }
+}
+
+fn notify_value(notify: Notify) -> Option<String> {
+    if notify.never {
+        return Some("NEVER".to_owned());
+    }
     let events = [("SUCCESS", notify.success), ("FAILURE", notify.failure), ("DELAY", notify.delay)];
     let wanted: Vec<&str> = events.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-    match (notify.never, wanted.is_empty()) {
-        (true, _) => command.push_str(" NOTIFY=NEVER"),
-        (false, true) => return,
-        (false, false) => {
-            let _ = write!(command, " NOTIFY={}", wanted.join(","));
-        }
-    }
-    if to.as_str().is_ascii() {
-        let _ = write!(command, " ORCPT=rfc822;{}", xtext(to.as_str()));
-    }
-}
-
-/// xtext (RFC 3461 section 4): `+` and two upper-case hex digits for all but printable ASCII without `+` and `=`.
-fn xtext(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'!'..=b'~' if octet != b'+' && octet != b'=' => out.push(char::from(octet)),
-            _ => {
-                let _ = write!(out, "+{octet:02X}");
-            }
-        }
-    }
-    out
+    (!wanted.is_empty()).then(|| wanted.join(","))
 }
 
 #[cfg(test)]
@@ -84,16 +82,27 @@ mod tests {
 
     #[test]
     fn dsn_parameters() {
-        assert_eq!(xtext("a+b=c d\te"), "a+2Bb+3Dc+20d+09e");
         let mut command = String::new();
-        dsn_of_mail(&Dsn { notify: None, ret: Some(Return::Headers), envid: Some("QQ=1".into()) }, &mut command);
+        let dsn = Dsn { ret: Some(Return::Headers), envid: Some("QQ=1".into()), ..Dsn::default() };
+        dsn_of_mail(&dsn, &mut command);
         assert_eq!(command, " RET=HDRS ENVID=QQ+3D1");
-        command.clear();
-        let notify = Notify { success: true, delay: true, ..Notify::default() };
-        dsn_of_rcpt(notify, &Path::of(&Address::parse("a+b@c.test").unwrap(), false).unwrap(), &mut command);
-        assert_eq!(command, " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.test");
-        command.clear();
-        dsn_of_rcpt(Notify::default(), &Path::of(&Address::parse("a@c.test").unwrap(), false).unwrap(), &mut command);
-        assert_eq!(command, "");
+    }
+
+    #[test]
+    fn parameters_of_a_recipient() {
+        let said = |to: &str, notify: Option<Notify>, orcpt: Option<&str>| {
+            let orcpt = orcpt.map(|value| OriginalRecipient::parse(value).unwrap());
+            let mut command = String::new();
+            let path = Path::of(&Address::parse(to).unwrap(), true).unwrap();
+            dsn_of_rcpt(&RecipientDsn { notify, orcpt }, &path, &mut command);
+            command
+        };
+        let some = Some(Notify { success: true, delay: true, ..Notify::default() });
+        assert_eq!(said("a+b@c.test", some, None), " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.test");
+        assert_eq!(said("a@c.test", Some(Notify::default()), None), "");
+        assert_eq!(said("a@c.test", None, Some("rfc822;A+2Bb@D.test")), " ORCPT=rfc822;A+2Bb@D.test");
+        assert_eq!(said("a@c.test", some, Some("x;y")), " NOTIFY=SUCCESS,DELAY ORCPT=x;y");
+        assert_eq!(said("\u{fc}@c.test", some, None), " NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\u{fc}@c.test");
+        assert_eq!(said("a@c.test", None, Some("utf-8;\u{fc}@c.test")), " ORCPT=utf-8;\\x{FC}@c.test");
     }
 }

@@ -4,7 +4,7 @@
 use super::adapt::Path;
 use super::transaction::{Job, Transaction};
 use super::{Cause, Failure, Session};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, RecipientDsn};
 use crate::message::Message;
 use crate::net::deadline::Timed;
 use crate::smtp::ehlo::Limits;
@@ -15,8 +15,16 @@ use std::collections::{HashSet, VecDeque};
 /// What became of one recipient: the reply after the message, or what went wrong.
 pub type Answer = Result<Reply, Failure>;
 
-/// A recipient that is still to be asked: its index in the envelope, and its path.
-type Open = (usize, Path);
+/// A recipient that is still to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct To {
+    /// Its index in the envelope.
+    index: usize,
+    /// The path of RCPT.
+    pub path: Path,
+    /// What was asked about its notifications.
+    pub dsn: RecipientDsn,
+}
 
 impl<W: Timed> Session<'_, W> {
     /// Sends a message; one answer for every recipient, in the envelope's order. Recipients beyond what the server takes
@@ -33,17 +41,17 @@ impl<W: Timed> Session<'_, W> {
         let job = Job { from: &from, message: &message, dsn: &envelope.dsn };
         let unasked = Failure::new(Phase::Rcpt, Cause::Closed);
         let mut answers: Vec<Answer> = vec![Err(unasked); recipients.len()];
-        let mut open: VecDeque<Open> = VecDeque::new();
+        let mut open: VecDeque<To> = VecDeque::new();
         for (index, recipient) in recipients.iter().enumerate() {
             match Path::of(recipient, utf8) {
-                Ok(path) => open.push_back((index, path)),
+                Ok(path) => open.push_back(To { index, path, dsn: envelope.dsn.of(recipient) }),
                 Err(failure) => answers[index] = Err(failure),
             }
         }
         while !open.is_empty() {
             let stop = self.next_transaction(&job, &mut open, &mut answers);
             if let Err(failure) = stop {
-                open.drain(..).for_each(|(index, _)| answers[index] = Err(failure.clone()));
+                open.drain(..).for_each(|to| answers[to.index] = Err(failure.clone()));
             }
         }
         answers
@@ -56,7 +64,7 @@ impl<W: Timed> Session<'_, W> {
     fn next_transaction(
         &mut self,
         job: &Job<'_>,
-        open: &mut VecDeque<Open>,
+        open: &mut VecDeque<To>,
         answers: &mut [Answer],
     ) -> Result<(), Failure> {
         if self.capabilities.limits.mails.is_some_and(|most| self.mails >= most) {
@@ -64,16 +72,17 @@ impl<W: Timed> Session<'_, W> {
         }
         self.end_transaction()?;
         let batch = batch(open, self.capabilities.limits);
-        let paths: Vec<&Path> = batch.iter().map(|(_, path)| path).collect();
-        let results = Transaction::new(self, *job, &paths, open.is_empty()).run();
+        let to: Vec<&To> = batch.iter().collect();
+        let results = Transaction::new(self, *job, &to, open.is_empty()).run();
         let went = results.iter().any(Result::is_ok);
         let whole =
             results.iter().find_map(|result| result.as_ref().err().filter(|failure| is_of_all(failure))).cloned();
         let (mut again, mut put_off_reason) = (Vec::new(), None);
-        for ((index, path), result) in batch.into_iter().zip(results) {
+        for (to, result) in batch.into_iter().zip(results) {
+            let index = to.index;
             if went && is_put_off(&result) {
                 put_off_reason = result.as_ref().err().cloned();
-                again.push((index, path));
+                again.push(to);
             }
             answers[index] = result;
         }
@@ -106,7 +115,7 @@ fn is_put_off(answer: &Answer) -> bool {
 }
 
 /// The next recipients that fit one transaction; at least one. Those of too many domains wait for another.
-fn batch(open: &mut VecDeque<Open>, limits: Limits) -> Vec<Open> {
+fn batch(open: &mut VecDeque<To>, limits: Limits) -> Vec<To> {
     let most = |limit: Option<u32>| limit.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     let (recipients, domains) = (most(limits.recipients), most(limits.domains));
     if recipients >= open.len() && limits.domains.is_none() {
@@ -115,7 +124,7 @@ fn batch(open: &mut VecDeque<Open>, limits: Limits) -> Vec<Open> {
     let (mut seen, mut taken) = (HashSet::new(), Vec::new());
     let mut rest = VecDeque::new();
     for one in open.drain(..) {
-        let domain = one.1.domain();
+        let domain = one.path.domain();
         if taken.len() < recipients && (seen.contains(&domain) || seen.len() < domains) {
             seen.insert(domain);
             taken.push(one);

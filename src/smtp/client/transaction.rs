@@ -4,7 +4,7 @@
 //! One refused recipient does not stop the others. After the final dot nothing is ever sent again.
 
 use super::adapt::Path;
-use super::send::Answer;
+use super::send::{Answer, To};
 use super::stuffing::Stuffing;
 use super::{Cause, Failure, Session, commands};
 use crate::config::Protocol;
@@ -49,7 +49,7 @@ pub(super) struct Job<'r> {
 pub(super) struct Transaction<'r, 's, 't, W> {
     session: &'s mut Session<'t, W>,
     job: Job<'r>,
-    recipients: &'r [&'r Path],
+    recipients: &'r [&'r To],
     /// Nothing follows it in this session, unless the server puts recipients off.
     last: bool,
     /// What is known of each recipient: `Some(Ok)` the server takes it, `Some(Err)` it does not, `None` not answered.
@@ -57,7 +57,7 @@ pub(super) struct Transaction<'r, 's, 't, W> {
 }
 
 impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
-    pub(super) fn new(session: &'s mut Session<'t, W>, job: Job<'r>, recipients: &'r [&'r Path], last: bool) -> Self {
+    pub(super) fn new(session: &'s mut Session<'t, W>, job: Job<'r>, recipients: &'r [&'r To], last: bool) -> Self {
         Self { session, job, recipients, last, known: vec![None; recipients.len()] }
     }
 
@@ -358,12 +358,13 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
 
     fn mail_command(&self) -> String {
         let Job { from, message, dsn } = self.job;
-        let utf8 = !from.as_str().is_ascii() || self.recipients.iter().any(|path| !path.as_str().is_ascii());
+        let utf8 = !from.as_str().is_ascii() || self.recipients.iter().any(|to| !to.path.as_str().is_ascii());
         commands::mail(&self.session.capabilities, from, utf8, message, dsn)
     }
 
     fn rcpt_command(&self, index: usize) -> String {
-        commands::rcpt(&self.session.capabilities, self.recipients[index], self.job.dsn.notify)
+        let To { path, dsn, .. } = self.recipients[index];
+        commands::rcpt(&self.session.capabilities, path, dsn)
     }
 }
 

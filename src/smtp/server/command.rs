@@ -3,8 +3,9 @@
 //! RFC 5321 section 4.1 with its parameters of RFC 1870, 3461, 4954, 6152 and 6531. Lenient where clients are known to
 //! be harmlessly wrong (a space after the colon, no angle brackets), strict in everything that is passed on.
 
-use crate::envelope::{Notify, Return, ReversePath};
+use crate::envelope::{Notify, OriginalRecipient, Return, ReversePath};
 use crate::message::address::Address;
+use crate::smtp::xtext;
 
 /// BODY of MAIL (RFC 6152).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub struct RcptTo {
     pub address: Address,
     /// NOTIFY.
     pub notify: Option<Notify>,
-    /// ORCPT: address type and decoded address (`rfc822;user@example.com`).
-    pub orcpt: Option<String>,
+    /// ORCPT.
+    pub orcpt: Option<OriginalRecipient>,
+    /// Something in the command is not ASCII, which SMTPUTF8 alone allows.
+    pub unicode: bool,
 }
 
 /// A refusal: reply code, enhanced status code (RFC 3463), text.
@@ -175,11 +178,11 @@ fn mail_parameter(mail: &mut MailFrom, key: &str, value: Option<&str>, dialect: 
         ("RET", _, Some("FULL")) if dialect.dsn => mail.ret = Some(Return::Full),
         ("RET", _, Some("HDRS")) if dialect.dsn => mail.ret = Some(Return::Headers),
         ("ENVID", Some(value), _) if dialect.dsn => {
-            let id = xtext(value).filter(|id| !id.is_empty() && id.len() <= 100);
+            let id = xtext::decode(value).filter(|id| !id.is_empty() && id.len() <= 100);
             mail.envid = Some(id.filter(|id| id.bytes().all(|octet| (32..127).contains(&octet))).ok_or_else(fault)?);
         }
         ("AUTH", Some(value), _) => {
-            mail.auth = Some(xtext(value).filter(|who| !who.is_empty() && who.len() <= 320).ok_or_else(fault)?);
+            mail.auth = Some(xtext::decode(value).filter(|who| !who.is_empty() && who.len() <= 320).ok_or_else(fault)?);
         }
         ("SIZE" | "BODY" | "AUTH", ..) => return Err(fault()),
         ("RET" | "ENVID", ..) if dialect.dsn => return Err(fault()),
@@ -196,14 +199,14 @@ fn rcpt(text: &str, dialect: Dialect<'_>) -> Result<Command, Refusal> {
         let fault = || Refusal::argument(format!("Bad value of {key}"));
         match (key.as_str(), value) {
             ("NOTIFY", Some(value)) if dialect.dsn => notify = Some(notification(value).ok_or_else(fault)?),
-            ("ORCPT", Some(value)) if dialect.dsn => orcpt = Some(original(value).ok_or_else(fault)?),
+            ("ORCPT", Some(value)) if dialect.dsn => orcpt = Some(original(value, dialect).ok_or_else(fault)?),
             ("NOTIFY" | "ORCPT", None) if dialect.dsn => return Err(fault()),
             _ => return Err(Refusal::new(555, (5, 5, 4), "RCPT parameter not recognised")),
         }
     }
     // Whether UTF-8 is allowed was said with MAIL; the session looks.
     let address = address(path, dialect.smtputf8, (5, 1, 3), dialect)?;
-    Ok(Command::Rcpt(Box::new(RcptTo { address, notify, orcpt })))
+    Ok(Command::Rcpt(Box::new(RcptTo { address, notify, orcpt, unicode: !text.is_ascii() })))
 }
 
 /// NOTIFY (RFC 3461 section 4.1): NEVER alone, or a list of the others.
@@ -222,34 +225,9 @@ fn notification(value: &str) -> Option<Notify> {
     (notify.never != others).then_some(notify)
 }
 
-/// ORCPT (RFC 3461 section 4.2): an atom, a semicolon, xtext; at most 500 characters.
-fn original(value: &str) -> Option<String> {
-    let (kind, encoded) = value.split_once(';').filter(|_| value.len() <= 500)?;
-    let atom = !kind.is_empty() && kind.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-    let address = xtext(encoded).filter(|text| atom && !text.is_empty() && !text.chars().any(char::is_control))?;
-    Some(format!("{kind};{address}"))
-}
-
-/// Decodes xtext (RFC 3461 section 4): `+` and two upper-case hex digits stand for an octet. Raw UTF-8 is left alone.
-fn xtext(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        match octet {
-            b'+' => octets.push(hex(rest.next()?)? * 16 + hex(rest.next()?)?),
-            b'=' | 0..=32 | 127 => return None,
-            _ => octets.push(octet),
-        }
-    }
-    String::from_utf8(octets).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+/// ORCPT (RFC 3461 section 4.2); beyond ASCII only where SMTPUTF8 is offered. The session looks whether it was asked for.
+fn original(value: &str, dialect: Dialect<'_>) -> Option<OriginalRecipient> {
+    OriginalRecipient::parse(value).filter(|_| value.is_ascii() || dialect.smtputf8)
 }
 
 /// At most 20 decimal digits (RFC 1870 section 3).
@@ -360,7 +338,7 @@ mod tests {
         let rcpt = rcpt_of(line);
         assert_eq!(rcpt.address.as_str(), "Carol@Ivory.EDU");
         assert_eq!(rcpt.notify, Some(Notify { success: true, failure: true, ..Notify::default() }));
-        assert_eq!(rcpt.orcpt.unwrap(), "rfc822;Carol+x@Ivory.EDU");
+        assert_eq!(rcpt.orcpt.unwrap().to_string(), "rfc822;Carol+2Bx@Ivory.EDU");
         assert_eq!(rcpt_of("RCPT TO:<postmaster>").address.as_str(), "postmaster@mx.example.com");
         let local = Dialect { domain: Some("example.com"), ..ALL };
         assert!(
@@ -386,6 +364,7 @@ mod tests {
             ("RCPT TO:<>", 501),
             ("RCPT TO:<a@b> NOTIFY=NEVER,DELAY", 501),
             ("RCPT TO:<a@b> ORCPT=rfc822", 501),
+            ("RCPT TO:<a@b> ORCPT=rfc822;a+2b@c", 501),
             ("DATA now", 501),
             ("BDAT", 501),
             ("BDAT 99999999999999999999", 501),

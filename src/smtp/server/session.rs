@@ -302,7 +302,7 @@ impl Session {
 
     fn rcpt_to(&mut self, rcpt: Box<RcptTo>) -> Result<(), Refusal> {
         let Some(mail) = &self.mail else { return Err(order("Say MAIL first")) };
-        if !mail.smtputf8 && !rcpt.address.is_ascii() {
+        if !mail.smtputf8 && rcpt.unicode {
             return Err(Refusal::new(553, (5, 6, 7), "Address with UTF-8, and SMTPUTF8 was not asked for"));
         }
         if mail.recipients >= self.limits.recipients {

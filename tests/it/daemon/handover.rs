@@ -49,6 +49,20 @@ fn it_is_delivered_as_it_was_given() {
 }
 
 #[test]
+fn what_was_asked_of_single_recipients_goes_with_them() {
+    let server = Script::new().offer("DSN").start();
+    let daemon = Daemon::start(&server, "");
+    let input = "EHLO me\nMAIL FROM:<shop@example.com>\nRCPT TO:<a@b.test> NOTIFY=NEVER\n\
+                 RCPT TO:<c@d.test> ORCPT=rfc822;C+2Bx@D.test\nDATA\nFrom: shop@example.com\n\nhi\n.\nQUIT\n";
+    daemon.home().run("sendmail", &["-bs"], input).expect(0);
+    until("it is delivered", || server.messages().len() == 1);
+    assert_eq!(
+        server.messages()[0].recipient_parameters,
+        ["NOTIFY=NEVER ORCPT=rfc822;a@b.test", "ORCPT=rfc822;C+2Bx@D.test"]
+    );
+}
+
+#[test]
 fn odi_waits_for_the_real_result() {
     let server = Script::new().on_nth("RCPT", 2, Fault::Reply("550 5.1.1 nobody of that name".into())).start();
     let daemon = Daemon::start(&server, "");

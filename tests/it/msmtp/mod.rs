@@ -4,6 +4,8 @@ mod commands;
 mod compare;
 mod defects;
 mod options;
+mod password;
+mod system;
 
 use crate::support::run::{Finished, Home};
 use crate::support::script::Script;

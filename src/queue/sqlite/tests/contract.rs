@@ -1,7 +1,7 @@
 //! What the trait promises, call by call.
 
 use super::*;
-use crate::envelope::{Dsn, Notify, Return};
+use crate::envelope::{Dsn, Notify, OriginalRecipient, RecipientDsn, Return};
 
 #[test]
 fn what_is_accepted_comes_back_the_same_after_reopening() {
@@ -10,9 +10,13 @@ fn what_is_accepted_comes_back_the_same_after_reopening() {
         notify: Some(Notify { failure: true, ..Default::default() }),
         ret: Some(Return::Headers),
         envid: Some("QQ1".into()),
+        ..Dsn::default()
     };
     let mut one = new("a", "shop", &["\"odd one\"@example.org", "b+x@example.net", "jörg@exämple.de"], 7);
-    one.envelope.dsn = dsn.clone();
+    let never = Some(Notify { never: true, ..Default::default() });
+    let own = RecipientDsn { notify: never, orcpt: OriginalRecipient::parse("utf-8;J\\x{F6}rg@example.de") };
+    one.envelope.dsn = Dsn { recipients: [("jörg@exämple.de".to_owned(), own.clone())].into(), ..dsn.clone() };
+    let envelope = one.envelope.clone();
     one.tag = Some("news".into());
     one.hold = Some("sender unknown".into());
     let octets = wire(&one.message);
@@ -25,9 +29,15 @@ fn what_is_accepted_comes_back_the_same_after_reopening() {
     let found = all(&store).remove(0);
     assert_eq!((found.id, found.uid, found.lane.as_str()), (MessageId(1), 1000, "shop"));
     assert_eq!((found.header_from.as_str(), found.from.to_string().as_str()), ("shop@example.com", "shop@example.com"));
-    assert_eq!((found.dsn, found.tag.as_deref(), found.hold.as_deref()), (dsn, Some("news"), Some("sender unknown")));
+    assert_eq!(
+        (found.dsn.clone(), found.tag.as_deref(), found.hold.as_deref()),
+        (dsn, Some("news"), Some("sender unknown"))
+    );
     assert_eq!((found.size, found.created, found.report, found.warned), (octets.len() as u64, 7, false, false));
     assert_eq!(found.recipients.iter().map(|one| one.address.clone()).collect::<Vec<_>>(), recipients);
+    assert_eq!(found.recipients[2].dsn, own);
+    assert_eq!(found.envelope(&found.recipients.iter().collect::<Vec<_>>()), Some(envelope));
+    assert!(found.envelope(&[&found.recipients[0]]).unwrap().dsn.recipients.is_empty());
     assert_eq!(wire(&store.text(MessageId(1)).unwrap()), octets);
     assert!(matches!(store.text(MessageId(2)), Err(StoreError::Gone)));
 }

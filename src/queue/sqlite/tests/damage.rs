@@ -53,6 +53,35 @@ fn octets_overwritten_in_the_middle() {
     }
 }
 
+/// Makes a closed queue one of version 1, as far as its tables go.
+fn age(dir: &Path) {
+    let old = schema::connect(&dir.join("queue.db")).unwrap();
+    old.execute_batch("ALTER TABLE recipient DROP COLUMN dsn; PRAGMA user_version = 1").unwrap();
+    schema::empty_log(&old).unwrap();
+}
+
+#[test]
+fn a_queue_of_version_1_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    age(dir.path());
+    let store = open(dir.path());
+    assert!(store.recovered().is_none());
+    store.accept(new("next", "shop", &["a@x.org"], 1)).unwrap();
+    assert_eq!(ids(&all(&store)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_queue_of_version_1_is_saved_too() {
+    let (found, told) = damaged(|dir| {
+        age(dir);
+        let path = dir.join("queue.db");
+        let pages = path.metadata().unwrap().len() / 4096;
+        overwrite(&path, pages / 2 * 4096, &[0xa5; 3 * 4096]);
+    });
+    assert!(found.len() > 500, "{} left; {told}", found.len());
+}
+
 #[test]
 fn cut_off() {
     let (found, told) = damaged(|dir| {

@@ -186,12 +186,12 @@ fn what_the_server_cannot_carry_is_refused_before_mail() {
 fn parameters_where_they_are_offered() {
     let server = Server::start(|_| None);
     let notify = Some(Notify { never: true, ..Notify::default() });
-    let dsn = Dsn { notify, ret: Some(Return::Full), envid: Some("a b".into()) };
+    let dsn = Dsn { notify, ret: Some(Return::Full), envid: Some("a b".into()), ..Dsn::default() };
     let envelope = Envelope::new(ReversePath::Null, vec![address("ü@b.test"), address("a@b.test")], dsn).unwrap();
     assert!(run(&server.relay, &envelope, &message("ü\r\n".as_bytes())).0.all_sent());
     assert!(server.said("MAIL FROM:<> SIZE=6 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+20b"));
     assert!(
-        server.said("RCPT TO:<ü@b.test> NOTIFY=NEVER")
+        server.said("RCPT TO:<ü@b.test> NOTIFY=NEVER ORCPT=utf-8;ü@b.test")
             && server.said("RCPT TO:<a@b.test> NOTIFY=NEVER ORCPT=rfc822;a@b.test")
     );
 }
