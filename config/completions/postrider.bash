@@ -89,7 +89,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__check)
-            opts="-h --parse-only --help"
+            opts="-h --parse-only --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

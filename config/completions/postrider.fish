@@ -37,6 +37,7 @@ complete -c postrider -n "__fish_postrider_needs_command" -f -a "status" -d 'Sho
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again; a faulty one changes nothing'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "try" -d 'Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l parse-only -d 'Read the configuration files alone: not the secrets, certificates and logs that they name'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'One JSON object a line'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l socket -d 'Listen here instead of /run/postrider/submit.sock' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l drain -d 'Before it ends, try everything that is queued once more, for at most this long: 8s, 1m' -r

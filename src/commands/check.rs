@@ -75,10 +75,19 @@ fn faults(config: &Config, uid: u32) -> Vec<ConfigError> {
         }
     }
     if let LogTarget::File(path) = &config.log.to {
-        let what = files::append(path).err().map(|error| format!("log {}: {error}", path.display()));
-        faults.extend(what.map(|what| ConfigError { place: None, what }));
+        faults.extend(log_file(path).map(|what| ConfigError { place: None, what }));
     }
     faults
+}
+
+/// What is wrong with a log file. It is not made here: root's would be closed to the daemon.
+fn log_file(path: &Path) -> Option<String> {
+    let directory = path.parent().filter(|parent| !parent.is_dir());
+    match directory {
+        Some(directory) => Some(format!("log {}: there is no directory {}", path.display(), directory.display())),
+        None if path.exists() => files::append(path).err().map(|error| format!("log {}: {error}", path.display())),
+        None => None,
+    }
 }
 
 /// Every account with its place.

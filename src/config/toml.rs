@@ -299,16 +299,17 @@ impl Source<'_> {
     fn unknown_key(&self, rest: &str) -> String {
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
         let name = if self.quote { format!(" \"{}\"", shown(key)) } else { String::new() };
+        let places = keys::places(key);
+        if !places.is_empty() {
+            return format!("unknown key{name} here; it belongs to {}", places.join(" or "));
+        }
+        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
         match close {
             Some((distance, near)) if distance <= 1 + key.len() / 4 => {
                 format!("unknown key{name}; did you mean {near}?")
             }
-            _ => match keys::places(key).as_slice() {
-                [] => format!("unknown key{name}; known here: {}", known.join(", ")),
-                places => format!("unknown key{name} here; it belongs to {}", places.join(" or ")),
-            },
+            _ => format!("unknown key{name}; known here: {}", known.join(", ")),
         }
     }
 
