@@ -37,6 +37,8 @@ if has_mail_system; then
     group mailutils
 fi
 group s-nail
+group swaks
+group python3
 group mutt
 group nmh
 group cron

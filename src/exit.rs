@@ -131,6 +131,15 @@ pub enum Contract {
     Msmtp,
 }
 
+/// The status of a refusal that may be none later, with nothing kept.
+#[must_use]
+pub fn not_now(contract: Contract, tempfail: TempFailExit) -> Status {
+    match (contract, tempfail) {
+        (Contract::Sendmail, TempFailExit::TempFail) => Status::TempFail,
+        _ => Status::Unavailable,
+    }
+}
+
 /// The status of an attempt to deliver, as the caller knows it.
 #[must_use]
 pub fn of_attempt_for(contract: Contract, attempt: &Attempt, tempfail: TempFailExit) -> Status {

@@ -8,6 +8,7 @@
 //!           commands::submit   one story: read, complete, route, deliver, report
 //!           config         TOML or msmtprc -> Config (senders, default relay)
 //!           route          From -> sender, else the default relay; identity guard -> Plan
+//!           limits         may it go now: reserved before MAIL, settled to what the server took
 //!           deliver        a Plan's part -> smtp over net -> Outcome per recipient
 //!           report, exit   one log line, one line on stderr, one status
 //! ```
@@ -23,6 +24,7 @@ pub mod daemon;
 pub mod deliver;
 pub mod envelope;
 pub mod exit;
+pub mod limits;
 pub mod message;
 pub mod net;
 pub mod queue;

@@ -25,6 +25,9 @@ _postrider() {
             postrider,msmtp)
                 cmd="postrider__subcmd__msmtp"
                 ;;
+            postrider,passwd)
+                cmd="postrider__subcmd__passwd"
+                ;;
             postrider,queue)
                 cmd="postrider__subcmd__queue"
                 ;;
@@ -71,7 +74,7 @@ _postrider() {
 
     case "${cmd}" in
         postrider)
-            opts="-h -V --config --help --version sendmail msmtp explain check serve queue status reload try"
+            opts="-h -V --config --help --version sendmail msmtp explain check serve queue status passwd reload try"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -118,6 +121,20 @@ _postrider() {
             ;;
         postrider__subcmd__msmtp)
             opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__passwd)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -66,6 +66,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read a password and print the [[user]] that may log in with it
+    Passwd {
+        /// The login name
+        name: Option<String>,
+    },
     /// Have the daemon read its configuration again; a faulty one changes nothing
     Reload,
     /// Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages
@@ -141,6 +146,7 @@ fn dispatch(admin: Admin) -> Status {
         Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
+        Command::Passwd { name } => commands::passwd::run(name.as_deref()),
         Command::Reload => commands::queue::reload(&Desk::daemon()),
         Command::Try(rest) => commands::try_demo::run(&rest.arguments),
     }

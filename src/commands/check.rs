@@ -1,9 +1,11 @@
 //! `postrider check`: reads the whole configuration and says what keeps mail from being sent.
 
+use super::alias_files;
 use super::surroundings::Surroundings;
-use crate::config::{Config, ConfigError, DefaultRelay, LogTarget, Place, Relay};
+use crate::config::{Config, ConfigError, DefaultRelay, LogTarget, Place, Relay, Staging, StagingTarget};
 use crate::exit::Status;
-use crate::report;
+use crate::net::acceptor::Acceptor;
+use crate::report::{self, printable};
 use crate::secret::SecretSource;
 use crate::sys::files;
 use std::path::{Path, PathBuf};
@@ -16,13 +18,16 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool, json: bool) -> Status {
     let config = match around.load(explicit) {
         Ok(config) => config,
         Err(errors) => {
-            errors.iter().for_each(|error| report::stdout(&finding(error, json)));
+            errors.iter().for_each(|error| report::stdout(&finding("error", error, json)));
             return Status::Faults;
         }
     };
     let faults = if parse_only { Vec::new() } else { faults(&config, around.who.uid) };
+    if !parse_only {
+        warnings(&config).iter().for_each(|warning| report::stdout(&finding("warning", warning, json)));
+    }
     for fault in &faults {
-        report::stdout(&finding(fault, json));
+        report::stdout(&finding("error", fault, json));
     }
     if !faults.is_empty() {
         return Status::Faults;
@@ -49,13 +54,13 @@ pub fn run(explicit: Option<PathBuf>, parse_only: bool, json: bool) -> Status {
 }
 
 /// A fault as a line: for people, or as JSON with `level`, `file`, `line` and `what`.
-fn finding(error: &ConfigError, json: bool) -> String {
+fn finding(level: &str, error: &ConfigError, json: bool) -> String {
     if !json {
-        return format!("error: {error}\n");
+        return format!("{level}: {}\n", printable(&error.to_string()));
     }
     let file = error.place.as_ref().map(|place| place.file.display().to_string());
     let line = error.place.as_ref().map(|place| place.line).filter(|line| *line > 0);
-    format!("{}\n", serde_json::json!({"level": "error", "file": file, "line": line, "what": error.what}))
+    format!("{}\n", serde_json::json!({"level": level, "file": file, "line": line, "what": error.what}))
 }
 
 /// What the files that the configuration names have wrong.
@@ -74,6 +79,20 @@ fn faults(config: &Config, uid: u32) -> Vec<ConfigError> {
             faults.extend(failed.map(|error| ConfigError::at(place, format!("{}: {error}", path.display()))));
         }
     }
+    for listener in &config.listen {
+        if let Some((certificate, key)) = &listener.identity {
+            let failed = Acceptor::load(certificate, key, uid).err();
+            faults.extend(failed.map(|what| ConfigError::at(&listener.place, what.to_string())));
+        }
+    }
+    if let Some(source) = &config.local.aliases {
+        faults.extend(alias_files::read(source).err());
+    }
+    if let Some(Staging { to: StagingTarget::Maildir(path) | StagingTarget::Mbox(path), .. }) = &config.staging {
+        let parent = path.parent().filter(|parent| !parent.is_dir());
+        let what = parent.map(|parent| format!("[staging] capture: {} is no directory", parent.display()));
+        faults.extend(what.map(|what| ConfigError { place: None, what }));
+    }
     if let LogTarget::File(path) = &config.log.to {
         faults.extend(log_file(path).map(|what| ConfigError { place: None, what }));
     }
@@ -88,6 +107,21 @@ fn log_file(path: &Path) -> Option<String> {
         None if path.exists() => files::append(path).err().map(|error| format!("log {}: {error}", path.display())),
         None => None,
     }
+}
+
+/// What is wrong, but keeps no mail from being sent but that to a few names; and what sends it elsewhere.
+fn warnings(config: &Config) -> Vec<ConfigError> {
+    let mut warnings = Vec::new();
+    if let Some(source) = &config.local.aliases
+        && let Ok(Some(parsed)) = alias_files::read(source)
+    {
+        warnings.extend(parsed.faults.iter().cloned().map(ConfigError::from));
+    }
+    if let Some(staging) = &config.staging {
+        let what = format!("[staging] is on: mail goes to {staging}, not to its recipients");
+        warnings.push(ConfigError { place: None, what });
+    }
+    warnings
 }
 
 /// Every account with its place.

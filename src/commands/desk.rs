@@ -3,6 +3,7 @@
 //!
 //! A question is one connection. Nothing is cached; a listing comes in pages, so that neither side holds all of it.
 
+use super::surroundings::Surroundings;
 use crate::config::QueueConfig;
 use crate::daemon::client::{self, AskError};
 use crate::daemon::listen::PATH;
@@ -100,7 +101,12 @@ fn own(request: &Request) -> Result<Reply, AskError> {
     let store = SqliteStore::open(&config).map_err(failed)?;
     let now = clock::now().timestamp_millis();
     match request {
-        Request::List { filter, limit } => listing::page(&store, filter, *limit, now).map(Reply::Messages),
+        Request::List { filter, limit } => {
+            // Without a configuration that can be read nothing is sent either.
+            let config = Surroundings::look().load(None).ok();
+            let staging = config.as_ref().and_then(|config| config.staging.as_ref());
+            listing::page(&store, filter, *limit, now, staging).map(Reply::Messages)
+        }
         Request::Act { filter, action } => store.act(filter, action, now).map(Reply::Touched),
         // Made due; whoever delivers from it (a queue run in this process) takes it from there.
         Request::Flush { filter } => store.act(filter, &Action::Retry, now).map(Reply::Touched),

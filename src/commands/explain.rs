@@ -4,6 +4,7 @@
 use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
 use crate::config::{Config, Endpoint, Relay, TlsMode};
+use crate::deliver::gate;
 use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::Address;
@@ -65,11 +66,21 @@ fn explain(
     }
 }
 
-/// `-bv`: a line for each recipient.
-fn routes(_: &Config, plan: &Plan<'_>) -> String {
+/// `-bv`: a line for each alias that was used, then one for each recipient.
+fn routes(config: &Config, plan: &Plan<'_>) -> String {
     let (via, server) = (plan.via.name(), server(plan.via.relay()));
-    let line = |to: &Address| printable(&format!("{to}... deliverable by {via} ({}) over {server}", plan.rule)) + "\n";
-    plan.envelope.recipients().iter().map(line).collect()
+    let aliased = plan.expanded.iter().map(|step| printable(&format!("aliased: {step}")) + "\n");
+    let line = |to: &Address| {
+        let staged = staged(config, to).map_or_else(String::new, |staged| format!("; {staged}"));
+        let copy = if plan.archive.contains(to) { ", archive copy" } else { "" };
+        printable(&format!("{to}... deliverable by {via} ({}{copy}) over {server}{staged}", plan.rule)) + "\n"
+    };
+    aliased.chain(plan.envelope.recipients().iter().map(line)).collect()
+}
+
+/// What staging does with a recipient.
+fn staged(config: &Config, to: &Address) -> Option<String> {
+    gate::note(config.staging.as_ref(), std::iter::once(to))
 }
 
 /// What may be said more than once, so that in JSON it is always a list.
@@ -110,9 +121,25 @@ fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
     line("defined:", plan.via.place().to_string());
     line("server:", server(plan.via.relay()));
     line("login:", plan.via.relay().user.clone().unwrap_or_else(|| "(none)".into()));
+    if let Some(why) = &plan.bulk {
+        line("bulk:", format!("yes: {why}; single mail overtakes it"));
+    }
     line("envelope-from:", plan.envelope.from.to_string());
+    for step in &plan.expanded {
+        line("alias:", step.clone());
+    }
     for recipient in plan.envelope.recipients() {
-        line("recipient:", recipient.to_string());
+        let copy = if plan.archive.contains(recipient) { " (archive copy: bcc of the sender)" } else { "" };
+        line("recipient:", format!("{recipient}{copy}"));
+    }
+    if let Some(staging) = &config.staging {
+        let through = |to: &&Address| staging.allows(to);
+        let let_through: Vec<&str> = plan.envelope.recipients().iter().filter(through).map(Address::as_str).collect();
+        let held = plan.envelope.recipients().len() - let_through.len();
+        line("staging:", format!("{held} of the recipients are not sent to; their mail goes to {staging}"));
+        if !let_through.is_empty() {
+            line("staging:", format!("let through: {}", let_through.join(", ")));
+        }
     }
     for change in &plan.changes {
         line("change:", change.clone());

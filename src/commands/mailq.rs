@@ -159,6 +159,12 @@ where
     if let Some(why) = &line.hold {
         reason(&mut text, &format!("on hold: {why}"));
     }
+    if let Some(waits) = &line.waits {
+        reason(&mut text, &format!("waits: {}", waits.why));
+    }
+    if let Some(why) = &line.staging {
+        reason(&mut text, why);
+    }
     let mut said: Option<&str> = None;
     for LineRecipient { address, last, .. } in line.recipients.iter().take(RECIPIENTS) {
         if let Some(last) = last.as_deref().filter(|last| said != Some(*last)) {

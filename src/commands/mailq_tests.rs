@@ -47,8 +47,10 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         from: "shop@example.com".into(),
         state: state.into(),
         hold: (state == "hold").then(|| "by hand".into()),
+        waits: None,
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,
+        staging: None,
     }
 }
 

@@ -1,12 +1,16 @@
 //! One story per command.
 
+mod admission;
+pub mod alias_files;
 pub mod check;
 pub mod desk;
 pub mod explain;
 pub mod handover;
 pub mod mailq;
 pub mod msmtp_info;
+pub mod newaliases;
 pub mod own_queue;
+pub mod passwd;
 pub mod queue;
 pub mod serve;
 pub mod smtp_stdio;
@@ -37,6 +41,7 @@ pub fn sendmail(invocation: &Invocation, config: Option<PathBuf>) -> Status {
             Status::Ok
         }
         Mode::PrintQueue | Mode::CountQueue | Mode::Flush => queued(invocation, config),
+        Mode::NewAliases => newaliases::run(config),
         mode => other("sendmail", mode),
     }
 }
@@ -85,7 +90,7 @@ pub fn msmtp(invocation: &Invocation) -> Status {
 fn other(program: &str, mode: Mode) -> Status {
     match mode {
         Mode::Version => report::stdout(&format!("postrider {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::NewAliases | Mode::Nothing => {}
+        Mode::Nothing => {}
         _ => {
             report::stderr(&format!("{program}: this mode is not offered ({program} --help lists the modes)"));
             return Status::Usage;

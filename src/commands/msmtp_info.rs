@@ -8,6 +8,7 @@ use crate::cli::invocation::Invocation;
 use crate::config::msmtprc::show;
 use crate::config::{AuthChoice, Config, Protocol, Relay};
 use crate::deliver::attempt::{self, Context};
+use crate::deliver::gate::Gate;
 use crate::deliver::open::Opened;
 use crate::envelope::ReversePath;
 use crate::exit::{self, Status};
@@ -22,7 +23,7 @@ use crate::secret::SecretSource;
 /// where `--read-envelope-from` makes the From header choose.
 #[must_use]
 pub fn pretend(invocation: &Invocation) -> Status {
-    with_account(invocation, |_, choice| {
+    with_account(invocation, |_, config, choice| {
         let mut text = format!("using {} ({}): {}\n", choice.via.name(), choice.via.place(), choice.rule);
         let lines = match choice.via {
             Via::Account(account) => show::account(account),
@@ -30,6 +31,12 @@ pub fn pretend(invocation: &Invocation) -> Status {
         };
         for (name, value) in lines {
             text.push_str(&format!("{name} = {}\n", printable(&value)));
+        }
+        if let Some(staging) = &config.staging {
+            text.push_str(&format!(
+                "staging: mail goes to {}, not to its recipients\n",
+                printable(&staging.to_string())
+            ));
         }
         let header = if invocation.options.extract { " and from the header" } else { "" };
         text.push_str(&format!("recipients come from the command line{header}\n"));
@@ -41,13 +48,14 @@ pub fn pretend(invocation: &Invocation) -> Status {
 /// Connects, protects and greets as for a message, and shows what the server is and offers.
 #[must_use]
 pub fn server_info(invocation: &Invocation) -> Status {
-    with_account(invocation, |around, choice| {
+    with_account(invocation, |around, config, choice| {
         let relay = Relay { auth: AuthChoice::Off, ..choice.via.relay().clone() };
         let mut transcripts = Transcripts::open(choice.via, invocation.options.verbose);
         let mut context = Context {
             host: &around.hostname,
             transcript: &mut transcripts,
             secret: &|_: &SecretSource, _| Err("no login is made".into()),
+            gate: Gate::of(config, choice.via.name()),
         };
         let server = attempt::server(&relay.endpoint);
         match attempt::probe(&relay, &mut context) {
@@ -76,14 +84,17 @@ pub fn version() -> Status {
 }
 
 /// Loads the configuration and chooses the account; a fault is one line and its status.
-fn with_account(invocation: &Invocation, then: impl FnOnce(&Surroundings, choose::Choice<'_>) -> Status) -> Status {
+fn with_account(
+    invocation: &Invocation,
+    then: impl FnOnce(&Surroundings, &Config, choose::Choice<'_>) -> Status,
+) -> Status {
     let around = Surroundings::look();
     let config = match around.load_for(invocation, None) {
         Ok(config) => config,
         Err(errors) => return fault(&misconfigured(&errors), misconfigured_status(invocation, &errors)),
     };
     match chosen(&around, invocation, &config) {
-        Ok(choice) => then(&around, choice),
+        Ok(choice) => then(&around, &config, choice),
         Err(error) => fault(&error.what, error.status),
     }
 }

@@ -12,11 +12,12 @@ use crate::deliver::trouble::{Permanence, Trouble};
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::Status;
+use crate::limits::Full;
 use crate::message::address::Address;
 use crate::queue::delivery::Host;
 use crate::queue::schedule::{self, Times};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Fate, NewMessage, Store, StoreError, direct};
+use crate::queue::{Fate, Filter, MessageId, Millis, NewMessage, Recorded, Store, StoreError, direct};
 use crate::report::progress::Progress;
 use crate::report::{self, log};
 use crate::route::Plan;
@@ -34,7 +35,7 @@ pub struct Kept {
     pub directory: PathBuf,
 }
 
-/// Keeps a message for the recipients that a later attempt may reach. `None` where that is not configured, or there are
+/// Keeps a message for the recipients that a later attempt may reach; `full` is the sending limit that some wait for. `None` where that is not configured, or there are
 /// none.
 ///
 /// # Errors
@@ -45,6 +46,7 @@ pub fn keep(
     options: &Options,
     plan: &Plan<'_>,
     attempt: &Attempt,
+    full: Option<&Full>,
 ) -> Option<Result<Kept, String>> {
     if config.queue.direct != Direct::OnFailure {
         return None;
@@ -56,10 +58,15 @@ pub fn keep(
         Fate::Retry { due, .. } if trouble.permanence != Permanence::Permanent => Some(due),
         _ => None,
     };
-    let later: Vec<(Address, i64)> =
-        attempt.troubles().filter_map(|(address, trouble)| Some((address.clone(), due(trouble)?))).collect();
-    let due = later.iter().map(|(_, due)| *due).max()?;
-    let recipients: Vec<Address> = later.into_iter().map(|(address, _)| address).collect();
+    // Those that wait for a sending limit were not tried: they have their own time.
+    let waits = |trouble: &Trouble| full.is_some_and(|full| trouble.what == full.what);
+    let (limited, tried): (Vec<_>, Vec<_>) = attempt.troubles().partition(|(_, trouble)| waits(trouble));
+    let later: Vec<(&Address, i64)> = tried.iter().filter_map(|(one, trouble)| Some((*one, due(trouble)?))).collect();
+    let limited: Vec<Address> = limited.into_iter().map(|(one, _)| one.clone()).collect();
+    let tried_again = later.iter().map(|(_, due)| *due).max();
+    let due = tried_again.or(full.filter(|_| !limited.is_empty()).map(|full| full.until))?;
+    let recipients: Vec<Address> =
+        later.into_iter().map(|(one, _)| one.clone()).chain(limited.iter().cloned()).collect();
     let count = recipients.len();
     let envelope = Envelope::new(plan.envelope.from.clone(), recipients, plan.envelope.dsn.clone())?;
     let rest = without(attempt, &envelope);
@@ -78,11 +85,35 @@ pub fn keep(
             due,
             hold: None,
             report: false,
+            bulk: plan.bulk.is_some(),
         };
-        store.accept(new).map_err(|error| error.to_string())?;
+        let accepted = store.accept(new).map_err(|error| error.to_string())?;
+        if let Some(full) = full {
+            note(&store, accepted.id, now, &limited, full);
+        }
         Ok(Kept { rest, count, directory })
     };
     Some(accept())
+}
+
+/// Writes down what the recipients wait for that a sending limit keeps back, so that `mailq` can tell. It is kept whether that can be written or not.
+fn note(store: &SqliteStore, id: MessageId, now: Millis, limited: &[Address], full: &Full) {
+    let listed = store.list(&Filter { ids: vec![id], ..Filter::default() }, 1).unwrap_or_default();
+    let results: Vec<Recorded> = listed
+        .iter()
+        .flat_map(|queued| queued.recipients.iter().map(move |one| (queued, one)))
+        .filter(|(_, one)| limited.contains(&one.address))
+        .map(|(queued, one)| Recorded {
+            number: one.number,
+            result: Fate::Retry { due: full.until, counts: false },
+            said: full.what.clone(),
+            via: queued.lane.clone(),
+            unknown: one.unknown,
+        })
+        .collect();
+    if let Err(error) = store.record(id, now, &results, None) {
+        tracing::warn!("why {id} waits cannot be written down: {error}");
+    }
 }
 
 /// `sendmail -q` without the daemon: one run over the caller's own queue, where there is one.

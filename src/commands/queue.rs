@@ -84,7 +84,9 @@ fn hint(desk: &dyn Ask, wanted: Option<&str>) {
     let near = |line: &Line| strsim::jaro_winkler(&wanted.to_lowercase(), &line.sender.to_lowercase());
     let best = lines.map(|line| (near(&line), line.sender)).max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((_, sender)) = best.filter(|(near, _)| *near > 0.8 && *near < 1.0) {
-        report::stderr(&format!("postrider: no sender of a queued message contains \"{wanted}\"; there is \"{sender}\""));
+        report::stderr(&format!(
+            "postrider: no sender of a queued message contains \"{wanted}\"; there is \"{sender}\""
+        ));
     }
 }
 
@@ -152,6 +154,12 @@ where
     let mut text = format!("{}\n", printable(&line.id));
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
+    }
+    if let Some(waits) = &line.waits {
+        let _ = writeln!(text, "  {:<9} {}: {}", "waits", time(waits.until, zone, MOMENT), printable(&waits.why));
+    }
+    if let Some(staging) = &line.staging {
+        let _ = writeln!(text, "  {:<9} {}", "staging", printable(staging.trim_start_matches("staging: ")));
     }
     for recipient in &line.recipients {
         let waits = recipient.due >= NEXT_RUN;

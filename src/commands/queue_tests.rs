@@ -75,8 +75,10 @@ fn details_of_a_message() {
         from: "shop@example.com".into(),
         state: "hold".into(),
         hold: Some("by hand".into()),
+        waits: None,
         recipients: vec![recipient(1_795_309_383_000, Some("451 later\n2")), recipient(NEXT_RUN, None)],
         more: 7,
+        staging: None,
     };
     let expected = "\
 0000001A

@@ -5,7 +5,9 @@
 
 use crate::config::load::{self, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
+use crate::daemon::inherited::Inherited;
 use crate::daemon::listen::{self, Socket};
+use crate::daemon::smtp::Listeners;
 use crate::daemon::stop::Stop;
 use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::exit::Status;
@@ -18,7 +20,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The daemon's configuration, unless another is named.
@@ -62,31 +64,30 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>
     }
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| Fault::new(Status::Os, error))?;
     let store = open_store(&config)?;
-    let socket = match Socket::inherited().map_err(|error| Fault::new(Status::Os, error))? {
-        Some(socket) => socket,
-        None => {
-            let path = path.or_else(|| env::path("POSTRIDER_SOCKET")).unwrap_or_else(|| listen::PATH.into());
-            Socket::bind(&path).map_err(|error| Fault::new(Status::Os, error))?
-        }
-    };
+    let passed = Inherited::collect().map_err(|error| Fault::new(Status::Os, error))?;
     let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
     let directory = config.queue.directory.clone();
     let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
     let started = runner::start(store.clone(), live.get(), hooks(waiters.clone()));
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
-    let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone() });
+    let listeners = OnceLock::new();
+    let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone(), listeners });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
-    let daemon = Arc::new(Daemon::new(live, store.clone(), waiters, host));
+    let daemon = Arc::new(Daemon::new(live.clone(), store.clone(), waiters, host));
+    let listeners = reload.listeners.get_or_init(|| Listeners::new(daemon.clone(), passed));
+    let socket = open_socket(listeners, &live.get(), path)?;
 
     let stopping = stop.clone();
-    thread("signals", move || obey(&mut signals, &reload, &stopping))?;
+    let steered = reload.clone();
+    thread("signals", move || obey(&mut signals, &steered, &stopping))?;
     if let Some(period) = sd_notify::watchdog_enabled() {
         let (store, stopping) = (store.clone(), stop.clone());
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
+    say_staging(&daemon.live.get());
     tracing::info!(pid = std::process::id(), "ready");
     tell(&[NotifyState::Ready]);
-    listen::serve(&socket, &daemon, &stop, CLIENTS);
+    listen::serve(&socket, &daemon, &stop, CLIENTS, || listeners.stop(CLIENTS));
     drop(socket);
     let left = drain.map(|limit| drain::drain(&runner, store.as_ref(), limit));
     if !runner.stop(TRANSACTIONS) {
@@ -105,7 +106,27 @@ fn emptied(left: Result<u64, StoreError>, directory: &Path) -> Result<(), Fault>
         Err(error) => format!("what is left stays ({error})"),
     };
     let directory = directory.display();
-    Err(Fault::new(Status::Unavailable, format!("{what} in the queue {directory}; keep that directory for the next start")))
+    Err(Fault::new(
+        Status::Unavailable,
+        format!("{what} in the queue {directory}; keep that directory for the next start"),
+    ))
+}
+
+/// Opens the listeners, and the daemon's own socket: the one passed that no listener takes, else one bound here.
+fn open_socket(listeners: &Listeners, config: &Config, path: Option<PathBuf>) -> Result<Socket, Fault> {
+    let prepared = listeners.prepare(config).map_err(|errors| Fault(Status::Os, errors))?;
+    let socket = match listeners.take_unix() {
+        Some(socket) => Socket::passed(socket).map_err(|error| Fault::new(Status::Os, error))?,
+        None => {
+            let path = path.or_else(|| env::path("POSTRIDER_SOCKET")).unwrap_or_else(|| listen::PATH.into());
+            Socket::bind(&path).map_err(|error| Fault::new(Status::Os, error))?
+        }
+    };
+    listeners.commit(prepared).map_err(|error| Fault::new(Status::Os, error))?;
+    for name in listeners.unused() {
+        tracing::warn!(name = report::printable(&name), "a socket was passed that nothing listens at");
+    }
+    Ok(socket)
 }
 
 /// What delivery needs of this process.
@@ -165,6 +186,13 @@ fn obey(signals: &mut Signals, reload: &Reload, stop: &Stop) {
     }
 }
 
+/// Nobody is to look for mail that staging keeps.
+fn say_staging(config: &Config) {
+    if let Some(staging) = &config.staging {
+        tracing::warn!("[staging] is on: mail goes to {staging}, not to its recipients");
+    }
+}
+
 /// Says that the daemon is alive as long as its queue answers.
 fn watchdog(store: &dyn Store, period: Duration, stop: &Stop) {
     loop {
@@ -198,15 +226,32 @@ struct Reload {
     source: Source,
     live: Arc<Live>,
     runner: Arc<Runner>,
+    /// Set once the daemon is whole.
+    listeners: OnceLock<Listeners>,
 }
 
 impl Reload {
+    /// The listeners of a new configuration; a port that is taken or a bad certificate keeps the old one in force.
+    fn listen(&self, config: &Config) -> Result<(), String> {
+        let Some(listeners) = self.listeners.get() else { return Ok(()) };
+        let kept = |errors: Vec<String>| {
+            for error in &errors {
+                tracing::error!(reason = report::printable(error), "the last good one is kept");
+            }
+            format!("the last good configuration is kept: {}", errors.first().map_or("", String::as_str))
+        };
+        let prepared = listeners.prepare(config).map_err(kept)?;
+        listeners.commit(prepared).map_err(|error| kept(vec![error]))
+    }
+
     fn run(&self) -> Result<(), String> {
         match self.source.load() {
             Ok(config) => {
+                self.listen(&config)?;
                 if config.queue.directory != self.live.get().queue.directory {
                     tracing::warn!("another queue directory holds from the next start on");
                 }
+                say_staging(&config);
                 self.live.replace(config);
                 self.runner.reload(self.live.get());
                 tracing::info!("the configuration was read again");

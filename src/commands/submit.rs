@@ -3,6 +3,7 @@
 //! Nothing is sent before the input has ended well. A pipe's end does not tell whether its writer had finished: who
 //! wants to call a message off ends this program (any signal does), or speaks SMTP to it (`-bs`).
 
+use super::admission::{self, Admission};
 use super::handover::{Handed, Way};
 use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
@@ -11,7 +12,10 @@ use crate::cli::invocation::{ErrorMode, Invocation, Options};
 use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig};
 use crate::deliver::Attempt;
 use crate::deliver::attempt::{self, Context};
+use crate::deliver::gate::Gate;
+use crate::envelope::Envelope;
 use crate::exit::{self, Contract, Status};
+use crate::limits::{self, Full, Lease};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::report::msmtp_log::{self, Sinks};
@@ -136,7 +140,7 @@ impl Submitter<'_> {
     #[must_use]
     pub fn submit(&self, config: &Config, message: Message) -> Done {
         match route::plan(config, &self.around.request(config, self.options), message) {
-            Ok(plan) => self.deliver(config, &plan),
+            Ok(plan) => self.admit(config, plan),
             Err(error) => {
                 // With senders beside it the msmtprc may have had no part in it.
                 let account = choose::probable_account(config, self.options.account.as_deref());
@@ -186,18 +190,39 @@ impl Submitter<'_> {
         Done::refused(what, status)
     }
 
+    /// Delivers what the sending limits let go.
+    fn admit<'c>(&self, config: &'c Config, mut plan: Plan<'c>) -> Done {
+        let (lease, full) = match admission::ask(config, &mut plan) {
+            Ok(Admission::Go(lease)) => {
+                let rest = lease.rest().cloned();
+                (Some(lease), rest)
+            }
+            Ok(Admission::Full(full)) if admission::keeps(config, &plan) => (None, Some(full)),
+            Ok(Admission::Full(full)) => {
+                let what = format!("{}: {}; nothing was kept", plan.via.name(), full.what);
+                return self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit));
+            }
+            Err(error) => {
+                let what = format!("{error}; nothing was kept");
+                return self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit));
+            }
+        };
+        self.deliver(config, &plan, lease, full.as_ref())
+    }
+
     /// One attempt over the plan's account, and what it came to.
-    fn deliver(&self, config: &Config, plan: &Plan<'_>) -> Done {
+    fn deliver(&self, config: &Config, plan: &Plan<'_>, lease: Option<Lease>, full: Option<&Full>) -> Done {
         self.aside(&format!("using {} ({}): {}", plan.via.name(), plan.via.place(), plan.rule));
+        plan.expanded.iter().for_each(|step| self.aside(&format!("alias {step}")));
         let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
-        let attempt = self.attempt(plan, &mut transcripts);
+        let attempt = self.carry(config, plan, lease, full, &mut transcripts);
         let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
         if let Via::Account(account) = plan.via {
             self.msmtp_log(Sinks::of(account), &msmtp_log::line(account, plan, &attempt, status));
         }
-        match own_queue::keep(config, self.around, self.options, plan, &attempt) {
+        match own_queue::keep(config, self.around, self.options, plan, &attempt, full) {
             None => done(&attempt, status),
             Some(Ok(kept)) => self.kept(config, &kept),
             Some(Err(why)) => {
@@ -219,7 +244,31 @@ impl Submitter<'_> {
         done
     }
 
-    fn attempt(&self, plan: &Plan<'_>, transcripts: &mut Transcripts) -> Attempt {
+    /// The attempt, for those that may go; the others are in it as not sent.
+    fn carry(
+        &self,
+        config: &Config,
+        plan: &Plan<'_>,
+        lease: Option<Lease>,
+        full: Option<&Full>,
+        transcripts: &mut Transcripts,
+    ) -> Attempt {
+        let all = plan.envelope.recipients().len();
+        let (go, waiting) = admission::parts(&plan.envelope, lease.as_ref().map_or(0, |lease| lease.allowed(all)));
+        let mut attempt = match &go {
+            Some(envelope) => self.attempt(config, plan, envelope, transcripts),
+            None => admission::untried(plan),
+        };
+        if let Some(lease) = lease {
+            lease.settle(limits::taken(&attempt));
+        }
+        if let Some(full) = full {
+            admission::add_waiting(&mut attempt, waiting, full);
+        }
+        attempt
+    }
+
+    fn attempt(&self, config: &Config, plan: &Plan<'_>, envelope: &Envelope, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
         let host = match &relay.endpoint {
             Endpoint::Tcp(host, _) => host.as_str(),
@@ -239,8 +288,9 @@ impl Submitter<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
+            gate: Gate::of(config, plan.via.name()),
         };
-        attempt::attempt(relay, &plan.envelope, &plan.message, &mut context)
+        attempt::attempt(relay, envelope, &plan.message, &mut context)
     }
 
     /// What only `-v` says.

@@ -1,11 +1,11 @@
 //! What a command finds around it: caller, host names, configuration. Gathered once, so that the rest gets values.
 
+use super::alias_files;
 use crate::cli::invocation::{Invocation, MsmtpOptions, Options};
 use crate::config::load::{self, Sources};
 use crate::config::msmtprc::Overrides;
 use crate::config::{Config, ConfigError, DefaultRelay};
 use crate::route::Request;
-use crate::route::aliases::Aliases;
 use crate::sys::users::Caller;
 use crate::sys::{clock, env, files, random};
 use chrono::{DateTime, FixedOffset};
@@ -60,12 +60,16 @@ impl Surroundings {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self, explicit: Option<PathBuf>) -> Result<Config, Vec<ConfigError>> {
-        load::load(&Sources {
+        load::load(&self.sources(explicit))
+    }
+
+    fn sources(&self, explicit: Option<PathBuf>) -> Sources {
+        Sources {
             explicit: explicit.or_else(|| env::path("POSTRIDER_CONFIG")),
             home: self.who.home.clone(),
             uid: self.who.uid,
             etc: ETC.into(),
-        })
+        }
     }
 
     /// Loads the configuration for an invocation. For `msmtp` its own files and options decide, unless they name no
@@ -89,7 +93,8 @@ impl Surroundings {
         let Some(own) = &invocation.msmtp else { return Ok(None) };
         let named = invocation.options.account.as_deref();
         let overrides = Overrides::new(&own.settings, named).map_err(|error| vec![error])?;
-        let config = load::load_msmtp(&self.msmtp_sources(own), &overrides).map_err(|error| vec![error])?;
+        let mut config = load::load_msmtp(&self.msmtp_sources(own), &overrides).map_err(|error| vec![error])?;
+        config.staging = load::staging_of(&self.sources(None))?;
         let theirs = match &config.default {
             DefaultRelay::Msmtprc(msmtprc) => {
                 msmtprc.accounts.iter().any(|account| named.is_none_or(|name| account.name == name))
@@ -139,7 +144,7 @@ impl Surroundings {
             mailname: self.mailname.as_deref(),
             now: self.now,
             token: &self.token,
-            aliases: &aliases,
+            aliases: &alias_files::read,
         }
     }
 }
@@ -149,12 +154,4 @@ fn moment() -> (DateTime<FixedOffset>, String) {
     let now = clock::now();
     let token = random::token().unwrap_or_else(|_| format!("{:x}.{:x}", now.timestamp_micros(), std::process::id()));
     (now, token)
-}
-
-/// Reads an alias file.
-fn aliases(file: &Path) -> Result<Aliases, ConfigError> {
-    let failed = |what: String| ConfigError { place: Some(crate::config::Place::new(file, 0)), what };
-    let (text, _) = files::read(file).map_err(|error| failed(format!("aliases: {error}")))?;
-    let text = String::from_utf8(text).map_err(|_| failed("aliases: the file is no UTF-8".into()))?;
-    Aliases::parse(&text, file)
 }

@@ -8,6 +8,7 @@ use super::presets::{self, Preset};
 use super::server::{self, Server};
 use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source, Strings};
 use super::{presets::PRESETS, tls};
+use crate::limits::window::Zone;
 use crate::secret::SecretSource;
 use ::toml::Spanned;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,15 @@ pub(super) struct Builder<'t> {
     pub errors: Vec<ConfigError>,
     /// Whether a password stands in the file itself.
     pub literal: bool,
+    /// The time zone of limits that name none.
+    pub zone: Zone,
+}
+
+impl<'t> Builder<'t> {
+    /// Nothing is built yet.
+    pub fn new(source: Source<'t>, home: Option<&'t Path>) -> Self {
+        Self { source, home, errors: Vec::new(), literal: false, zone: Zone::Local }
+    }
 }
 
 impl Builder<'_> {

@@ -3,11 +3,18 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
+use super::limits::LimitsConfig;
+use super::listen::{Listener, User};
+use super::local::LocalSpec;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
+use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
+use crate::limits::window::Zone;
 use crate::message::address::Address;
+use crate::message::bulk;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,9 +27,19 @@ pub(super) struct FileConfig {
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
     pub queue: QueueConfig,
+    pub limits: LimitsConfig,
+    /// `limits.timezone`.
+    pub zone: Zone,
+    pub bulk: bulk::Rules,
+    /// Senders that rules name.
+    pub named: Vec<Named>,
+    pub local: LocalSpec,
+    pub staging: Option<Staging>,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
+    pub listen: Vec<Listener>,
+    pub users: Vec<User>,
     /// Whether a password stands in the file itself, so that its owner and mode matter.
     pub literal: bool,
 }
@@ -37,31 +54,45 @@ pub(super) enum DefaultSpec {
 
 /// Reads the main file. What is usable comes back even with errors, so that `validate` can look at it too.
 pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
-    let raw: RawConfig = match source.parse() {
+    let mut raw: RawConfig = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig { enabled: true, ..FileConfig::default() }, vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder::new(source, home);
+    let local = build.local(&mut raw);
+    let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
+    build.zone = zone;
+    let mut queue = raw.queue.unwrap_or_default();
+    let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
+    let queue = build.queue(queue);
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),
-        queue: build.queue(raw.queue.unwrap_or_default()),
+        limits,
+        zone,
+        bulk,
+        named,
+        local,
+        staging: build.staging(raw.staging, &queue.directory),
+        queue,
         default: raw.default.and_then(|default| build.default_relay(default)),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
+        listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
+        users: raw.user.into_iter().filter_map(|user| build.user_table(user)).collect(),
         literal: build.literal,
     };
     (file, build.errors)
 }
 
 /// Reads a file of `senders.d`.
-pub(super) fn fragment(source: Source<'_>, home: Option<&Path>) -> (FileConfig, Vec<ConfigError>) {
+pub(super) fn fragment(source: Source<'_>, home: Option<&Path>, zone: Zone) -> (FileConfig, Vec<ConfigError>) {
     let raw: RawFragment = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig::default(), vec![error]),
     };
-    let mut build = Builder { source, home, errors: Vec::new(), literal: false };
+    let mut build = Builder { zone, ..Builder::new(source, home) };
     let senders = raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect();
     (FileConfig { senders, literal: build.literal, ..FileConfig::default() }, build.errors)
 }
@@ -167,8 +198,12 @@ impl Builder<'_> {
             _ => Err("one of \"refuse\", \"rewrite\", \"route\""),
         });
         let log_file = self.path("log_file", smtp.log_file.take());
+        let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
+        let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
+        let limits = std::mem::take(&mut smtp.limits);
         let (relay, provider) = self.account(smtp, place, what)?;
+        let limits = self.sender_limits(limits, provider, self.zone);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
             name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,
@@ -178,11 +213,14 @@ impl Builder<'_> {
             from,
             relay,
             names,
+            outgoing,
             users: Vec::new(),
             groups: Vec::new(),
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            limits,
+            bulk: bulk.unwrap_or_default(),
         })
     }
 

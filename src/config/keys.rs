@@ -46,7 +46,12 @@ const PATH: &str = "path";
 pub static TABLES: &[Table] = &[
     Table { head: "", help: "At the top of the file, before the first table.", keys: TOP, account: false },
     Table { head: "[log]", help: "Where the log goes.", keys: LOG, account: false },
-    Table { head: "[queue]", help: "What is kept, for how long, and when it is tried again.", keys: QUEUE, account: false },
+    Table {
+        head: "[queue]",
+        help: "What is kept, for how long, and when it is tried again.",
+        keys: QUEUE,
+        account: false,
+    },
     Table {
         head: "[default]",
         help: "The default relay: where mail goes that no sender claims. Without this table an msmtprc is used where \
@@ -62,6 +67,12 @@ pub static TABLES: &[Table] = &[
         account: true,
     },
     Table {
+        head: "limits = [{ ... }]",
+        help: "In a sender: at most so many in so long. Several hold at once.",
+        keys: WINDOW,
+        account: false,
+    },
+    Table {
         head: "timeouts = { ... }",
         help: "Time limits of a delivery: connect, data_end and total, and command for every other phase that has none \
                of its own.",
@@ -74,6 +85,116 @@ pub static TABLES: &[Table] = &[
         keys: PASSWORD,
         account: false,
     },
+    Table { head: "[limits]", help: "How limits are counted.", keys: LIMITS, account: false },
+    Table {
+        head: "[[limit]]",
+        help: "A limit that several senders share, counted together with their own.",
+        keys: SHARED,
+        account: false,
+    },
+    Table {
+        head: "[[bulk]]",
+        help: "Which mail is bulk mail, which single mail of the same sender overtakes. All that a rule says must fit.",
+        keys: BULK,
+        account: false,
+    },
+    Table {
+        head: "[staging]",
+        help: "On a copy of a live site: nothing leaves for real recipients, whatever the senders say.",
+        keys: STAGING,
+        account: false,
+    },
+    Table {
+        head: "[[listen]]",
+        help: "An SMTP listener of the daemon, for programs that know no sendmail. A reload opens and closes them.",
+        keys: LISTEN,
+        account: false,
+    },
+    Table {
+        head: "timeouts = { ... } of [[listen]]",
+        help: "Time limits of a listener's connections.",
+        keys: LISTEN_TIMEOUTS,
+        account: false,
+    },
+    Table {
+        head: "[[user]]",
+        help: "Who may log in at a listener. postrider passwd prints such a table.",
+        keys: USER,
+        account: false,
+    },
+];
+
+const WINDOW: &[Key] = &[
+    key("recipients", NUMBER, "", "So many recipients; this or messages."),
+    key("messages", NUMBER, "", "So many messages."),
+    key("per", "duration or \"day\"", "", "Within so long at any time, or \"day\": from midnight to midnight."),
+];
+
+const LIMITS: &[Key] = &[
+    key("file", PATH, "limits.db in the queue's directory", "Where it is counted, for all processes that send."),
+    key("timezone", TEXT, "the machine's", "Whose midnight begins a day."),
+];
+
+const SHARED: &[Key] = &[
+    key("name", TEXT, "", "Its name, for errors and listings."),
+    key("recipients", NUMBER, "", "So many recipients; this or messages."),
+    key("messages", NUMBER, "", "So many messages."),
+    key("per", "duration or \"day\"", "", "Within so long at any time, or \"day\"."),
+    key("timezone", TEXT, "that of [limits]", "Whose midnight."),
+    key("senders", LIST, "", "The senders that share it; these or domain."),
+    key("domain", TEXT, "", "All senders whose own address is in this domain."),
+];
+
+const BULK: &[Key] = &[
+    key("header", TEXT, "", "The message has this header field."),
+    key("matches", "pattern", "", "The field's value looks like this."),
+    key("sender", TEXT, "", "The message takes this sender."),
+];
+
+const STAGING: &[Key] = &[
+    key(
+        "capture",
+        TEXT,
+        "",
+        "\"maildir:/path\", \"mbox:/path\", or \"file\": where mail is kept; this or redirect_to.",
+    ),
+    key("redirect_to", "address", "", "Who gets all mail."),
+    key("allow", LIST, "", "Recipients that are let through."),
+];
+
+const LISTEN: &[Key] = &[
+    key("address", LIST, "", "An IP address and a port, unix:/path, or fd:NAME for a socket that systemd passes."),
+    key("purpose", TEXT, "submission", "\"submission\", or \"incoming\" for mail to domains and addresses alone."),
+    key("domains", LIST, "", "With incoming: mail for these domains is taken."),
+    key("addresses", LIST, "", "With incoming: mail for these addresses is taken."),
+    key("networks", LIST, "", "Networks that may submit without a login, besides this machine."),
+    key("auth", TEXT, "off", "\"off\", \"optional\", or \"required\": nobody submits without a login."),
+    key("allow_plaintext_auth", SWITCH, "false", "true: logins without TLS, at addresses of this machine only."),
+    key("tls", TEXT, "off", "\"off\", \"starttls\", or \"implicit\" (TLS at once)."),
+    key("certificate", PATH, "", "The certificate with its chain, PEM."),
+    key("key", PATH, "", "Its key, PEM, closed to others."),
+    key("hostname", TEXT, "the host's name", "What it calls itself."),
+    key("max_connections", NUMBER, "200", "Connections at once."),
+    key("max_per_client", NUMBER, "50", "Of these from one client."),
+    key("max_size", SIZE, "50M", "Octets of a message, at most 100M."),
+    key("max_recipients", NUMBER, "1000", "Recipients of a message."),
+    key("max_errors", NUMBER, "20", "Errors and refused logins of a connection."),
+    key("max_commands", NUMBER, "1000", "Commands of a connection that bring no message nearer."),
+    key("timeouts", "table", "", "Time limits; see timeouts of [[listen]] below."),
+];
+
+const LISTEN_TIMEOUTS: &[Key] = &[
+    key("tls", TIME, "30s", "Until the TLS handshake is done."),
+    key("ehlo", TIME, "1m", "Until EHLO has come."),
+    key("command", TIME, "5m", "Until the next command has come."),
+    key("body", TIME, "3m", "Until the next 64 KiB of a message have come."),
+    key("total", TIME, "2h", "All of a connection."),
+];
+
+const USER: &[Key] = &[
+    key("name", TEXT, "", "The login."),
+    key("password_hash", TEXT, "", "What postrider passwd prints of the password."),
+    key("senders", LIST, "the default relay, and senders open to all", "The senders that it may use."),
 ];
 
 const TOP: &[Key] = &[
@@ -85,6 +206,21 @@ const TOP: &[Key] = &[
         "69",
         "The exit status of a temporary failure where nothing was kept: 69 or 75. PHP 8.5's mail() takes 75 for success.",
     ),
+    key(
+        "aliases",
+        PATH,
+        "/etc/aliases where it is there",
+        "Aliases of local names, so that mail to root reaches somebody; \"off\": none.",
+    ),
+    key("aliases_format", TEXT, "auto", "\"auto\", \"sendmail\" or \"msmtp\"."),
+    key("local_domains", LIST, "localhost, the host's name", "Domains whose recipients are local names."),
+    key("default_recipient", "address", "", "Who gets mail of local names that no alias takes."),
+    key("limits", "table", "", "See [limits]."),
+    key("limit", "tables", "", "See [[limit]]."),
+    key("bulk", "tables", "", "See [[bulk]]."),
+    key("staging", "table", "", "See [staging]."),
+    key("listen", "tables", "", "See [[listen]]."),
+    key("user", "tables", "", "See [[user]]."),
     key("log", "table", "", "See [log]."),
     key("queue", "table", "", "See [queue]."),
     key("default", "table", "", "See [default]."),
@@ -116,6 +252,7 @@ const QUEUE: &[Key] = &[
     key("history", TIME, "30days", "How long final results are remembered."),
     key("min_free", SIZE, "64M", "Below so much free space nothing is accepted."),
     key("postmaster", "address", "nobody", "Who gets what cannot be sent back to its sender."),
+    key("bulk_recipients", NUMBER, "10", "A message for more recipients than this is bulk mail."),
     key("connections", NUMBER, "4", "At most so many connections to one sender's server at a time, 1 to 100."),
 ];
 
@@ -175,6 +312,27 @@ pub static ACCOUNT: &[Key] = &[
          sender whose address it has.",
     ),
     key("names", "table of address = name", "", "Aliases of this sender and the names shown with them."),
+    key("limits", "tables", "the provider's", "At most so much in so long; see limits below. [] for none."),
+    key(
+        "at_limit",
+        TEXT,
+        "hold",
+        "A message for which there is no room: \"hold\" it in the queue, \"refuse\" it, or the name of a sender that takes it \
+         over.",
+    ),
+    key("reserve", "number or \"10%\"", "0", "The share of each limit that bulk mail may not use."),
+    key("timezone", TEXT, "that of [limits]", "Whose midnight begins a day, for its limits."),
+    key("bulk", TEXT, "auto", "Whether its mail is bulk mail: \"auto\", \"never\", \"always\"."),
+    key("reply_to", "address", "", "Where answers go, of messages that do not say so themselves."),
+    key("reply_to_always", SWITCH, "false", "true: of all messages."),
+    key("bcc", LIST, "", "Who gets a copy of every message; no header shows it."),
+    key(
+        "headers",
+        "table of field = value",
+        "",
+        "Fields that are added where a message has none of that name; { value = \"...\", replace = true } replaces them.",
+    ),
+    key("remove_headers", LIST, "", "Fields that are taken out."),
     key("log_file", PATH, "", "A log of this sender, one line a message."),
     key("debug", SWITCH, "false", "true: the dialogue with the server is logged, without passwords."),
     key("ehlo", TEXT, "the host's name", "The host name of the EHLO command."),
@@ -240,8 +398,11 @@ mod tests {
     /// A key that is none and near to none, in each table.
     fn unknown(head: &str) -> String {
         let key = "qqqqqqqqqqqqqqqqqqqq";
-        match head.split_once(" = ") {
-            Some((key_of, _)) => format!("[[sender]]\n{key_of} = {{ {key} = \"1s\" }}\n"),
+        let (of, table) = head.split_once(" of ").map_or(("[[sender]]", head), |(table, of)| (of, table));
+        match table.split_once(" = ") {
+            Some((_, form)) => {
+                format!("{of}\n{}\n", table.replace(form, &form.replace("...", &format!("{key} = \"1\""))))
+            }
             None => format!("{head}\n{key} = 1\n"),
         }
     }
@@ -269,9 +430,13 @@ mod tests {
     fn every_table_of_a_key_is_described() {
         for key in TABLES.iter().flat_map(keys_of) {
             let described = match key.takes {
-                "table" => TABLES.iter().any(|table| table.head.starts_with(&format!("{} = ", key.name)))
-                    || TABLES.iter().any(|table| table.head == format!("[{}]", key.name)),
-                "tables" => TABLES.iter().any(|table| table.head == format!("[[{}]]", key.name)),
+                "table" => {
+                    TABLES.iter().any(|table| table.head.starts_with(&format!("{} = ", key.name)))
+                        || TABLES.iter().any(|table| table.head == format!("[{}]", key.name))
+                }
+                "tables" => TABLES.iter().any(|table| {
+                    table.head == format!("[[{}]]", key.name) || table.head.starts_with(&format!("{} = [", key.name))
+                }),
                 _ => true,
             };
             assert!(described && !key.help.is_empty(), "{}", key.name);

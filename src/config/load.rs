@@ -6,9 +6,12 @@
 //! the fragments of `senders.d` beside the main file.
 
 use super::build::{self, DefaultSpec, FileConfig};
+use super::bulk;
 use super::error::{ConfigError, Place};
+use super::local::{LocalMail, LocalSpec};
 use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
+use super::staging::{self, Staging};
 use super::toml::Source;
 use super::{environment, validate};
 use crate::sys::{env, files};
@@ -35,6 +38,12 @@ impl Sources {
     fn config_home(&self) -> Option<PathBuf> {
         let named = env::path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         named.or_else(|| self.home.as_ref().map(|home| home.join(".config")))
+    }
+
+    /// `$XDG_STATE_HOME` where it is absolute, else `~/.local/state`.
+    fn state_home(&self) -> Option<PathBuf> {
+        let named = env::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        named.or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))
     }
 
     fn msmtprc_files(&self) -> MsmtprcFiles {
@@ -81,7 +90,12 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     }
     let (main, rest) = sources.candidates();
     if let Some(file) = main.iter().find(|file| is_there(file, !file.starts_with(&sources.etc))) {
-        return Loader::new(sources, true).main(file);
+        let mut config = Loader::new(sources, true).main(file)?;
+        if !file.starts_with(&sources.etc) && config.queue.directory == QueueConfig::default().directory {
+            // Beside the user's own queue: into the machine's a user cannot write.
+            config.limits.file = config.limits.file.or_else(|| Some(sources.state_home()?.join("postrider/limits.db")));
+        }
+        return Ok(config);
     }
     if let Some((file, errors)) = environment::read(&env::var, sources.home.as_deref()) {
         return Loader::new(sources, true).environment(file, errors);
@@ -94,11 +108,12 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     }
     let home = sources.home.as_deref();
     let accounts = load_accounts(&msmtp, sources.uid, home, &Overrides::default()).map_err(|error| vec![error])?;
-    Ok(of_msmtprc(msmtp, Msmtprc { accounts, account: None, match_from: MatchFrom::Never }))
+    let local = LocalSpec::default().or_usual(sources.etc.join("aliases"));
+    Ok(of_msmtprc(msmtp, Msmtprc { accounts, account: None, match_from: MatchFrom::Never }, local, None))
 }
 
 /// A configuration that is an msmtprc and nothing else.
-fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
+fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc, local: LocalMail, staging: Option<Staging>) -> Config {
     Config {
         files: files.system.into_iter().chain(files.user).collect(),
         enabled: true,
@@ -108,6 +123,12 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc) -> Config {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        listen: Vec::new(),
+        users: Vec::new(),
+        limits: Default::default(),
+        bulk: Default::default(),
+        local,
+        staging,
     }
 }
 
@@ -124,11 +145,25 @@ pub fn load_msmtp(sources: &Sources, overrides: &Overrides) -> Result<Config, Co
         let account = msmtprc::command_line_account(overrides, home)?;
         let name = Some(account.name.clone());
         let msmtprc = Msmtprc { accounts: vec![account], account: name, match_from: MatchFrom::Never };
-        return Ok(of_msmtprc(MsmtprcFiles::default(), msmtprc));
+        return Ok(of_msmtprc(MsmtprcFiles::default(), msmtprc, LocalMail::default(), None));
     }
     let files = sources.msmtp_files();
     let accounts = load_accounts(&files, sources.uid, home, overrides)?;
-    Ok(of_msmtprc(files, Msmtprc { accounts, account: None, match_from: MatchFrom::Envelope }))
+    let msmtprc = Msmtprc { accounts, account: None, match_from: MatchFrom::Envelope };
+    Ok(of_msmtprc(files, msmtprc, LocalMail::default(), None))
+}
+
+/// The `[staging]` that holds for a configuration which is no postrider.toml: that of the file that `sendmail` would take,
+/// else the system's.
+///
+/// # Errors
+/// A `[staging]` that is faulty.
+pub fn staging_of(sources: &Sources) -> Result<Option<Staging>, Vec<ConfigError>> {
+    let files = match &sources.explicit {
+        Some(explicit) => vec![explicit.clone()],
+        None => sources.candidates().0,
+    };
+    staging::elsewhere(sources, &files)
 }
 
 /// The log file that an unusable msmtp configuration names nevertheless, so that its fault can be logged there: the
@@ -144,6 +179,9 @@ pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBu
     overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
+/// Makes values of a file's text.
+type Parse<'p> = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>) + 'p;
+
 /// Reads one postrider.toml and what belongs to it.
 struct Loader<'s> {
     sources: &'s Sources,
@@ -158,12 +196,14 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let mut file = self.file(path, build::main_file);
+        let mut file = self.file(path, &build::main_file);
         let mut senders = std::mem::take(&mut file.senders);
         for fragment in self.fragments(path) {
-            senders.extend(self.file(&fragment, build::fragment).senders);
+            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
+            senders.extend(self.file(&fragment, &parse).senders);
         }
-        self.whole(FileConfig { senders, ..file })
+        let staging = file.staging.take().or_else(|| self.machine_staging(path));
+        self.whole(FileConfig { senders, staging, ..file })
     }
 
     /// What environment variables say in place of a file.
@@ -176,6 +216,7 @@ impl<'s> Loader<'s> {
     /// The configuration, checked as a whole.
     fn whole(mut self, file: FileConfig) -> Result<Config, Vec<ConfigError>> {
         let default = self.default_relay(file.default);
+        self.errors.extend(bulk::unknown(&file.named, &file.senders));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
@@ -185,18 +226,32 @@ impl<'s> Loader<'s> {
             tempfail_exit: file.tempfail_exit,
             log: file.log,
             queue: file.queue,
+            listen: file.listen,
+            users: file.users,
+            limits: file.limits,
+            bulk: file.bulk,
+            local: file.local.or_usual(self.sources.etc.join("aliases")),
+            staging: file.staging,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);
         if self.errors.is_empty() { Ok(config) } else { Err(self.errors) }
     }
 
+    /// The system's `[staging]` holds for a user's own configuration too, but not for one that was named.
+    fn machine_staging(&mut self, path: &Path) -> Option<Staging> {
+        let system = self.sources.etc.join("postrider/postrider.toml");
+        if self.sources.explicit.is_some() || path == system {
+            return None;
+        }
+        staging::elsewhere(self.sources, &[system]).unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            None
+        })
+    }
+
     /// Reads one file with its parser, and checks its owner and mode where a password stands in it.
-    fn file(
-        &mut self,
-        path: &Path,
-        parse: fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>),
-    ) -> FileConfig {
+    fn file(&mut self, path: &Path, parse: &Parse<'_>) -> FileConfig {
         let whole = Place::new(path, 0);
         self.files.push(path.to_owned());
         let (data, guard) = match files::read(path) {

@@ -5,23 +5,34 @@
 
 mod account;
 mod build;
+mod bulk;
 pub mod environment;
 pub mod error;
 pub mod keys;
+pub mod limits;
+pub mod listen;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
+pub mod local;
 pub mod model;
 pub mod msmtprc;
+pub mod outgoing;
 pub mod parse;
 pub mod pattern;
 pub mod presets;
 mod queue;
 pub mod server;
+pub mod staging;
 mod tls;
 mod toml;
 pub mod validate;
 
 pub use error::{ConfigError, Place};
+pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
+pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
+pub use local::{AliasFormat, AliasSource, LocalMail};
 pub use model::*;
+pub use outgoing::{AddedHeader, Outgoing};
 pub use server::Server;
+pub use staging::{Staging, StagingTarget};

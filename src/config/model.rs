@@ -1,9 +1,15 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
 use super::error::{ConfigError, Place};
+use super::limits::{LimitsConfig, SenderLimits};
+use super::listen::{Listener, User};
+use super::local::LocalMail;
+use super::outgoing::Outgoing;
 use super::pattern::Pattern;
 use super::server::Server;
+use super::staging::Staging;
 use crate::message::address::Address;
+use crate::message::bulk;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -30,6 +36,18 @@ pub struct Config {
     pub log: LogConfig,
     /// `[queue]`.
     pub queue: QueueConfig,
+    /// `[[listen]]`: where the daemon takes mail over SMTP.
+    pub listen: Vec<Listener>,
+    /// `[[user]]`: who may log in there.
+    pub users: Vec<User>,
+    /// `[limits]` and `[[limit]]`.
+    pub limits: LimitsConfig,
+    /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
+    pub bulk: bulk::Rules,
+    /// Who gets the mail of local names.
+    pub local: LocalMail,
+    /// `[staging]`: nothing leaves for real recipients.
+    pub staging: Option<Staging>,
 }
 
 /// `[queue]`: what is kept, for how long, and when it is tried again.
@@ -204,6 +222,8 @@ pub struct Sender {
     pub relay: Relay,
     /// Aliases of this sender and the names shown for them.
     pub names: BTreeMap<String, String>,
+    /// What it changes in its messages.
+    pub outgoing: Outgoing,
     /// `users`: who may use it; with `groups` both empty, everybody.
     pub users: Vec<String>,
     /// `groups`: members may use it.
@@ -214,6 +234,10 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
+    pub limits: SenderLimits,
+    /// `bulk`: whether its mail is bulk.
+    pub bulk: bulk::Choice,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).

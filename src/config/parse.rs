@@ -2,24 +2,36 @@
 
 use super::build::{self, FileConfig};
 use super::error::{ConfigError, Place};
+use super::listen::Listener;
 use super::toml::Source;
+use crate::limits::window::Zone;
 use std::path::Path;
 
-type Parse = fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>);
+type Parse = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>);
 
 /// The faults of a text as a postrider.toml. Errors name the file `postrider.toml`, and quote keys of the text.
 #[must_use]
 pub fn main_file(text: &str) -> Vec<ConfigError> {
-    faults(text, build::main_file)
+    faults(text, &build::main_file)
 }
 
 /// The faults of a text as a file of `senders.d`.
 #[must_use]
 pub fn fragment(text: &str) -> Vec<ConfigError> {
-    faults(text, build::fragment)
+    faults(text, &|source, home| build::fragment(source, home, Zone::Local))
 }
 
-fn faults(text: &str, parse: Parse) -> Vec<ConfigError> {
+/// The listeners of a text as a postrider.toml.
+///
+/// # Errors
+/// Its faults; what concerns other tables is not looked at.
+pub fn listeners(text: &str) -> Result<Vec<Listener>, Vec<ConfigError>> {
+    let file = Place::new("postrider.toml", 0);
+    let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
+    if errors.is_empty() { Ok(config.listen) } else { Err(errors) }
+}
+
+fn faults(text: &str, parse: &Parse) -> Vec<ConfigError> {
     let file = Place::new("postrider.toml", 0);
     parse(Source { text, file: &file, quote: true }, None).1
 }

@@ -1,9 +1,10 @@
 //! Provider presets: server, TLS, identity rule, limits. Data with its source and date; no behaviour.
 //!
 //! A preset fills in what a sender leaves out; whatever the sender says wins. The limits are the provider's published
-//! ones, for `explain` and for the limits of a sender; nothing here counts.
+//! ones, for a sender that gives none itself; nothing here counts.
 
 use super::model::TlsMode;
+use crate::limits::window::Window;
 use std::time::Duration;
 
 /// One provider.
@@ -39,7 +40,7 @@ pub struct Port {
 /// What a provider allows; `None` and empty: not published.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Rolling windows, counted in recipients.
+    /// What may be sent in how long: the limits of a sender that gives none itself.
     pub windows: &'static [Window],
     /// Recipients of one message.
     pub recipients_per_message: Option<u32>,
@@ -51,17 +52,7 @@ pub struct Limits {
     pub size: Option<u64>,
 }
 
-/// So many recipients in so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The most recipients within `per`.
-    pub recipients: u32,
-    /// The rolling window's length.
-    pub per: Duration,
-}
-
 const DAY: Duration = Duration::from_secs(86_400);
-const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 const TLS: Port = Port { port: 465, tls: TlsMode::Implicit };
@@ -90,11 +81,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.yandex.ru"],
         must_match: true,
         // Yandex Mail, sending limits of a free mailbox (collected by November 2026).
-        limits: Limits {
-            windows: &[Window { recipients: 500, per: DAY }],
-            recipients_per_message: Some(35),
-            ..UNKNOWN
-        },
+        limits: Limits { windows: &[Window::recipients(500, DAY)], recipients_per_message: Some(35), ..UNKNOWN },
         notes: "needs an app password; once blocked for spam, each further try prolongs the block of 24 hours",
         ..BASE
     },
@@ -103,7 +90,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.yandex.ru"],
         must_match: true,
         // Yandex 360 for business: up to 5,000 a day by plan (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 5_000, per: DAY }], ..UNKNOWN },
+        limits: Limits { windows: &[Window::recipients(5_000, DAY)], ..UNKNOWN },
         notes: "needs an app password; the daily limit depends on the plan",
         ..BASE
     },
@@ -112,7 +99,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.mail.ru"],
         must_match: true,
         // Mail.ru help (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 500, per: DAY }], ..UNKNOWN },
+        limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
         notes: "needs an app password",
         ..BASE
     },
@@ -121,7 +108,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.gmail.com"],
         must_match: true,
         // Gmail help: 500 recipients in rolling 24 hours, 2,000 with Workspace (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 500, per: DAY }], ..UNKNOWN },
+        limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
         notes: "needs an app password or XOAUTH2; a foreign From is silently replaced; Workspace allows 2,000 a day",
         ..BASE
     },
@@ -130,7 +117,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp-relay.gmail.com"],
         ports: &[SUBMISSION],
         // Workspace SMTP relay: 10,000 recipients a user and day (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 10_000, per: DAY }], ..UNKNOWN },
+        limits: Limits { windows: &[Window::recipients(10_000, DAY)], ..UNKNOWN },
         notes: "the Workspace administrator allows addresses or logins",
         ..BASE
     },
@@ -142,7 +129,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Exchange Online limits (collected by November 2026).
         limits: Limits {
-            windows: &[Window { recipients: 30, per: MINUTE }, Window { recipients: 10_000, per: DAY }],
+            windows: &[Window::messages(30, MINUTE), Window::recipients(10_000, DAY)],
             recipients_per_message: Some(500),
             connections: Some(3),
             ..UNKNOWN
@@ -194,7 +181,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp-relay.brevo.com"],
         ports: &[SUBMISSION, ALTERNATIVE, TLS],
         // Brevo's free plan (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 300, per: DAY }], ..UNKNOWN },
+        limits: Limits { windows: &[Window::recipients(300, DAY)], ..UNKNOWN },
         notes: "the password is an SMTP key, not an API key; paid plans have other limits",
         ..BASE
     },
@@ -224,8 +211,9 @@ pub static PRESETS: [Preset; 15] = [
         name: "unisender-go",
         hosts: &["smtp.go1.unisender.ru", "smtp.go2.unisender.ru"],
         ports: &[SUBMISSION, TLS],
-        // Unisender Go documentation: 3,000 an hour over each of up to 50 connections (collected by November 2026).
-        limits: Limits { windows: &[Window { recipients: 3_000, per: HOUR }], connections: Some(50), ..UNKNOWN },
+        // Unisender Go documentation: 3,000 an hour over each of up to 50 connections (collected by November 2026). That
+        // is no limit of the account.
+        limits: Limits { connections: Some(50), ..UNKNOWN },
         notes: "the login is the user id, the password the API key; accounts on the second node give its server",
         ..BASE
     },

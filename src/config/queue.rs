@@ -70,7 +70,7 @@ impl Builder<'_> {
 }
 
 /// Octets, with K, M or G for their 1024s.
-fn octets(text: &str) -> Result<u64, &'static str> {
+pub(super) fn octets(text: &str) -> Result<u64, &'static str> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match text[digits.len()..].to_ascii_uppercase().as_str() {
         "" => 1,

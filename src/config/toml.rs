@@ -5,6 +5,8 @@
 
 use super::error::{ConfigError, Place};
 use super::keys;
+use super::limits::RawSenderLimits;
+use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -26,9 +28,23 @@ pub(super) struct RawConfig {
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,
     pub queue: Option<RawQueue>,
+    #[serde(default)]
+    pub bulk: Vec<Spanned<RawBulk>>,
+    pub aliases: Field<String>,
+    pub aliases_format: Field<String>,
+    pub local_domains: Field<Strings>,
+    pub default_recipient: Field<String>,
+    pub staging: Field<RawStaging>,
     pub default: Field<RawDefault>,
+    pub limits: Option<RawLimits>,
+    #[serde(default)]
+    pub limit: Vec<Spanned<RawShared>>,
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
+    #[serde(default)]
+    pub listen: Vec<Spanned<RawListen>>,
+    #[serde(default)]
+    pub user: Vec<Spanned<RawUser>>,
 }
 
 /// A file of `senders.d`.
@@ -60,6 +76,83 @@ pub(super) struct RawQueue {
     pub min_free: Field<String>,
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
+    pub bulk_recipients: Field<i64>,
+}
+
+/// `[[bulk]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBulk {
+    pub header: Field<String>,
+    pub matches: Field<String>,
+    pub sender: Field<String>,
+}
+
+/// `[limits]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub file: Field<String>,
+    pub timezone: Field<String>,
+}
+
+/// One of `limits = [{ ... }]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWindow {
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+}
+
+/// `[[limit]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShared {
+    pub name: Field<String>,
+    pub recipients: Field<i64>,
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub timezone: Field<String>,
+    pub senders: Field<Strings>,
+    pub domain: Field<String>,
+}
+
+/// A number, or a text such as `10%`.
+pub(super) enum Share {
+    Number(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShareVisitor;
+        impl Visitor<'_> for ShareVisitor {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a share such as \"10%\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
+                Ok(Share::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Share, E> {
+                Ok(Share::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(ShareVisitor)
+    }
+}
+
+/// `[staging]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStaging {
+    pub capture: Field<String>,
+    pub redirect_to: Field<String>,
+    pub allow: Field<Strings>,
 }
 
 /// `timeouts = { ... }`.
@@ -95,7 +188,10 @@ macro_rules! with_account {
             fingerprint: Field<String>, tls_name: Field<String>, client_cert: Field<String>,
             client_key: Field<String>, client_password: Field<RawPassword>, proxy: Field<String>, source: Field<String>,
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
-            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>,
+            limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
+            on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
+            headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
 
         impl $name {
@@ -112,6 +208,13 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    limits: RawSenderLimits {
+                        limits: self.limits.take(), at_limit: self.at_limit.take(),
+                        reserve: self.reserve.take(), timezone: self.timezone.take(),
+                    },
+                    bulk: self.bulk.take(),
+                    reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
+                    bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
             }
         }
@@ -158,6 +261,53 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub limits: RawSenderLimits,
+    pub bulk: Field<String>,
+    pub reply_to: Field<String>,
+    pub reply_to_always: Option<bool>,
+    pub bcc: Field<Strings>,
+    pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
+    pub remove_headers: Field<Strings>,
+}
+
+/// A field of `headers`: its value, or a table with `value` and `replace`.
+pub(super) struct RawHeader {
+    pub value: String,
+    pub replace: bool,
+}
+
+impl<'de> Deserialize<'de> for RawHeader {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeaderVisitor)
+    }
+}
+
+const HEADER_KEYS: &[&str] = &["value", "replace"];
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = RawHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or { value = \"...\", replace = true }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawHeader, E> {
+        Ok(RawHeader { value: text.to_owned(), replace: false })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+        let (mut value, mut replace) = (String::new(), false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "value" => value = map.next_value()?,
+                "replace" => replace = map.next_value()?,
+                other => return Err(de::Error::unknown_field(other, HEADER_KEYS)),
+            }
+        }
+        Ok(RawHeader { value, replace })
+    }
 }
 
 /// One string or a list of them; each of a list with its place.

@@ -6,7 +6,7 @@
 use super::error::{ConfigError, Place};
 use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay, Sender, TlsMode};
 use super::pattern::Pattern;
-use super::server;
+use super::{listen, server};
 use std::collections::HashMap;
 
 /// All faults of a configuration, sorted by place; none, and it can be used.
@@ -22,6 +22,8 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
         identity(sender, &mut errors);
     }
     claims(&config.senders, &mut errors);
+    listen::validate(config, &mut errors);
+    super::limits::check(config, &mut errors);
     sort(&mut errors);
     errors
 }

@@ -41,7 +41,11 @@ fn text(error: StoreError) -> String {
 
 fn list(daemon: &Daemon, filter: &Filter, limit: usize) -> Result<Reply, String> {
     let now = crate::sys::clock::now().timestamp_millis();
-    listing::page(daemon.store.as_ref(), filter, limit.min(LISTED), now).map(Reply::Messages).map_err(text)
+    let config = daemon.live.get();
+    let page = listing::page(daemon.store.as_ref(), filter, limit.min(LISTED), now, config.staging.as_ref());
+    let mut lines = page.map_err(text)?;
+    listing::add_waits(&config, &mut lines);
+    Ok(Reply::Messages(lines))
 }
 
 /// How many messages there are, and for those who may see it what is paused.

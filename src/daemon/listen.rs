@@ -52,13 +52,18 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The socket that the service manager passed on, where it passed one.
+    /// A socket that the service manager passed on.
     ///
     /// # Errors
-    /// Where what it passed is no listening unix socket.
-    pub fn inherited() -> io::Result<Option<Self>> {
-        let listener = listenfd::ListenFd::from_env().take_unix_listener(0)?;
-        listener.map_or(Ok(None), |listener| Self::of(listener, None).map(Some))
+    /// As fcntl(2).
+    pub fn passed(listener: UnixListener) -> io::Result<Self> {
+        Self::of(listener, None)
+    }
+
+    /// The listening socket itself.
+    #[must_use]
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
     }
 
     fn of(listener: UnixListener, own: Option<(PathBuf, u64, u64)>) -> io::Result<Self> {
@@ -172,8 +177,9 @@ impl Served {
     }
 }
 
-/// Serves clients until the stop is given, then those that are there for at most `grace`.
-pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration) {
+/// Serves clients until the stop is given, then those that are there for at most `grace`, while `meanwhile` ends what else
+/// serves clients.
+pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration, meanwhile: impl FnOnce()) {
     let served = Arc::new(Served::default());
     let mut told = false;
     loop {
@@ -204,7 +210,9 @@ pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration
         }
     }
     daemon.waiters.close();
-    served.wait(Deadline::after(grace));
+    let end = Deadline::after(grace);
+    meanwhile();
+    served.wait(end);
 }
 
 /// Gives a client a thread, if there is a seat for its user.

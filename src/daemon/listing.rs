@@ -1,8 +1,12 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LineRecipient};
-use crate::queue::{Filter, Millis, Queued, Store, StoreError};
+use super::protocol::{Line, LineRecipient, Waits};
+use crate::config::{Config, Staging};
+use crate::deliver::gate;
+use crate::limits::{self, Ask, Class};
+use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
+use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
 const RECIPIENTS: usize = 20_000;
@@ -13,11 +17,32 @@ const WORDS: usize = 500;
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn page(store: &dyn Store, filter: &Filter, limit: usize, now: Millis) -> Result<Vec<Line>, StoreError> {
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now)).collect())
+pub fn page(
+    store: &dyn Store,
+    filter: &Filter,
+    limit: usize,
+    now: Millis,
+    staging: Option<&Staging>,
+) -> Result<Vec<Line>, StoreError> {
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now, staging)).collect())
 }
 
-fn line(queued: Queued, now: Millis) -> Line {
+/// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
+pub fn add_waits(config: &Config, lines: &mut [Line]) {
+    let mut known: HashMap<String, Option<Waits>> = HashMap::new();
+    for line in lines.iter_mut().filter(|line| line.hold.is_none()) {
+        line.waits = known.entry(line.sender.clone()).or_insert_with(|| waits(config, &line.sender)).clone();
+    }
+}
+
+fn waits(config: &Config, lane: &str) -> Option<Waits> {
+    let ask = Ask { recipients: 1, class: Class::Single, whole: true };
+    let full = limits::waiting(config, lane::find(config, lane)?, ask).ok().flatten()?;
+    Some(Waits { until: full.until, why: full.what })
+}
+
+fn line(queued: Queued, now: Millis, staging: Option<&Staging>) -> Line {
+    let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
     let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
     let state = match (&queued.hold, queued.claimed) {
         (Some(_), _) => "hold",
@@ -40,8 +65,10 @@ fn line(queued: Queued, now: Millis) -> Line {
         from: queued.from.to_string(),
         state: state.into(),
         hold: queued.hold.map(shortened),
+        waits: None,
         recipients: recipients.collect(),
         more,
+        staging,
     }
 }
 
@@ -57,7 +84,7 @@ mod tests {
     use super::*;
     use crate::envelope::{Dsn, ReversePath};
     use crate::message::address::Address;
-    use crate::queue::{MessageId, QueuedRecipient};
+    use crate::queue::{Grace, MessageId, QueuedRecipient};
 
     #[test]
     fn whatever_is_queued_a_line_has_a_size() {
@@ -68,6 +95,7 @@ mod tests {
             attempts: 1,
             due: 5,
             last: Some("ü".repeat(10_000)),
+            unknown: false,
         };
         let queued = Queued {
             id: MessageId(26),
@@ -82,12 +110,15 @@ mod tests {
             hold: None,
             report: false,
             warned: false,
+            bulk: false,
             claimed: false,
+            moved: None,
+            grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), 5).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5).state, "hold");
-        let line = line(queued, 4);
+        assert_eq!(line(queued.clone(), 5, None).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5, None).state, "hold");
+        let line = line(queued, 4, None);
         assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
         assert_eq!(line.more, 10_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));

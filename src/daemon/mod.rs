@@ -6,17 +6,21 @@
 //! session     one client: its request read under limits, its reply written
 //! submit      a message that came: planned with the daemon's configuration, kept, waited for
 //! control     everything else that is asked
+//! inherited   sockets that the service manager passed
+//! smtp        the SMTP listeners
 //! listing     messages of the queue as they are shown
 //! ```
 
 pub mod client;
 mod control;
+pub mod inherited;
 pub mod listen;
 pub mod listing;
 mod live;
 pub mod protocol;
 mod quota;
 mod session;
+pub mod smtp;
 pub mod stop;
 mod submit;
 pub mod waiters;
@@ -68,6 +72,8 @@ pub struct Daemon {
     /// Since when it runs.
     pub since: Millis,
     limits: Limits,
+    /// Held by who submits to a sender that refuses at its limit.
+    refusing: Mutex<()>,
 }
 
 /// Clients at once.
@@ -84,6 +90,8 @@ struct Limits {
     seats: Arc<Quota>,
     requests: Arc<Quota>,
     spool: Arc<Quota>,
+    /// Octets of large messages that come in over SMTP, by client.
+    text: Arc<Quota>,
     /// Whoever works on a large request or message holds it: memory for one of them at a time.
     large: Mutex<()>,
 }
@@ -96,10 +104,11 @@ impl Daemon {
             seats: Quota::new(CLIENTS, CLIENTS_EACH),
             requests: Quota::new(REQUESTS.0, REQUESTS.1),
             spool: Quota::new(SPOOL.0, SPOOL.1),
+            text: Quota::new(SPOOL.0, SPOOL.1),
             large: Mutex::default(),
         };
         let since = crate::sys::clock::now().timestamp_millis();
         let uid = rustix::process::geteuid().as_raw();
-        Self { live, store, waiters, host, uid, since, limits }
+        Self { live, store, waiters, host, uid, since, limits, refusing: Mutex::default() }
     }
 }

@@ -157,10 +157,25 @@ pub struct Line {
     pub state: String,
     /// Why it is on hold.
     pub hold: Option<String>,
+    /// What keeps its sender's mail back at the moment.
+    #[serde(default)]
+    pub waits: Option<Waits>,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.
     pub more: u64,
+    /// What `[staging]` will do with it, where it holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
+}
+
+/// A sending limit that is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// When there is room for the next recipient, milliseconds since 1970.
+    pub until: i64,
+    /// Which limit it is.
+    pub why: String,
 }
 
 /// A recipient of a listed message.

@@ -5,6 +5,7 @@
 use super::protocol::{PIECE, REPLY, REQUEST, Reply, Request, Verdict};
 use super::wire::{self, WireError};
 use super::{Daemon, control, submit};
+use crate::config::listen::LARGEST;
 use crate::exit::Status;
 use crate::net::deadline::{Stream, Timed, TimedStream};
 use crate::sys::clock::Deadline;
@@ -22,8 +23,6 @@ const FRAME: Duration = Duration::from_secs(30);
 const MESSAGE: Duration = Duration::from_secs(15 * 60);
 /// Octets of a message in memory, and of a request that needs no leave.
 const MEMORY: usize = 64 << 10;
-/// Octets of a message.
-pub const LARGEST: u64 = 100 << 20;
 
 /// Who is on the other end, from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

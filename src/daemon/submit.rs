@@ -8,7 +8,9 @@ use super::session::{Peer, refused};
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
+use crate::config::Config;
 use crate::exit::{Contract, Status};
+use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage, StoreError};
@@ -17,7 +19,7 @@ use crate::route::{self, Plan};
 use crate::sys::clock::Deadline;
 use crate::sys::spool::Spool;
 use crate::sys::users::Caller;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a client may wait for the result.
@@ -74,23 +76,62 @@ fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
 
 /// Reads, plans and keeps the message.
 fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
-    let limits = &daemon.limits;
-    let _alone = (text.len() > LARGE).then(|| limits.large.lock().unwrap_or_else(PoisonError::into_inner));
+    let _alone = alone(daemon, text.len());
+    let message = message(text)?;
+    queue(daemon, around, asked, message)
+}
+
+/// Leave to work on a message of that size: a large one waits until no other is worked on.
+pub(super) fn alone(daemon: &Daemon, octets: u64) -> Option<MutexGuard<'_, ()>> {
+    (octets > LARGE).then(|| daemon.limits.large.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Reads what came as a message.
+pub(super) fn message(text: Spool) -> Result<Message, (Status, String)> {
     let message = read::read(&mut text.reader(0), ReadRules { dot_ends: false });
     let message = message.map_err(|error| (error.status(), error.to_string()))?;
     drop(text);
     if message.header.wire_size() > HEADER {
         return Err((Status::Data, format!("the message's header is larger than {} MiB", HEADER >> 20)));
     }
+    Ok(message)
+}
+
+/// Plans a message and keeps it: when this returns, it is on disk.
+pub(super) fn queue(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    message: Message,
+) -> Result<Accepted, (Status, String)> {
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
-    let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(|error| {
-        let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
-        (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
-    })?;
+    // One after the other, so that each sees those before it in the queue.
+    let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+    refuse_beyond(daemon, &config, &plan)?;
+    let accepted = daemon.store.accept(new_message(&plan, around, asked)).map_err(not_kept)?;
     log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
     Ok(accepted)
+}
+
+/// A message that the queue could not keep.
+pub(super) fn not_kept(error: StoreError) -> (Status, String) {
+    let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
+    (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
+}
+
+/// Where the sender says so, a message for which its limits leave no room is refused now.
+fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>) -> Result<(), (Status, String)> {
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
+    // What the queue cannot tell is not there: the limit itself holds at delivery.
+    let queued = || daemon.store.waiting(&plan.via.name()).unwrap_or_default();
+    match limits::refusal(config, plan.via, ask, queued) {
+        Ok(None) => Ok(()),
+        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", plan.via.name(), full.what))),
+        Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
+    }
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {
@@ -107,6 +148,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         due: if asked.delivery == DeliveryMode::Queue { NEXT_RUN } else { now },
         hold: None,
         report: false,
+        bulk: plan.bulk.is_some(),
     }
 }
 

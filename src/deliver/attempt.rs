@@ -3,6 +3,7 @@
 //! The story of a delivery, and nothing of the wire. It never judges: every failure goes through `trouble`.
 
 use super::courier::Courier;
+use super::gate::Gate;
 use super::open::{Opened, on_any_server};
 use super::outcome::{Attempt, Outcome, Verdict};
 use super::trouble::{self, Trouble};
@@ -27,6 +28,8 @@ pub struct Context<'c> {
     pub transcript: &'c mut dyn Transcript,
     /// Fetches the password; called only when the server is ready for the login.
     pub secret: &'c FetchSecret<'c>,
+    /// Holds back what may not leave.
+    pub gate: Gate<'c>,
 }
 
 /// Delivers a message over an account, in a connection of its own. Blocks no longer than `relay.timeouts.total`.

@@ -65,7 +65,8 @@ impl Courier {
         }
     }
 
-    /// Delivers a message over an account. Blocks no longer than `relay.timeouts.total`.
+    /// Delivers a message over an account, as far as the gate lets it. Blocks no longer than `relay.timeouts.total` (with
+    /// recipients of both kinds, twice that).
     pub fn attempt(
         &mut self,
         relay: &Relay,
@@ -73,6 +74,16 @@ impl Courier {
         message: &Message,
         context: &mut Context<'_>,
     ) -> Attempt {
+        let gate = context.gate.clone();
+        match gate.staged(envelope) {
+            None => self.send(relay, envelope, message, context),
+            Some(staged) => staged
+                .attempt(context.host, message, &mut |envelope, message| self.send(relay, envelope, message, context)),
+        }
+    }
+
+    /// To the server. Only `attempt` may come here.
+    fn send(&mut self, relay: &Relay, envelope: &Envelope, message: &Message, context: &mut Context<'_>) -> Attempt {
         let started = clock::instant();
         let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
         let total = Deadline::after(relay.timeouts.total);

@@ -1,7 +1,11 @@
-//! Delivery: one envelope and message over one account, and what became of each recipient.
+//! Delivery: one envelope and message over one account, and what became of each recipient. Every way out leads through the
+//! gate (`[staging]`).
 
 pub mod attempt;
 pub mod courier;
+pub mod gate;
+pub mod maildir;
+pub mod mbox;
 pub mod open;
 pub mod outcome;
 pub mod trouble;

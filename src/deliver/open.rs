@@ -45,7 +45,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// Why the last one that was asked does not serve, with what kept off the others before.
-pub fn on_any_server<T>(
+pub(super) fn on_any_server<T>(
     relay: &Relay,
     context: &mut Context<'_>,
     total: Deadline,
@@ -85,7 +85,7 @@ fn open<'t>(
     total: Deadline,
     opened: &mut Opened,
 ) -> Result<Session<'t, Wire>, Trouble> {
-    let Context { host, transcript, secret } = context;
+    let Context { host, transcript, secret, .. } = context;
     let host = relay.ehlo.as_deref().unwrap_or(host);
     let fetch = Fetch { secret: *secret, limits: Limits::new(&relay.timeouts, total) };
     let connected = connect(relay, total).map_err(|error| trouble::judge_connect(&error))?;

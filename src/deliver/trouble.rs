@@ -246,6 +246,12 @@ fn judge_mail(reply: &Reply, permanence: Permanence) -> Trouble {
     }
 }
 
+/// A recipient for whom a sending limit leaves no room now; nothing was tried.
+#[must_use]
+pub fn at_limit(what: &str) -> Trouble {
+    Trouble::new(Scope::Site, Temporary, Kind::Refused, Phase::Mail, what)
+}
+
 /// Whether another server of the same account may do better: the connection, TLS, or a greeting that sends everybody away
 /// for now. What the server says later it says of the account or the message.
 #[must_use]
@@ -299,4 +305,12 @@ pub fn judge_tls(error: &TlsError) -> Trouble {
         TlsError::Handshake(_) => trouble.advise("TLS at once is mostly port 465, STARTTLS mostly port 587"),
         _ => trouble,
     }
+}
+
+/// What it means that staging cannot keep a message: nothing left, and nothing is lost.
+#[must_use]
+pub fn judge_capture(error: &std::io::Error) -> Trouble {
+    let what = format!("staging: the message cannot be kept: {error}; nothing was sent");
+    Trouble::new(Scope::Message, Temporary, Kind::Io, Phase::Data, what)
+        .advise("mend the directory of [staging] capture, or take [staging] out")
 }

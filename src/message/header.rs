@@ -162,10 +162,13 @@ impl Header {
         before - self.fields.len()
     }
 
-    /// Puts a field before all others. Line ends and control characters in `value` become spaces, long values are
+    /// Puts a field before all others, but behind the trace at the top: Received and Return-Path stay together and first
+    /// (RFC 5321 section 4.4). Line ends and control characters in `value` become spaces, long values are
     /// folded; text outside ASCII goes in as UTF-8 unless it was encoded before (`format_mailbox`).
     pub fn prepend(&mut self, name: &str, value: &str) {
-        self.fields.insert(0, Field::written(name, value));
+        let trace = |field: &&Field| field.is("Received") || field.is("Return-Path");
+        let place = self.fields.iter().take_while(trace).count();
+        self.fields.insert(place, Field::written(name, value));
     }
 
     /// Puts a field after all others; otherwise as `prepend`.

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod body;
+pub mod bulk;
 mod charset;
 mod encoded_word;
 pub mod header;

@@ -149,13 +149,32 @@ pub fn set_from(message: &mut Message, address: &Address, name: Option<&str>) ->
     notes
 }
 
+/// Sets a field to a value: where the message has none, or with `replace` in the place of what it has. Whether anything
+/// was changed.
+pub fn set_field(message: &mut Message, name: &str, value: &str, replace: bool) -> bool {
+    let header = &mut message.header;
+    let present = header.all(name).any(|field| !field.value().is_empty());
+    if present && !replace {
+        return false;
+    }
+    header.replace(name, value);
+    true
+}
+
+/// The same for a text without structure: outside ASCII it becomes encoded words (RFC 2047 section 5).
+pub fn set_text(message: &mut Message, name: &str, text: &str, replace: bool) -> bool {
+    set_field(message, name, &ascii(text.as_bytes()), replace)
+}
+
 /// The mailboxes of From; none where it does not parse.
 fn from_mailboxes(header: &Header, domain: &str) -> Vec<Mailbox> {
     let lists = header.all("From").map(|field| parse_list(field.value(), domain)).collect::<Result<Vec<_>, _>>();
     lists.map(|lists| lists.into_iter().flatten().collect()).unwrap_or_default()
 }
 
-fn format_list(mailboxes: &[Mailbox]) -> String {
+/// Mailboxes as they stand in an address field, names in the form that each needs.
+#[must_use]
+pub fn format_list(mailboxes: &[Mailbox]) -> String {
     let texts: Vec<String> = mailboxes.iter().map(|one| format_mailbox(one.name.as_deref(), &one.address)).collect();
     texts.join(", ")
 }

@@ -75,6 +75,15 @@ impl TimedStream {
         matches!(peeked, Err(rustix::io::Errno::AGAIN))
     }
 
+    /// Sends nothing more: the other side reads to its end.
+    pub fn shut_write(&mut self) {
+        // Where it is gone already there is nothing to shut.
+        let _ = match &self.stream {
+            Stream::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
+            Stream::Unix(socket) => socket.shutdown(std::net::Shutdown::Write),
+        };
+    }
+
     /// Calls until something happens or the deadline has passed. A socket that says WouldBlock has reached the limit
     /// just set; that it is asked once more only covers the kernel's rounding.
     fn until<T>(

@@ -31,6 +31,29 @@ impl Wire {
         }
     }
 
+    /// The TLS version (`TLSv1.3`) and cipher, where there is TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => {
+                let cipher = stream.ssl().current_cipher().map_or("unknown", |cipher| cipher.name());
+                Some((stream.ssl().version_str(), cipher))
+            }
+        }
+    }
+
+    /// Says good-bye to TLS, and gives the socket below where there is no TLS: there is nothing left to say within it.
+    pub fn into_stream(self) -> Option<TimedStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Tls(mut stream) => {
+                let _ = stream.shutdown();
+                None
+            }
+        }
+    }
+
     /// Says good-bye to TLS (close_notify), without waiting for the answer; errors no longer matter.
     pub fn close(self) {
         if let Self::Tls(mut stream) = self {

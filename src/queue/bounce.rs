@@ -157,6 +157,7 @@ impl Report<'_> {
             due: now,
             hold: None,
             report: true,
+            bulk: false,
         })
     }
 

@@ -6,13 +6,15 @@ use super::bounce::{self, Matter, Report};
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, types};
-use crate::config::{Config, Endpoint, Relay, TempFailExit};
+use crate::config::{Config, Endpoint, Relay, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
+use crate::deliver::gate::Gate;
 use crate::deliver::trouble::{Kind, Permanence, Trouble};
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::{self, Status};
+use crate::limits::{self, Ask, Class, Full, Lease, Leave};
 use crate::message::Message;
 use crate::report::{log, transcript::Transcripts};
 use crate::route::Via;
@@ -68,6 +70,19 @@ pub struct Tried {
     pub text: Option<String>,
     /// The attempt itself.
     pub attempt: Attempt,
+    /// The sending limits' reservation, to be settled once the results are recorded.
+    pub lease: Lease,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub enum Ran {
+    /// No recipient was due.
+    Idle,
+    /// A sending limit is reached; nothing was tried.
+    Full(Full),
+    /// An attempt was made, perhaps for some of those that were due.
+    Tried(Box<Tried>),
 }
 
 impl Tried {
@@ -79,13 +94,47 @@ impl Tried {
 }
 
 impl Job<'_> {
-    /// Tries the recipients that are due. `None` where none is.
+    /// Tries the recipients that are due, as many of them as sending limits let go.
     #[must_use]
-    pub fn run(&self, courier: &mut Courier) -> Option<Tried> {
+    pub fn run(&self, courier: &mut Courier) -> Ran {
         let now = clock::millis();
-        let due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(|one| one.due <= now).collect();
-        let attempt = self.attempt(courier, &self.queued.envelope(&due)?);
-        Some(self.judge(&due, attempt))
+        let mut due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(|one| one.due <= now).collect();
+        if due.is_empty() {
+            return Ran::Idle;
+        }
+        let class = self.class();
+        let lease = match limits::reserve(self.config, self.via, Ask { recipients: due.len(), class, whole: false }) {
+            Ok(Leave::Go(lease)) => lease,
+            Ok(Leave::Full(full)) => return Ran::Full(full),
+            Err(error) => {
+                tracing::error!(queued = %self.queued.id, sender = self.queued.lane, "{error}");
+                return Ran::Full(error.wait(class));
+            }
+        };
+        due.truncate(lease.allowed(due.len()));
+        let Some(envelope) = self.queued.envelope(&due) else { return Ran::Idle };
+        let attempt = self.attempt(courier, &envelope);
+        Ran::Tried(Box::new(self.judge(&due, attempt, lease)))
+    }
+
+    /// Which share of sending limits is there for the message.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        if self.queued.bulk { Class::Bulk } else { Class::Single }
+    }
+
+    /// The sender that takes the message over where its own has no room. A message goes to another lane once, and never
+    /// where the server may have it already.
+    #[must_use]
+    pub fn overflow(&self) -> Option<&Sender> {
+        let unknown = self.queued.recipients.iter().any(|one| one.unknown);
+        if self.queued.moved.is_some() || unknown {
+            return None;
+        }
+        limits::overflow(self.config, self.via, self.class()).unwrap_or_else(|error| {
+            tracing::error!(queued = %self.queued.id, "{error}");
+            None
+        })
     }
 
     fn attempt(&self, courier: &mut Courier, envelope: &Envelope) -> Attempt {
@@ -98,13 +147,14 @@ impl Job<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
+            gate: Gate::of(self.config, self.via.name()),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);
         transcripts.result(&attempt);
         attempt
     }
 
-    fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt) -> Tried {
+    fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt, lease: Lease) -> Tried {
         let now = clock::millis();
         let verdicts: HashMap<String, &Verdict> =
             attempt.outcomes.iter().map(|outcome| (outcome.recipient.canonical(), &outcome.verdict)).collect();
@@ -120,7 +170,8 @@ impl Job<'_> {
                     (schedule::after(&self.config.queue, trouble, times), trouble.line(&attempt.server, None))
                 }
             };
-            results.push(Recorded { number: recipient.number, result, said, via: via.clone() });
+            let unknown = matches!(verdict, Verdict::Failed(trouble) if trouble.permanence == Permanence::Unknown);
+            results.push(Recorded { number: recipient.number, result, said, via: via.clone(), unknown });
         }
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
         let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| schedule::effect(trouble));
@@ -133,6 +184,7 @@ impl Job<'_> {
             status,
             text,
             attempt,
+            lease,
         }
     }
 

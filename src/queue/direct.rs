@@ -1,11 +1,12 @@
 //! One run over a queue without the daemon: `sendmail -q` from cron. One thread, the daemon's schedule, the same attempt.
 
-use super::delivery::{Host, Job, Tried};
+use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
-use super::types::{Millis, Queued, StoreError};
+use super::types::{Busy, Fate, Millis, Queued, QueuedRecipient, Recorded, StoreError};
 use super::{Store, gone, lane};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::limits::{self, Full};
 use crate::sys::clock;
 use std::collections::HashMap;
 
@@ -16,12 +17,7 @@ const CLAIM: usize = 64;
 ///
 /// # Errors
 /// The store's; what was tried before is recorded.
-pub fn run(
-    store: &dyn Store,
-    config: &Config,
-    host: &Host,
-    told: &mut dyn FnMut(usize),
-) -> Result<usize, StoreError> {
+pub fn run(store: &dyn Store, config: &Config, host: &Host, told: &mut dyn FnMut(usize)) -> Result<usize, StoreError> {
     gone::release(store, config)?;
     let pauses = store.paused()?.into_iter().map(|pause| (pause.lane, pause.times)).collect();
     let mut run = Run { store, config, host, courier: Courier::for_many(), at: None, broken: Vec::new(), pauses };
@@ -50,7 +46,7 @@ struct Run<'r> {
     /// The lane that the courier serves.
     at: Option<String>,
     /// Lanes that wait.
-    broken: Vec<String>,
+    broken: Vec<Busy>,
     /// Pauses in a row.
     pauses: HashMap<String, u32>,
 }
@@ -58,7 +54,7 @@ struct Run<'r> {
 impl Run<'_> {
     /// Whether it was tried.
     fn one(&mut self, queued: &Queued) -> Result<bool, StoreError> {
-        if self.broken.contains(&queued.lane) {
+        if self.broken.iter().any(|broken| broken.lane == queued.lane) {
             self.store.release_claim(queued.id)?;
             return Ok(false);
         }
@@ -76,21 +72,29 @@ impl Run<'_> {
         }
         let pauses = self.pauses.get(&queued.lane).copied().unwrap_or_default();
         let broken = &self.broken;
-        let usable = |lane: &str| broken.iter().all(|other| other != lane);
+        let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
         let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
-        let Some(tried) = job.run(&mut self.courier) else {
-            self.store.release_claim(queued.id)?;
-            return Ok(false);
+        let tried = match job.run(&mut self.courier) {
+            Ran::Tried(tried) => *tried,
+            Ran::Idle => {
+                self.store.release_claim(queued.id)?;
+                return Ok(false);
+            }
+            Ran::Full(full) => {
+                limited(self.store, &job, &full)?;
+                return Ok(false);
+            }
         };
         let recorded = self.store.record(queued.id, clock::millis(), &tried.results, tried.report);
+        tried.lease.settle(limits::taken(&tried.attempt));
         Tried::log(queued, &tried.attempt, &tried.results);
         recorded?;
         match tried.effect {
             Effect::Pause => {
                 let length = Millis::try_from(schedule::pause(pauses).as_millis()).unwrap_or(Millis::MAX);
                 self.store.pause(&queued.lane, Some(clock::millis().saturating_add(length)), &tried.reason)?;
-                self.broken.push(queued.lane.clone());
+                self.broken.push(queued.lane.as_str().into());
             }
             Effect::Serves if pauses > 0 => {
                 self.store.pause(&queued.lane, None, "")?;
@@ -99,5 +103,35 @@ impl Run<'_> {
             Effect::Serves | Effect::Doubtful => {}
         }
         Ok(true)
+    }
+}
+
+/// A message that finds no room goes over the sender that its own overflows to, or waits until there is room.
+fn limited(store: &dyn Store, job: &Job<'_>, full: &Full) -> Result<(), StoreError> {
+    let (queued, now) = (job.queued, clock::millis());
+    if let Some(other) = job.overflow() {
+        let why = format!("{}; over sender {} instead", full.what, other.name);
+        tracing::info!(queued = %queued.id, sender = queued.lane, via = other.name, reason = why, "overflow");
+        match store.move_lane(queued.id, &other.name, &why) {
+            Ok(()) | Err(StoreError::Gone) => {}
+            Err(error) => return Err(error),
+        }
+        return store.release_claim(queued.id);
+    }
+    let results: Vec<Recorded> =
+        queued.recipients.iter().filter(|one| one.due <= now).map(|one| waits(one, job, full)).collect();
+    match store.record(queued.id, now, &results, None) {
+        Err(StoreError::Gone) => Ok(()),
+        recorded => recorded,
+    }
+}
+
+fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
+    Recorded {
+        number: one.number,
+        result: Fate::Retry { due: full.until, counts: false },
+        said: full.what.clone(),
+        via: job.via.name(),
+        unknown: one.unknown,
     }
 }

@@ -1,8 +1,8 @@
 //! The end of a daemon whose queue goes with it: everything is tried once more before it stops.
 
+use super::Store;
 use super::runner::Runner;
 use super::types::{Filter, Queued, StoreError};
-use super::Store;
 use crate::sys::clock::{self, Deadline};
 use std::collections::HashSet;
 use std::time::Duration;

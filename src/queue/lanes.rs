@@ -3,7 +3,7 @@
 //! Values only; the lock around it, the threads and the store are in `runner` and `worker`.
 
 use super::schedule;
-use super::types::{MessageId, Millis, Queued};
+use super::types::{Busy, MessageId, Millis, Queued};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar};
 
@@ -28,6 +28,8 @@ pub(super) struct Lane {
     pub(super) pauses: u32,
     /// Paused until then.
     pub(super) until: Millis,
+    /// A sending limit is reached: until then nothing goes, and no bulk mail.
+    waits: [Millis; 2],
     strikes: u32,
     /// What its workers without a message sleep on.
     bell: Arc<Condvar>,
@@ -40,7 +42,16 @@ impl Lane {
     }
 
     fn is_unused(&self) -> bool {
-        self.waiting.is_empty() && self.busy + self.idle == 0 && self.pauses == 0 && self.strikes == 0
+        self.waiting.is_empty()
+            && self.busy + self.idle == 0
+            && self.pauses == 0
+            && self.strikes == 0
+            && self.waits == [0, 0]
+    }
+
+    /// Until when a sending limit keeps a kind of mail back; in the past where none does.
+    fn waits(&self, bulk: bool) -> Millis {
+        self.waits[0].max(if bulk { self.waits[1] } else { 0 })
     }
 
     /// The next message for a worker that has none.
@@ -48,7 +59,8 @@ impl Lane {
         if self.until > now || self.busy >= self.allowed(connections) {
             return None;
         }
-        let queued = self.waiting.pop_front()?;
+        let first = self.waiting.iter().position(|queued| self.waits(queued.bulk) <= now)?;
+        let queued = self.waiting.remove(first)?;
         self.idle = self.idle.saturating_sub(1);
         self.busy += 1;
         Some(queued)
@@ -58,6 +70,16 @@ impl Lane {
     pub(super) fn done(&mut self) {
         self.busy = self.busy.saturating_sub(1);
         self.idle += 1;
+    }
+
+    /// A sending limit is reached, for all mail or for bulk mail: until when the lane waits, and the messages that go back.
+    /// That is no trouble of the lane.
+    pub(super) fn wait(&mut self, bulk: bool, until: Millis) -> Vec<Queued> {
+        let waits = &mut self.waits[usize::from(bulk)];
+        *waits = until.max(*waits);
+        let (back, stay): (Vec<Queued>, Vec<Queued>) = self.waiting.drain(..).partition(|queued| queued.bulk || !bulk);
+        self.waiting = stay.into();
+        back
     }
 
     /// The server served; whether the lane was in trouble before.
@@ -121,23 +143,38 @@ impl Lanes {
 
     /// Whether a lane is not paused.
     pub(super) fn is_usable(&self, name: &str, now: Millis) -> bool {
-        self.lanes.get(name).is_none_or(|lane| lane.until <= now)
+        self.lanes.get(name).is_none_or(|lane| lane.until <= now && lane.waits(false) <= now)
     }
 
     /// Lanes that take no more messages at the moment.
-    pub(super) fn full(&mut self, now: Millis) -> Vec<String> {
+    pub(super) fn full(&mut self, now: Millis) -> Vec<Busy> {
+        self.lanes
+            .values_mut()
+            .flat_map(|lane| &mut lane.waits)
+            .filter(|until| **until <= now)
+            .for_each(|until| *until = 0);
         let probing = |lane: &Lane| lane.pauses > 0 && lane.busy + lane.waiting.len() > 0;
-        let full = |lane: &Lane| lane.waiting.len() >= WAITING || lane.until > now || probing(lane);
-        let full: Vec<String> =
-            self.lanes.iter().filter(|(_, lane)| full(lane)).map(|(name, _)| name.clone()).collect();
-        self.shut = full.iter().any(|name| self.lanes.get(name).is_some_and(|lane| lane.until <= now));
-        full
+        let full =
+            |lane: &Lane| lane.waiting.len() >= WAITING || lane.until > now || lane.waits(false) > now || probing(lane);
+        let busy = self.lanes.iter().map(|(name, lane)| {
+            let single = full(lane);
+            Busy { lane: name.clone(), single, bulk: single || lane.waits(true) > now }
+        });
+        let busy: Vec<Busy> = busy.filter(|busy| busy.bulk).collect();
+        let closed = |lane: &Lane| lane.until > now || lane.waits(true) > now;
+        self.shut = busy.iter().any(|busy| self.lanes.get(&busy.lane).is_some_and(|lane| !closed(lane)));
+        busy
     }
 
-    /// Puts a claimed message in its lane.
-    pub(super) fn add(&mut self, queued: Queued) {
+    /// Puts a claimed message in its lane; it comes back where a sending limit was reached meanwhile.
+    pub(super) fn add(&mut self, queued: Queued) -> Option<Queued> {
         let lane = queued.lane.clone();
-        self.lane(&lane).waiting.push_back(queued);
+        let lane = self.lane(&lane);
+        if lane.waits(queued.bulk) > 0 {
+            return Some(queued);
+        }
+        lane.waiting.push_back(queued);
+        None
     }
 
     /// Whether the dispatcher should look again, now that a message of this lane is done.
@@ -152,7 +189,7 @@ impl Lanes {
         let mut hired = Vec::new();
         self.starved = false;
         for (name, lane) in &mut self.lanes {
-            if lane.until > now {
+            if lane.until > now || lane.waits(false) > now {
                 continue;
             }
             let there = lane.busy + lane.idle;
@@ -196,6 +233,7 @@ impl Lanes {
 
     /// Ends the pauses, so that each lane tries one message: the lanes concerned.
     pub(super) fn open(&mut self) -> Vec<String> {
+        self.lanes.values_mut().for_each(|lane| lane.waits = [0, 0]);
         let paused = self.lanes.iter_mut().filter(|(_, lane)| lane.until > 0 && lane.pauses > 0);
         paused
             .map(|(name, lane)| {
@@ -210,16 +248,20 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The first end of a pause.
+    /// The lanes that wait for a sending limit.
+    pub(super) fn limited(&self, now: Millis) -> Vec<String> {
+        self.lanes.iter().filter(|(_, lane)| lane.waits(false) > now).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The first end of a pause, or of waiting for a sending limit.
     pub(super) fn next_opening(&self, now: Millis) -> Option<Millis> {
-        self.lanes.values().map(|lane| lane.until).filter(|until| *until > now).min()
+        let times = self.lanes.values().flat_map(|lane| [lane.until, lane.waits[0], lane.waits[1]]);
+        times.filter(|until| *until > now).min()
     }
 
     /// The wall clock was set.
     pub(super) fn shift(&mut self, by: i64) {
-        self.lanes
-            .values_mut()
-            .filter(|lane| lane.until > 0)
-            .for_each(|lane| lane.until = lane.until.saturating_add(by));
+        let times = self.lanes.values_mut().flat_map(|lane| lane.waits.iter_mut().chain([&mut lane.until]));
+        times.filter(|until| **until > 0).for_each(|until| *until = until.saturating_add(by));
     }
 }

@@ -32,13 +32,13 @@ pub trait Store: Send + Sync {
     /// Nothing was kept: no space, read-only, a damaged file.
     fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError>;
 
-    /// Messages with a recipient that is due at `now`, of lanes that are not paused and that `busy` does not name, oldest
-    /// due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,
+    /// Messages with a recipient that is due at `now`, of lanes that are not paused, without those that `busy` names; single
+    /// mail before bulk, then oldest due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,
     /// `release_claim` or its end.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn claim(&self, now: Millis, busy: &[String], limit: usize) -> Result<Vec<Queued>, StoreError>;
+    fn claim(&self, now: Millis, busy: &[Busy], limit: usize) -> Result<Vec<Queued>, StoreError>;
 
     /// When the next message of a lane that is not paused is due (or a pause ends), for sleeping until then.
     ///
@@ -84,11 +84,26 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn count(&self) -> Result<u64, StoreError>;
 
+    /// How many recipients the messages of a lane have that are not on hold.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn waiting(&self, lane: &str) -> Result<u64, StoreError>;
+
     /// Carries an operator's action out on all messages that fit; how many there were. A bounce comes with the message.
     ///
     /// # Errors
     /// Nothing was changed.
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError>;
+
+    /// Gives a message to another lane, for this reason; its recipients are due at once there, unless they wait for a queue
+    /// run. It keeps its age, its attempts and its claim. The lane that it was accepted for stays known as `Queued::moved`,
+    /// however often it is moved. Whether it may be moved is for the caller to know: not a second time, and not where the
+    /// result for a recipient is unknown.
+    ///
+    /// # Errors
+    /// `Gone` where there is no such message; nothing was changed.
+    fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError>;
 
     /// Pauses a lane, or (with `until` `None`) opens it again.
     ///

@@ -12,6 +12,7 @@ use super::worker::{self, Met};
 use super::{Store, gone, lane};
 use crate::config::Config;
 use crate::exit::Status;
+use crate::limits::{Class, Full};
 use crate::sys::clock::{self, Deadline};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,8 @@ const TICK: Duration = Duration::from_secs(20);
 const STORE_WAIT: Duration = Duration::from_secs(5);
 /// How often messages of paused lanes are looked through for a warning that is due, and the housekeeping is done.
 const SWEEP: Duration = Duration::from_secs(60);
+/// However long a sending limit says to wait: so often it is looked at again, as it may have been reset or raised.
+const LOOK: Millis = 60_000;
 /// Messages looked through at a time.
 const PAGE: usize = 2000;
 /// What is due later than this was written by a clock that was wrong, unless it waits for a run of the queue.
@@ -142,6 +145,7 @@ impl Runner {
                 result: Fate::Failed,
                 said: one.last.as_ref().map_or(WHY.to_owned(), |last| format!("{WHY}; before that: {last}")),
                 via: queued.lane.clone(),
+                unknown: false,
             })
             .collect();
         match self.shared.store.record(queued.id, clock::millis(), &results, report) {
@@ -253,7 +257,9 @@ impl Shared {
             Some(Effect::Doubtful) if !lane.strike() => None,
             Some(Effect::Doubtful | Effect::Pause) => lane.pause(now),
         };
-        if opened || paused.is_some() || state.lanes.wants_more(name, connections) {
+        let waits =
+            met.full.as_ref().map(|full| (full, lane.wait(full.class == Class::Bulk, full.until.min(now + LOOK))));
+        if opened || paused.is_some() || waits.is_some() || state.lanes.wants_more(name, connections) {
             state.kicked = true;
             self.news.notify_one();
         }
@@ -264,6 +270,23 @@ impl Shared {
         }
         if let Some((until, back)) = paused {
             self.note_pause(name, until, &met.reason, &back);
+        }
+        if let Some((full, back)) = waits {
+            self.note_limit(name, full, &back);
+        }
+    }
+
+    /// The lane waits for its sending limit; its messages keep their place.
+    fn note_limit(&self, name: &str, full: &Full, back: &[Queued]) {
+        tracing::info!(
+            sender = name,
+            until = full.until,
+            reason = full.what,
+            "a sending limit is reached; messages wait"
+        );
+        for queued in back {
+            logged(self.store.release_claim(queued.id));
+            (self.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {}", full.what)));
         }
     }
 
@@ -423,9 +446,10 @@ impl<'s> Dispatcher<'s> {
         let (ours, gone): (Vec<Queued>, Vec<Queued>) =
             claimed.into_iter().partition(|queued| lane::find(&config, &queued.lane).is_some());
         let mut state = self.shared.lock();
-        ours.into_iter().for_each(|queued| state.lanes.add(queued));
+        let back: Vec<Queued> = ours.into_iter().filter_map(|queued| state.lanes.add(queued)).collect();
         state.lanes.ring();
         drop(state);
+        back.iter().for_each(|queued| logged(self.shared.store.release_claim(queued.id)));
         if !gone.is_empty() {
             self.shared.hold_gone(&gone);
         }
@@ -461,8 +485,11 @@ impl<'s> Dispatcher<'s> {
         let config = self.shared.config();
         let keep = Millis::try_from(config.queue.history.as_millis()).unwrap_or(Millis::MAX);
         self.shared.store.tidy(now.saturating_sub(keep))?;
-        let paused = self.shared.lock().lanes.paused(now);
-        if paused.is_empty() || config.queue.warn_after.is_zero() {
+        let (paused, limited) = {
+            let state = self.shared.lock();
+            (state.lanes.paused(now), state.lanes.limited(now))
+        };
+        if paused.is_empty() && limited.is_empty() || config.queue.warn_after.is_zero() {
             return Ok(());
         }
         let late = Millis::try_from(config.queue.warn_after.as_millis()).unwrap_or(Millis::MAX);
@@ -472,20 +499,25 @@ impl<'s> Dispatcher<'s> {
         // A page a minute, and from the beginning again after the last.
         self.warned_to = page.last().map(|last| last.id).filter(|_| page.len() == PAGE);
         for queued in page {
-            if !queued.warned && !queued.claimed && !queued.report && paused.contains(&queued.lane) {
-                self.warn(&config, &queued, now)?;
+            let why = match &queued.lane {
+                lane if paused.contains(lane) => "the sender's server cannot be used at the moment",
+                lane if limited.contains(lane) => "the sender's sending limit is reached; it goes on when that is over",
+                _ => continue,
+            };
+            if !queued.warned && !queued.claimed && !queued.report {
+                self.warn(&config, &queued, why, now)?;
             }
         }
         Ok(())
     }
 
-    fn warn(&self, config: &Config, queued: &Queued, now: Millis) -> Result<(), StoreError> {
+    fn warn(&self, config: &Config, queued: &Queued, why: &str, now: Millis) -> Result<(), StoreError> {
         let matter = Matter::Delayed(schedule::expires(&config.queue, queued.created));
         let text = match self.shared.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(()),
             text => text?,
         };
-        let lines = delivery::last_words(queued, "4.4.1", "the sender's server cannot be used at the moment");
+        let lines = delivery::last_words(queued, "4.4.1", why);
         let usable = |lane: &str| self.shared.is_usable(lane);
         let report = delivery::report(config, &self.shared.hooks.host, queued, &text, matter, &lines, &usable);
         match report {

@@ -55,6 +55,8 @@ pub struct NewMessage {
     pub hold: Option<String>,
     /// It is a bounce or a warning: it is never bounced itself.
     pub report: bool,
+    /// It is bulk mail, which single mail of its lane overtakes (`message::bulk`).
+    pub bulk: bool,
 }
 
 /// What accepting came to.
@@ -91,12 +93,46 @@ pub struct Queued {
     pub hold: Option<String>,
     /// It is a bounce or a warning.
     pub report: bool,
+    /// It is bulk mail.
+    pub bulk: bool,
     /// The sender was told of the delay.
     pub warned: bool,
     /// An attempt is under way.
     pub claimed: bool,
+    /// The lane that it was moved away from, where it was.
+    pub moved: Option<Moved>,
+    /// Time of its wait that does not make it older.
+    pub grace: Grace,
     /// The recipients that are not done, in their order.
     pub recipients: Vec<QueuedRecipient>,
+}
+
+/// Where a message was before it was moved to another lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The lane that it was accepted for.
+    pub from: String,
+    /// Why it was moved, one line.
+    pub why: String,
+}
+
+/// Time during which a message could not go out for a fault that was neither its own nor its recipients': its lane was
+/// paused. It is not reckoned in the message's age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grace {
+    /// What is over, in milliseconds.
+    pub before: Millis,
+    /// Since when its lane has been in trouble, where it is.
+    pub since: Option<Millis>,
+}
+
+impl Grace {
+    /// All of it until `now`.
+    #[must_use]
+    pub fn at(self, now: Millis) -> Millis {
+        let running = self.since.map_or(0, |since| now.saturating_sub(since).max(0));
+        self.before.saturating_add(running)
+    }
 }
 
 impl Queued {
@@ -125,6 +161,34 @@ pub struct QueuedRecipient {
     pub due: Millis,
     /// What the last one said, one line.
     pub last: Option<String>,
+    /// After one of them nobody knows whether the server took it (RFC 1047): it must not go over another lane.
+    pub unknown: bool,
+}
+
+/// Messages that are not to be claimed, as enough of their kind are in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// The lane.
+    pub lane: String,
+    /// Its single mail.
+    pub single: bool,
+    /// Its bulk mail.
+    pub bulk: bool,
+}
+
+impl Busy {
+    /// Whether it means a kind of a lane's messages.
+    #[must_use]
+    pub fn is(&self, lane: &str, bulk: bool) -> bool {
+        self.lane == lane && if bulk { self.bulk } else { self.single }
+    }
+}
+
+impl<S: Into<String>> From<S> for Busy {
+    /// All messages of a lane.
+    fn from(lane: S) -> Self {
+        Self { lane: lane.into(), single: true, bulk: true }
+    }
 }
 
 /// What became of one recipient in one attempt.
@@ -138,6 +202,8 @@ pub struct Recorded {
     pub said: String,
     /// The account that was used, for the history.
     pub via: String,
+    /// Whether the server took it is not known (RFC 1047).
+    pub unknown: bool,
 }
 
 /// What became of a recipient.

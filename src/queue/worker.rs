@@ -3,7 +3,7 @@
 //! The result of a message is on disk before the next one is taken. What the store does not take is offered again until
 //! it does: a message that was sent must not be sent again for want of a note.
 
-use super::delivery::{Job, Tried};
+use super::delivery::{Job, Ran, Tried};
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
 use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
@@ -11,6 +11,7 @@ use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::exit::Status;
+use crate::limits::{self, Full};
 use crate::sys::clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,11 +43,13 @@ pub(super) fn run(shared: &Shared, name: &str) {
 pub(super) struct Met {
     pub(super) effect: Option<Effect>,
     pub(super) reason: String,
+    /// Which sending limit the lane waits for.
+    pub(super) full: Option<Full>,
 }
 
 /// One message: text, attempt, result on disk, and whoever waits is told.
 fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
-    let nothing = Met { effect: None, reason: String::new() };
+    let nothing = Met { effect: None, reason: String::new(), full: None };
     let Some(via) = lane::find(config, &queued.lane) else {
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
@@ -61,20 +64,56 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
     let host = &shared.hooks.host;
     let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
-    let Some(Tried { results, report, effect, reason, status, text, attempt }) = job.run(courier) else {
-        let _ = shared.store.release_claim(queued.id);
-        return nothing;
+    let tried = match job.run(courier) {
+        Ran::Tried(tried) => *tried,
+        Ran::Idle => {
+            let _ = shared.store.release_claim(queued.id);
+            return nothing;
+        }
+        Ran::Full(full) => return Met { full: limited(shared, &job, full), ..nothing },
     };
+    let Tried { results, report, effect, reason, status, text, attempt, lease } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
     record(shared, queued.id, &results, report);
+    let full = lease.rest().cloned();
+    lease.settle(limits::taken(&attempt));
     Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
     if reported {
         shared.kick();
     }
-    Met { effect: Some(effect), reason }
+    Met { effect: Some(effect), reason, full }
+}
+
+/// A message that finds no room goes over the sender that its own overflows to, or waits: then the whole lane does, so
+/// that its messages keep their order.
+fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
+    let queued = job.queued;
+    let moved = job.overflow().map(|other| {
+        let why = format!("{}; over sender {} instead", full.what, other.name);
+        (shared.store.move_lane(queued.id, &other.name, &why), other, why)
+    });
+    let over = match moved {
+        Some((Ok(()), other, why)) => {
+            tracing::info!(queued = %queued.id, sender = queued.lane, via = other.name, reason = why, "overflow");
+            true
+        }
+        Some((Err(StoreError::Gone), ..)) => true,
+        Some((Err(error), ..)) => {
+            tracing::error!(queued = %queued.id, "it cannot go over another sender: {error}");
+            false
+        }
+        None => false,
+    };
+    let _ = shared.store.release_claim(queued.id);
+    if over {
+        shared.kick();
+        return None;
+    }
+    (shared.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {}", full.what)));
+    Some(full)
 }
 
 /// A text that cannot be read now may be readable later; one that is gone was deleted.
@@ -97,6 +136,7 @@ fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreEr
             result: again(one.attempts),
             said: format!("the stored text cannot be read: {error}"),
             via: queued.lane.clone(),
+            unknown: false,
         })
         .collect();
     record(shared, queued.id, &results, None);

@@ -9,7 +9,8 @@ use crate::config::pattern::{Pattern, Specificity};
 use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Relay, Sender};
 use crate::exit::Status;
 use crate::message::address::Address;
-use crate::sys::users::Caller;
+use crate::message::bulk;
+use crate::sys::users::{Caller, Remote};
 use std::fmt;
 
 /// The account that takes a message.
@@ -40,6 +41,15 @@ impl<'c> Via<'c> {
             Self::Sender(sender) => sender.name.clone(),
             Self::Default(_) => "default relay".into(),
             Self::Account(account) => format!("msmtprc account {}", account.name),
+        }
+    }
+
+    /// What it says of bulk mail.
+    #[must_use]
+    pub fn bulk(self) -> bulk::Choice {
+        match self {
+            Self::Sender(sender) | Self::Default(sender) => sender.bulk,
+            Self::Account(_) => bulk::Choice::Auto,
         }
     }
 
@@ -122,6 +132,7 @@ pub fn choose<'c>(
         return by_name(config, name, who);
     }
     if !config.enabled {
+        may_default(who)?;
         return default(config, identities, Rule::SendersOff);
     }
     match identities.iter().find_map(|address| claimed(config, address).map(|found| (*address, found))) {
@@ -129,7 +140,10 @@ pub fn choose<'c>(
             allowed(sender, who, &address.to_string())?;
             Ok(Choice { via: Via::Sender(sender), rule })
         }
-        None => default(config, identities, no_match(config, identities)),
+        None => {
+            may_default(who)?;
+            default(config, identities, no_match(config, identities))
+        }
     }
 }
 
@@ -226,6 +240,10 @@ fn unknown_name(config: &Config, name: &str) -> String {
 /// Not this user's (77).
 pub fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteError> {
     let open = sender.users.is_empty() && sender.groups.is_empty();
+    if let Some(remote) = &who.remote {
+        let listed = |names: &Vec<String>| names.contains(&sender.name);
+        return if remote.senders.as_ref().map_or(open, listed) { Ok(()) } else { Err(not_for(remote, &sender.name)) };
+    }
     let numeric = who.uid.to_string();
     let user = sender.users.iter().any(|user| *user == who.name || *user == numeric);
     if open || user || sender.groups.iter().any(|group| who.is_in(group)) {
@@ -236,6 +254,21 @@ pub fn allowed(sender: &Sender, who: &Caller, what: &str) -> Result<(), RouteErr
         sender.name, who.name, sender.place
     );
     Err(RouteError::new(Status::NoPerm, text))
+}
+
+/// A sender, or the default relay, that one over the network may not use.
+fn not_for(remote: &Remote, name: &str) -> RouteError {
+    RouteError::new(Status::NoPerm, format!("sender \"{name}\" is not for {}", remote.name))
+}
+
+/// Whether a caller may use the default relay: everybody may, but a login that is for certain senders only.
+fn may_default(who: &Caller) -> Result<(), RouteError> {
+    match &who.remote {
+        Some(remote) if remote.senders.as_ref().is_some_and(|names| names.iter().all(|name| name != "default")) => {
+            Err(not_for(remote, "default"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn default<'c>(config: &'c Config, identities: &[&Address], rule: Rule) -> Result<Choice<'c>, RouteError> {

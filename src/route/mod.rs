@@ -6,7 +6,9 @@ pub mod aliases;
 pub mod choose;
 pub mod guard;
 mod msmtprc;
+mod outgoing;
 pub mod plan;
+mod recipients;
 pub mod substitute;
 
 pub use choose::{Choice, Rule, Via};

@@ -4,18 +4,21 @@
 //! token and alias files come in with the request.
 
 use super::choose::{self, Choice, Rule, Via};
-use super::{RouteError, aliases::Aliases, guard, msmtprc};
+use super::{RouteError, aliases::Parsed, guard, msmtprc, outgoing, recipients};
 use crate::cli::invocation::Options;
-use crate::config::{Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender};
-use crate::envelope::{Dsn, Envelope, RecipientDsn, ReversePath};
+use crate::config::{AliasSource, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender};
+use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
+use crate::message::bulk;
 use crate::message::rewrite::{self, Completion, Switches};
-use crate::message::{Message, recipients};
+use crate::message::{Message, recipients as named};
 use crate::sys::users::Caller;
 use chrono::{DateTime, FixedOffset};
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
+
+/// Reads an alias file, or remembers it; `None` where it need not be there and is not.
+pub type ReadAliases = dyn Fn(&AliasSource) -> Result<Option<Arc<Parsed>>, ConfigError>;
 
 /// Everything that a plan depends on besides configuration and message.
 pub struct Request<'a> {
@@ -36,7 +39,7 @@ pub struct Request<'a> {
     /// Random hex digits for an added Message-ID.
     pub token: &'a str,
     /// Reads an alias file.
-    pub aliases: &'a dyn Fn(&Path) -> Result<Aliases, ConfigError>,
+    pub aliases: &'a ReadAliases,
 }
 
 /// What will be sent, how, and why.
@@ -54,6 +57,12 @@ pub struct Plan<'c> {
     pub from: Option<Address>,
     /// What is changed in the message and the envelope, in plain words.
     pub changes: Vec<String>,
+    /// Why it is bulk mail, where it is; by the message as the caller wrote it.
+    pub bulk: Option<bulk::Why>,
+    /// Local names that became other recipients, and by which line.
+    pub expanded: Vec<String>,
+    /// Recipients that nobody named: the sender's archive copies.
+    pub archive: Vec<Address>,
 }
 
 /// What a message and its command line say about who it is from.
@@ -75,12 +84,12 @@ impl Said {
         let caller = Address::parse(&format!("{}@{domain}", request.who.name)).map_err(|error| {
             RouteError::new(Status::Config, format!("{error}; set domain = \"example.com\" in postrider.toml"))
         })?;
-        let from = recipients::from(&message.header, domain).map_err(|error| in_header("From", &error))?;
+        let from = named::from(&message.header, domain).map_err(|error| in_header("From", &error))?;
         let envelope = match from.first().filter(|_| request.options.read_envelope_from) {
             Some(mailbox) => Some(ReversePath::Address(mailbox.address.clone())),
             None => envelope.transpose().map_err(|error| RouteError::new(Status::Data, format!("-f: {error}")))?,
         };
-        let sender = recipients::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?;
+        let sender = named::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?;
         Ok(Self { from, sender, envelope, caller })
     }
 
@@ -109,11 +118,12 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Account(account) = choice.via {
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
     }
-    let Recipients { all: recipients, asked } = all_recipients(request, &message, choice.via)?;
-    let mut changes = Vec::new();
-
+    let found = recipients::all(config, request, &message, choice.via)?;
+    let via = choice.via;
+    let bulk = bulk::bulk(&message.header, found.recipients.len(), &via.name(), via.bulk(), &config.bulk);
     let mut from = reverse_path(request, &said, choice.via)?;
-    changes.extend(complete(request, &said, choice.via, &from, &recipients, &mut message));
+    let archive = outgoing::archive(choice.via, &from, &message, &found.recipients);
+    let mut changes = rewritten(request, &said, &choice, &found, &mut from, &mut message)?;
     if let Some(own) = as_account {
         changes.extend(rewrite::set_from(&mut message, &own, None));
         if from.address().is_some_and(|address| *address != own) {
@@ -124,13 +134,9 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Sender(sender) | Via::Default(sender) = choice.via {
         show_name(sender, &mut message, request.domain, &mut changes);
     }
-    if message.has_long_lines() {
-        message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
-        changes.push("lines of more than 998 octets are sent encoded".to_owned());
-    }
-    let dsn = Dsn { recipients: asked, ..notifications(&request.options.dsn, choice.via) };
-    let recipients = recipients.into_iter().map(|mailbox| mailbox.address).collect();
-    let envelope = Envelope::new(from, recipients, dsn).ok_or_else(|| {
+    let dsn = outgoing::quietly(notifications(&request.options.dsn, choice.via), found.asked, &archive);
+    let all = found.recipients.into_iter().map(|mailbox| mailbox.address).chain(archive.iter().cloned()).collect();
+    let envelope = Envelope::new(from, all, dsn).ok_or_else(|| {
         let how = if request.options.extract {
             "neither the arguments nor To, Cc and Bcc name one"
         } else {
@@ -139,7 +145,31 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
         RouteError::new(Status::Usage, format!("no recipient: {how}"))
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
-    Ok(Plan { via: choice.via, rule: choice.rule, envelope, message, from, changes })
+    let (expanded, rule) = (found.steps, choice.rule);
+    Ok(Plan { via, rule, envelope, message, from, changes, bulk, expanded, archive })
+}
+
+/// Everything that is changed before the identity guard has its word, told in plain words.
+fn rewritten(
+    request: &Request<'_>,
+    said: &Said,
+    choice: &Choice<'_>,
+    found: &recipients::Found,
+    from: &mut ReversePath,
+    message: &mut Message,
+) -> Result<Vec<String>, RouteError> {
+    let mut changes = Vec::new();
+    if let Some(owner) = recipients::owner(found, from, choice.via) {
+        changes.push(format!("envelope sender {from} becomes {owner}, the owner of the list"));
+        *from = ReversePath::Address(owner);
+    }
+    changes.extend(complete(request, said, choice.via, from, &found.recipients, message));
+    changes.extend(outgoing::fields(choice.via, message));
+    if message.has_long_lines() {
+        *message = message.reencoded().map_err(|error| RouteError::new(Status::Data, error.to_string()))?;
+        changes.push("lines of more than 998 octets are sent encoded".to_owned());
+    }
+    Ok(changes)
 }
 
 /// The choice after the identity guard, and the address to send as where it rewrites.
@@ -174,46 +204,6 @@ fn guarded<'c>(
             Ok((Choice { via, rule: Rule::Owner(first.to_string()) }, None))
         }
     }
-}
-
-/// The recipients of a message.
-struct Recipients {
-    /// In the caller's order, some perhaps twice.
-    all: Vec<Mailbox>,
-    /// What was asked about single ones, by `Address::canonical`.
-    asked: BTreeMap<String, RecipientDsn>,
-}
-
-/// Arguments, with `-t` those of the header too; bare names through the account's alias file. What was asked about a name
-/// holds for everybody whom it stands for (RFC 3461 section 5.2.7.1).
-fn all_recipients(request: &Request<'_>, message: &Message, via: Via<'_>) -> Result<Recipients, RouteError> {
-    let account = if let Via::Account(account) = via { Some(account) } else { None };
-    let file = account.and_then(|account| account.aliases.as_deref());
-    let aliases = file.map(|file| (request.aliases)(file)).transpose();
-    let aliases = aliases.map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
-    let expand = |found: Vec<Mailbox>| match (&aliases, file) {
-        (Some(aliases), Some(file)) => aliases
-            .expand(found, request.domain)
-            .map_err(|what| RouteError::new(Status::Data, format!("{}: {what}", file.display()))),
-        _ => Ok(found),
-    };
-    let (mut all, mut asked) = (Vec::new(), BTreeMap::new());
-    for argument in &request.options.recipients {
-        let found = address::parse_argument(argument, request.domain);
-        let found =
-            expand(found.map_err(|error| RouteError::new(Status::Data, format!("recipient argument: {error}")))?)?;
-        if let Some(dsn) = request.options.dsn.recipients.get(argument) {
-            for mailbox in &found {
-                asked.entry(mailbox.address.canonical()).or_insert_with(|| dsn.clone());
-            }
-        }
-        all.extend(found);
-    }
-    if request.options.extract {
-        let found = recipients::extract(&message.header, request.domain);
-        all.extend(expand(found.map_err(|error| in_header("recipient", &error))?)?);
-    }
-    Ok(Recipients { all, asked })
 }
 
 /// MAIL FROM: `-f`, else the From header, else the account's own address, else the caller.
@@ -270,7 +260,7 @@ fn complete(
 
 /// Puts the sender's name for an address before a From that shows none.
 fn show_name(sender: &Sender, message: &mut Message, domain: &str, changes: &mut Vec<String>) {
-    let Ok(shown) = recipients::from(&message.header, domain) else { return };
+    let Ok(shown) = named::from(&message.header, domain) else { return };
     let [mailbox] = shown.as_slice() else { return };
     let Some(name) = sender.shown_name(&mailbox.address).filter(|_| mailbox.name.is_none()) else { return };
     message.header.replace("From", &crate::message::header::format_mailbox(Some(name), &mailbox.address));
@@ -284,6 +274,6 @@ fn notifications(asked: &Dsn, via: Via<'_>) -> Dsn {
     Dsn { notify: asked.notify.or(own.notify), ret: asked.ret.or(own.ret), envid, ..Dsn::default() }
 }
 
-fn in_header(field: &str, error: &AddressError) -> RouteError {
+pub(super) fn in_header(field: &str, error: &AddressError) -> RouteError {
     RouteError::new(Status::Data, format!("{field} header: {error}"))
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock is asked here")]
 
+use super::files;
 use chrono::{DateTime, FixedOffset, Local, Utc};
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Wall time with the machine's offset from UTC.
@@ -15,6 +18,23 @@ pub fn now() -> DateTime<FixedOffset> {
 #[must_use]
 pub fn millis() -> i64 {
     Utc::now().timestamp_millis()
+}
+
+/// Which start of the machine this is; empty where the system does not say.
+#[must_use]
+pub fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = files::read(Path::new("/proc/sys/kernel/random/boot_id"));
+        id.ok().and_then(|(text, _)| String::from_utf8(text).ok()).unwrap_or_default().trim().to_owned()
+    })
+}
+
+/// Milliseconds since the machine was started, sleep included; nobody can set it.
+#[must_use]
+pub fn uptime() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
 /// Monotonic time.

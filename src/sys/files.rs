@@ -41,6 +41,44 @@ pub fn read(path: &Path) -> io::Result<(Vec<u8>, Guard)> {
     Ok((data, Guard { uid: facts.uid(), gid: facts.gid(), mode: facts.mode() & 0o7777 }))
 }
 
+/// Reads a file of /proc, which has no size of its own.
+///
+/// # Errors
+/// As `open` and `read`; it is no UTF-8.
+pub fn read_proc(path: &Path) -> io::Result<String> {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    let mut text = String::new();
+    file.take(CONFIG_SIZE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What tells that a file was changed or replaced since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device and inode.
+    pub file: (u64, u64),
+    /// Octets.
+    pub size: u64,
+    /// Time of the last change to the content, seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Time of the last change to the content or the owner or the mode.
+    pub changed: (i64, i64),
+}
+
+/// The stamp of a file; links are followed.
+///
+/// # Errors
+/// As `stat`.
+pub fn stamp(path: &Path) -> io::Result<Stamp> {
+    let facts = std::fs::metadata(path)?;
+    Ok(Stamp {
+        file: (facts.dev(), facts.ino()),
+        size: facts.size(),
+        modified: (facts.mtime(), facts.mtime_nsec()),
+        changed: (facts.ctime(), facts.ctime_nsec()),
+    })
+}
+
 /// Opens a log for appending, mode 0600 where it is new. A link is not followed where others may write the directory.
 ///
 /// # Errors

@@ -24,6 +24,14 @@ pub fn nonce() -> std::io::Result<String> {
     Ok(openssl::base64::encode_block(&octets))
 }
 
+/// The salt of a password's hash.
+///
+/// # Errors
+/// Where there is no random source.
+pub fn salt() -> std::io::Result<[u8; 16]> {
+    octets()
+}
+
 /// Random octets from the kernel itself: OpenSSL would first set up all of its library, milliseconds that a delivery
 /// without TLS does not need.
 fn octets<const COUNT: usize>() -> std::io::Result<[u8; COUNT]> {

@@ -4,6 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+/// Who is behind a message that came over the network: no user of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Who it is, for people: `user app of 192.0.2.1`, `192.0.2.1`.
+    pub name: String,
+    /// The senders that may be used, by name (`default` is the default relay). `None`: the default relay, and all that
+    /// are everybody's.
+    pub senders: Option<Vec<String>>,
+}
+
 /// Who a message is submitted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -19,6 +29,8 @@ pub struct Caller {
     own: Vec<u32>,
     /// The names of all groups, once they were asked for.
     groups: OnceLock<BTreeSet<String>>,
+    /// It came over the network; then the rest says nothing of who it is.
+    pub remote: Option<Remote>,
     /// The home directory from `$HOME`, or from the password database where that is unset or `/` (cron).
     pub home: Option<PathBuf>,
 }
@@ -45,7 +57,16 @@ impl Caller {
         let gecos = user.as_ref().map(|user| user.gecos().to_string_lossy().into_owned()).unwrap_or_default();
         let full_name = gecos.split(',').next().map(|name| name.replace('&', &name_capital(&name_of(&user))));
         let full_name = full_name.filter(|name| !name.trim().is_empty());
-        Self { uid, name, full_name, gid, own: Vec::new(), groups: OnceLock::new(), home }
+        Self { uid, name, full_name, gid, own: Vec::new(), groups: OnceLock::new(), remote: None, home }
+    }
+
+    /// Somebody who is no user of this machine. The queue has the message as one of `uid`; what is missing in it is put
+    /// in as of the postmaster.
+    #[must_use]
+    pub fn remote(uid: u32, remote: Remote) -> Self {
+        let groups = OnceLock::from(BTreeSet::new());
+        let name = "postmaster".to_owned();
+        Self { uid, name, full_name: None, gid: uid, own: Vec::new(), groups, remote: Some(remote), home: None }
     }
 
     /// Whether the user is in a group of that name. The group database, which is slow to open, is asked at the first

@@ -68,9 +68,15 @@ impl Home {
         self
     }
 
-    /// Writes `postrider.toml` and points POSTRIDER_CONFIG to it.
+    /// Writes `postrider.toml` and points POSTRIDER_CONFIG to it. Unless it names an alias file there is none: this
+    /// machine's is no part of a test.
     pub fn config(self, toml: &str) -> Self {
-        let path = self.write("postrider.toml", toml);
+        let own = toml.lines().any(|line| line.trim_start().starts_with("aliases = "));
+        // Behind what is there, as far as it goes, so that lines keep their numbers.
+        let end = toml.find("\n[").map_or(toml.len(), |at| at + 1);
+        let (top, tables) = toml.split_at(if toml.starts_with('[') { 0 } else { end });
+        let line = if own { "" } else { "\naliases = \"off\"\n" };
+        let path = self.write("postrider.toml", format!("{top}{line}{tables}"));
         self.env("POSTRIDER_CONFIG", path)
     }
 

@@ -4,12 +4,19 @@
 use super::read;
 use super::text::Text;
 use crate::envelope::Dsn;
-use crate::queue::{Accepted, Action, Fate, Filter, MessageId, Millis, NewMessage, Recorded, StoreError};
+use crate::queue::{Accepted, Action, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Recorded, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 /// Most octets kept of what a server said.
 const SAID: usize = 2000;
+
+/// A new message's row.
+const INSERT: &str = "INSERT INTO message
+    (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14,
+        coalesce((SELECT total FROM downtime WHERE lane = ?3), 0)
+            + coalesce((SELECT max(?9 - since, 0) FROM lane WHERE name = ?3), 0))";
 
 /// A message whose text is ready.
 pub(super) struct Parcel {
@@ -29,26 +36,28 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     let Dsn { notify, ret, envid, recipients: asked } = &new.envelope.dsn;
     let dsn = Dsn { notify: *notify, ret: *ret, envid: envid.clone(), ..Dsn::default() };
     let dsn = (dsn != Dsn::default()).then(|| json(&dsn)).transpose()?;
-    c.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13)")?
-        .execute(params![
-            id,
-            new.uid,
-            new.lane,
-            new.header_from,
-            new.envelope.from.address().map(|address| address.as_str()),
-            dsn,
-            new.tag,
-            new.message.wire_size().cast_signed(),
-            new.now,
-            new.due,
-            new.hold,
-            new.report,
-            parcel.text.file(),
-        ])?;
+    c.prepare_cached(INSERT)?.execute(params![
+        id,
+        new.uid,
+        new.lane,
+        new.header_from,
+        new.envelope.from.address().map(|address| address.as_str()),
+        dsn,
+        new.tag,
+        new.message.wire_size().cast_signed(),
+        new.now,
+        new.due,
+        new.hold,
+        new.report,
+        parcel.text.file(),
+        new.bulk,
+    ])?;
     if let Text::Inline(octets) = &parcel.text {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
-    let mut insert = c.prepare_cached("INSERT INTO recipient VALUES (?1, ?2, ?3, 0, ?4, NULL, ?5)")?;
+    let mut insert = c.prepare_cached(
+        "INSERT INTO recipient (message, number, address, attempts, due, dsn) VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+    )?;
     for (number, address) in (0u32..).zip(new.envelope.recipients()) {
         // The canonical form is made only where it is looked for.
         let asked = if asked.is_empty() { None } else { asked.get(&address.canonical()) };
@@ -87,9 +96,10 @@ pub(super) fn record(
         let said = cut(&one.said);
         if let Fate::Retry { due, counts } = one.result {
             c.prepare_cached(
-                "UPDATE recipient SET due = ?3, attempts = attempts + ?4, last = ?5 WHERE message = ?1 AND number = ?2",
+                "UPDATE recipient SET due = ?3, attempts = attempts + ?4, last = ?5, unknown = unknown OR ?6
+                 WHERE message = ?1 AND number = ?2",
             )?
-            .execute(params![id.0, one.number, due, counts, said])?;
+            .execute(params![id.0, one.number, due, counts, said, one.unknown])?;
             continue;
         }
         let address: Option<String> = c
@@ -169,13 +179,34 @@ pub(super) fn hold(c: &Connection, id: i64, reason: Option<&str>) -> Result<(), 
     Ok(())
 }
 
+/// Gives a message to another lane. It keeps the grace that it has, as far as the trouble of its lane is over.
+pub(super) fn move_lane(c: &Connection, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError> {
+    let changed = c
+        .prepare_cached(
+            "UPDATE message SET home = coalesce(home, lane), moved = ?3, lane = ?2,
+                base = base - coalesce((SELECT total FROM downtime WHERE lane = message.lane), 0)
+                    + coalesce((SELECT total FROM downtime WHERE lane = ?2), 0)
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, lane, cut(why)])?;
+    if changed == 0 {
+        return Err(StoreError::Gone);
+    }
+    // Due since it was accepted: behind nothing that came later.
+    c.prepare_cached(
+        "UPDATE recipient SET due = min(due, (SELECT created FROM message WHERE id = ?1)) WHERE message = ?1 AND due < ?2",
+    )?
+    .execute(params![id.0, NEXT_RUN / 2])?;
+    settle(c, id.0, false).map(drop)
+}
+
 /// Pauses a lane, or opens it.
 pub(super) fn pause(c: &Connection, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
     match until {
         None => c.prepare_cached("DELETE FROM lane WHERE name = ?1")?.execute([lane])?,
         Some(until) => c
             .prepare_cached(
-                "INSERT INTO lane VALUES (?1, ?2, ?3, 1)
+                "INSERT INTO lane VALUES (?1, ?2, ?3, 1, NULL, 0, 0)
                  ON CONFLICT (name) DO UPDATE SET until = ?2, reason = ?3, times = min(times + 1, 4294967295)",
             )?
             .execute(params![lane, until, cut(reason)])?,
@@ -187,7 +218,7 @@ pub(super) fn pause(c: &Connection, lane: &str, until: Option<Millis>, reason: &
 pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
     c.execute("UPDATE recipient SET due = due + ?1", [by])?;
     c.execute("UPDATE message SET due = due + ?1, created = created + ?1", [by])?;
-    c.execute("UPDATE lane SET until = until + ?1", [by])?;
+    c.execute("UPDATE lane SET until = until + ?1, since = since + ?1", [by])?;
     Ok(())
 }
 

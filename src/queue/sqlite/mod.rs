@@ -26,7 +26,7 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
+    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
 };
 use crate::message::Message;
 use change::Parcel;
@@ -153,7 +153,7 @@ impl Store for SqliteStore {
         accepted
     }
 
-    fn claim(&self, now: Millis, busy: &[String], limit: usize) -> Result<Vec<Queued>, StoreError> {
+    fn claim(&self, now: Millis, busy: &[Busy], limit: usize) -> Result<Vec<Queued>, StoreError> {
         if !self.running.as_ref().map_or(Ok(true), lock::Running::ours)? {
             return Ok(Vec::new());
         }
@@ -250,11 +250,20 @@ impl Store for SqliteStore {
         read::count(&lock(&self.operator)).map_err(|error| self.named(error))
     }
 
+    fn waiting(&self, lane: &str) -> Result<u64, StoreError> {
+        read::waiting(&lock(&self.operator), lane).map_err(|error| self.named(error))
+    }
+
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {
         let (filter, action) = (filter.clone(), action.clone());
         let (count, files) = self.writer.change(move |c| change::act(c, &filter, &action, now))?;
         self.texts.remove(&files);
         Ok(count)
+    }
+
+    fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError> {
+        let (lane, why) = (lane.to_owned(), why.to_owned());
+        self.writer.change(move |c| change::move_lane(c, id, &lane, &why))
     }
 
     fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
-use crate::queue::{Filter, MessageId, Millis, Past, Pause, Queued, QueuedRecipient, StoreError};
+use crate::queue::{Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -13,8 +13,8 @@ use std::collections::HashSet;
 /// The next lane in order of names that has a message which is not on hold.
 pub(super) const NEXT_LANE: &str =
     "SELECT lane FROM message INDEXED BY message_due WHERE hold IS NULL AND lane > ?1 ORDER BY lane LIMIT 1";
-/// The messages of a lane, earliest due first.
-pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND due <= ?2 ORDER BY due, id";
+/// The single or the bulk messages of a lane, earliest due first.
+pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due <= ?3 ORDER BY due, id";
 /// The newest results.
 pub(super) const HISTORY: &str = "SELECT message, created, ended, lane, recipient, sent, said FROM history
      WHERE ended >= ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
@@ -36,34 +36,41 @@ fn lanes(c: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(lanes)
 }
 
-/// Messages that are due, earliest first, of lanes that are neither paused nor busy, but for those that are claimed.
+/// Messages that are due, single before bulk and then earliest first, of lanes that are neither paused nor busy, but for
+/// those that are claimed.
 pub(super) fn due(
     c: &Connection,
     now: Millis,
-    busy: &[String],
+    busy: &[Busy],
     claimed: &HashSet<MessageId>,
     limit: usize,
 ) -> Result<Vec<MessageId>, StoreError> {
     let paused: HashSet<String> =
         pauses(c)?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane).collect();
-    let mut found: Vec<(Millis, MessageId)> = Vec::new();
-    for lane in lanes(c)?.iter().filter(|lane| !paused.contains(*lane) && !busy.contains(lane)) {
-        found.extend(first_of(c, lane, now, claimed, limit)?);
+    let mut found: Vec<(bool, Millis, MessageId)> = Vec::new();
+    for lane in lanes(c)?.iter().filter(|lane| !paused.contains(*lane)) {
+        for bulk in [false, true] {
+            if !busy.iter().any(|busy| busy.is(lane, bulk)) {
+                let of_lane = first_of(c, lane, bulk, now, claimed, limit)?;
+                found.extend(of_lane.into_iter().map(|(due, id)| (bulk, due, id)));
+            }
+        }
     }
     found.sort_unstable();
     found.truncate(limit);
-    Ok(found.into_iter().map(|(_, id)| id).collect())
+    Ok(found.into_iter().map(|(.., id)| id).collect())
 }
 
 fn first_of(
     c: &Connection,
     lane: &str,
+    bulk: bool,
     until: Millis,
     claimed: &HashSet<MessageId>,
     limit: usize,
 ) -> Result<Vec<(Millis, MessageId)>, StoreError> {
     let mut statement = c.prepare_cached(OF_LANE)?;
-    let mut rows = statement.query(params![lane, until])?;
+    let mut rows = statement.query(params![lane, bulk, until])?;
     let mut found = Vec::new();
     while found.len() < limit {
         let Some(row) = rows.next()? else { break };
@@ -80,10 +87,12 @@ pub(super) fn next_due(c: &Connection, claimed: &HashSet<MessageId>) -> Result<O
     let pauses = pauses(c)?;
     let mut next = None;
     for lane in lanes(c)? {
-        let first = first_of(c, &lane, Millis::MAX, claimed, 1)?.first().map(|(due, _)| *due);
         let until = pauses.iter().find(|pause| pause.lane == lane).map(|pause| pause.until);
-        let due = first.map(|due| due.max(until.unwrap_or(due)));
-        next = [next, due].into_iter().flatten().min();
+        for bulk in [false, true] {
+            let first = first_of(c, &lane, bulk, Millis::MAX, claimed, 1)?.first().map(|(due, _)| *due);
+            let due = first.map(|due| due.max(until.unwrap_or(due)));
+            next = [next, due].into_iter().flatten().min();
+        }
     }
     Ok(next)
 }
@@ -146,12 +155,15 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
 /// A message without its text; `None` where it is gone. The inner error is of the row: this one message cannot be used.
 pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queued, String>>, StoreError> {
     let mut statement = c.prepare_cached(
-        "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned FROM message WHERE id = ?1",
+        "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned, home, moved,
+            coalesce((SELECT total FROM downtime WHERE downtime.lane = message.lane), 0) - base,
+            (SELECT since FROM lane WHERE name = message.lane), bulk
+         FROM message WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
     let Some(found) = found else { return Ok(None) };
     let mut statement = c.prepare_cached(
-        "SELECT number, address, attempts, due, last, dsn FROM recipient WHERE message = ?1 ORDER BY number",
+        "SELECT number, address, attempts, due, last, dsn, unknown FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
     let mut recipients = Vec::new();
@@ -168,7 +180,8 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
             Ok(dsn) => dsn,
             Err(why) => return Ok(Some(Err(why))),
         };
-        recipients.push(QueuedRecipient { number, address, dsn, attempts, due: row.get(3)?, last: row.get(4)? });
+        let (due, last, unknown) = (row.get(3)?, row.get(4)?, row.get(6)?);
+        recipients.push(QueuedRecipient { number, address, dsn, attempts, due, last, unknown });
     }
     if recipients.is_empty() {
         return Ok(Some(Err("the queue holds the message without its recipients".into())));
@@ -188,6 +201,8 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
         Ok(dsn) => dsn,
         Err(why) => return Ok(Err(why)),
     };
+    let home: Option<String> = row.get(11)?;
+    let why: Option<String> = row.get(12)?;
     Ok(Ok(Queued {
         id,
         uid: row.get(0)?,
@@ -201,7 +216,10 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
         hold: row.get(8)?,
         report: row.get(9)?,
         warned: row.get(10)?,
+        bulk: row.get(15)?,
         claimed: false,
+        moved: home.map(|from| Moved { from, why: why.unwrap_or_default() }),
+        grace: Grace { before: row.get(13)?, since: row.get(14)? },
         recipients: Vec::new(),
     }))
 }
@@ -238,6 +256,16 @@ pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
 pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
     let count: i64 = c.prepare_cached("SELECT queued FROM state")?.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// How many recipients the messages of a lane have that are not on hold.
+pub(super) fn waiting(c: &Connection, lane: &str) -> Result<u64, StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT count(*) FROM message JOIN recipient ON recipient.message = message.id
+         WHERE hold IS NULL AND lane = ?1",
+    )?;
+    let count: i64 = statement.query_row([lane], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 /// Final results, newest first.

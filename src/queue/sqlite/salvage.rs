@@ -173,7 +173,7 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
             Message::Lost => saved.lost += 1,
         }
     }
-    for table in ["submission", "lane"] {
+    for table in ["submission", "lane", "downtime", "source"] {
         rows(source, &transaction, table, "1", &[])?;
     }
     for id in numbers(source, "history").0 {
@@ -232,19 +232,14 @@ fn rows(
     fit: &str,
     values: &[Value],
 ) -> Result<Rows, StoreError> {
-    let Ok(mut select) = source.prepare_cached(&format!("SELECT * FROM {table} NOT INDEXED WHERE {fit}")) else {
+    let names = common_columns(source, target, table)?;
+    let columns = names.len();
+    let (names, marks) = (names.join(", "), vec!["?"; columns].join(", "));
+    let Ok(mut select) = source.prepare_cached(&format!("SELECT {names} FROM {table} NOT INDEXED WHERE {fit}")) else {
         return Ok(Rows::Some(0));
     };
-    let columns = select.column_count();
-    let marks = vec!["?"; columns].join(", ");
-    // By name: the damaged database may be of an earlier version, which had fewer columns.
-    let names: Vec<String> = select.column_names().map(|name| format!("\"{}\"", name.replace('"', ""))).collect();
-    let sql = format!("INSERT OR IGNORE INTO {table} ({}) VALUES ({marks})", names.join(", "));
-    let mut insert = match target.prepare_cached(&sql) {
-        // The damage made up a column.
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => return Ok(Rows::Some(0)),
-        insert => insert?,
-    };
+    let insert = format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})");
+    let Ok(mut insert) = target.prepare_cached(&insert) else { return Ok(Rows::Some(0)) };
     let Ok(mut found) = select.query(params_from_iter(values)) else { return Ok(Rows::Some(0)) };
     let mut count = 0;
     loop {
@@ -261,6 +256,17 @@ fn rows(
             false => return Ok(Rows::Some(count)),
         }
     }
+}
+
+/// The columns that a table has in both: a queue of an older program has fewer.
+fn common_columns(source: &Connection, target: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
+    let sql = format!("SELECT * FROM {table} LIMIT 0");
+    let names = |statement: Statement<'_>| -> Vec<String> { statement.column_names().map(str::to_owned).collect() };
+    let mut ours = names(target.prepare(&sql)?);
+    if let Ok(theirs) = source.prepare(&sql).map(names) {
+        ours.retain(|name| theirs.contains(name));
+    }
+    Ok(ours)
 }
 
 /// Inserts a row; false where the damage made it one that the tables do not allow.

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Version 1.
 ///
@@ -46,6 +46,34 @@ const FIRST: &str = "
 
 /// Version 2: what was asked about a single recipient's notifications.
 const SECOND: &str = "ALTER TABLE recipient ADD COLUMN dsn TEXT;";
+
+/// Version 3: troubles of lanes.
+///
+/// - `message.home` is the lane that a message was accepted for, where it was moved to another one; `message.moved` is why.
+/// - `message.base` is how long its lane had been in trouble by the time it was accepted, all in all: what the lane has by
+///   now beyond that is time of which the message is not to blame. `lane.since` is when the present trouble began (NULL
+///   where it is not reckoned), `downtime.total` is what is over, in milliseconds.
+/// - `lane.firm`: only an operator opens it before its time. `lane.down`: the server cannot be used at all.
+/// - `recipient.unknown`: the server may have it already.
+const THIRD: &str = "
+    ALTER TABLE message ADD COLUMN home TEXT;
+    ALTER TABLE message ADD COLUMN moved TEXT;
+    ALTER TABLE message ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE recipient ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE lane ADD COLUMN since INTEGER;
+    ALTER TABLE lane ADD COLUMN firm INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE lane ADD COLUMN down INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE downtime (lane TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/// Version 4: single mail and bulk mail of a lane are two queues in one index; lanes of old messages are all single.
+/// `source` counts what was submitted, and what of it was put on hold, by where it came from, in slots of time.
+const FOURTH: &str = "
+    ALTER TABLE message ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX message_due;
+    CREATE INDEX message_due ON message (lane, bulk, due) WHERE hold IS NULL;
+    CREATE TABLE source (
+        slot INTEGER NOT NULL, name TEXT NOT NULL, messages INTEGER NOT NULL, held INTEGER NOT NULL,
+        PRIMARY KEY (slot, name)) STRICT, WITHOUT ROWID;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

@@ -18,6 +18,7 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         attempts: 1,
         due: 0,
         last: Some("server mx.test:25: 450 later".into()),
+        unknown: false,
     };
     Queued {
         id: MessageId(0x1f),
@@ -32,7 +33,10 @@ fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
         hold: None,
         report: false,
         warned: false,
+        bulk: false,
         claimed: true,
+        moved: None,
+        grace: Grace::default(),
         recipients: vec![recipient(0, "you@example.org"), recipient(1, "пример@example.org")],
     }
 }

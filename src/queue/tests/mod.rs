@@ -69,6 +69,7 @@ fn new(lane: &str, recipients: &[&str]) -> NewMessage {
         due: now,
         hold: None,
         report: false,
+        bulk: false,
     }
 }
 

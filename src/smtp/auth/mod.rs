@@ -5,6 +5,7 @@
 
 pub mod cram_md5;
 pub mod external;
+pub mod hash;
 mod hmac;
 pub mod login;
 mod names;

@@ -91,6 +91,36 @@ impl Unstuffer {
     }
 }
 
+/// Looks for a CR or LF that stands alone in octets that come in pieces (BDAT, whose end no line end marks).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LineEnds {
+    after_cr: bool,
+    bare: bool,
+}
+
+impl LineEnds {
+    /// Looks at the next piece.
+    pub(super) fn look(&mut self, piece: &[u8]) {
+        let Some(&last) = piece.last() else { return };
+        if self.after_cr && piece.first() != Some(&b'\n') {
+            self.bare = true;
+        }
+        for at in memchr::memchr2_iter(b'\r', b'\n', piece) {
+            let before = at.checked_sub(1).and_then(|before| piece.get(before));
+            self.bare |= match piece.get(at) {
+                Some(b'\r') => piece.get(at + 1).is_some_and(|next| *next != b'\n'),
+                _ => before.map_or(!self.after_cr, |before| *before != b'\r'),
+            };
+        }
+        self.after_cr = last == b'\r';
+    }
+
+    /// Whether one stood alone, at the end of the text included.
+    pub(super) fn bare(self) -> bool {
+        self.bare || self.after_cr
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +138,21 @@ mod tests {
         assert_eq!(whole(b"a\r\n..b\r\n.c\r\n.\r\n", false).0, b"a\r\n.b\r\nc\r\n");
         assert_eq!(whole(b"a\n.\n", true), (b"a\n".to_vec(), 4, true, true));
         assert_eq!(whole(b"a\r\n.\r\n", true), (b"a\r\n".to_vec(), 6, true, false));
+    }
+
+    #[test]
+    fn line_ends_that_stand_alone_are_found_across_pieces() {
+        let judge = |pieces: &[&[u8]]| {
+            let mut ends = LineEnds::default();
+            pieces.iter().for_each(|piece| ends.look(piece));
+            ends.bare()
+        };
+        for fine in [&[&b"a\r\nb\r\n"[..]][..], &[b"a\r", b"\nb"], &[b"", b"a"], &[b"\r\n\r\n"], &[b"\r", b"", b"\n"]] {
+            assert!(!judge(fine), "{fine:?}");
+        }
+        for bare in [&[&b"a\nb"[..]][..], &[b"a\rb"], &[b"a\r", b"b"], &[b"a", b"\n"], &[b"a\r"], &[b"\r\r\n"]] {
+            assert!(judge(bare), "{bare:?}");
+        }
     }
 
     #[test]

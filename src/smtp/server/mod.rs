@@ -38,11 +38,21 @@ pub struct Limits {
     pub recipients: usize,
     /// Faulty commands and refused logins after which the session is closed with 421.
     pub errors: usize,
+    /// Commands that bring no message nearer (NOOP, RSET, VRFY, refused recipients ...) after which the session is
+    /// closed with 421; counted anew with every message that is taken.
+    pub commands: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { command_line: 4096, auth_line: 12_288, message: 50 << 20, recipients: 1000, errors: 20 }
+        Self {
+            command_line: 4096,
+            auth_line: 12_288,
+            message: 50 << 20,
+            recipients: 1000,
+            errors: 20,
+            commands: usize::MAX,
+        }
     }
 }
 
@@ -91,6 +101,21 @@ impl Features {
             local: false,
         }
     }
+}
+
+/// What the session waits for from the client: what a host's time limits depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// EHLO or HELO.
+    Hello,
+    /// A command, or a line of AUTH.
+    Command,
+    /// The text of a message.
+    Text,
+    /// The TLS handshake.
+    Handshake,
+    /// Nothing: the host is to answer, or the session is over.
+    Nothing,
 }
 
 /// What the host is to do, in the order of the session.

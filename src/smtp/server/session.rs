@@ -1,10 +1,10 @@
 //! The session itself: what is allowed when, what is answered, and which actions the host gets.
 
 use super::command::{self, Command, Dialect, MailFrom, RcptTo, Refusal};
-use super::data::Unstuffer;
+use super::data::{LineEnds, Unstuffer};
 use super::input::{Input, Line};
 use super::sasl::{Exchange, Step};
-use super::{Action, Features, Limits, Received};
+use super::{Action, Features, Limits, Received, Waiting};
 use std::collections::VecDeque;
 use zeroize::Zeroizing;
 
@@ -54,6 +54,8 @@ struct Transaction {
     octets: u64,
     /// BDAT has begun: only BDAT may follow.
     chunks: bool,
+    /// The line ends of these chunks.
+    ends: LineEnds,
     /// Why the rest of the text is dropped.
     refused: Option<Refusal>,
 }
@@ -70,6 +72,8 @@ pub struct Session {
     hello: bool,
     login: bool,
     errors: usize,
+    /// Commands since the last message that was taken, accepted recipients not among them.
+    idle: usize,
     mail: Option<Transaction>,
 }
 
@@ -90,6 +94,7 @@ impl Session {
             hello: false,
             login: false,
             errors: 0,
+            idle: 0,
             mail: None,
         };
         session.send(format!("220 {} ESMTP postrider", clean(&session.features.host)));
@@ -138,6 +143,7 @@ impl Session {
             Question::Mail => self.ok(250, (2, 1, 0), text, "Sender ok"),
             Question::Rcpt => {
                 self.transaction().recipients += 1;
+                self.idle = self.idle.saturating_sub(1);
                 self.ok(250, (2, 1, 5), text, "Recipient ok");
             }
             Question::Data => {
@@ -147,6 +153,7 @@ impl Session {
             Question::FirstChunk(chunk) => self.state = State::Chunk(chunk),
             Question::Message => {
                 self.mail = None;
+                self.idle = 0;
                 self.ok(250, (2, 0, 0), text, "Message accepted");
             }
         }
@@ -186,6 +193,32 @@ impl Session {
         }
     }
 
+    /// What the session waits for.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        match self.state {
+            State::Command if !self.hello && !self.features.local => Waiting::Hello,
+            State::Command | State::Auth(_) => Waiting::Command,
+            State::Text(_) | State::Chunk(_) => Waiting::Text,
+            State::Handshake => Waiting::Handshake,
+            State::Question(_) | State::Closed => Waiting::Nothing,
+        }
+    }
+
+    /// Ends the session with 421 whatever it waits for: the client was too slow, or the host must go. The transaction
+    /// is forgotten; in the TLS handshake there is nobody to tell.
+    pub fn end(&mut self, enhanced: (u8, u16, u16), text: &str) {
+        match self.state {
+            State::Closed => {}
+            State::Handshake => {
+                self.reset();
+                self.actions.push_back(Action::Quit);
+                self.state = State::Closed;
+            }
+            _ => self.close(Refusal::new(421, enhanced, text)),
+        }
+    }
+
     /// Whether the peer ended in the middle of a transaction, so that what was handed over so far is to be forgotten.
     #[must_use]
     pub fn in_transaction(&self) -> bool {
@@ -219,6 +252,13 @@ impl Session {
             Ok(text) => command::parse(text, dialect),
             Err(_) => Err(Refusal::new(500, (5, 5, 2), "Command is no UTF-8")),
         };
+        // What brings text is bounded by the size of the message.
+        if !matches!(parsed, Ok(Command::Bdat { octets: 1.., .. } | Command::Quit)) {
+            self.idle = self.idle.saturating_add(1);
+        }
+        if self.idle > self.limits.commands {
+            return self.close(Refusal::new(421, (4, 7, 0), "Too many commands"));
+        }
         match parsed.and_then(|command| self.perform(command)) {
             Ok(()) => {}
             Err(refusal) => self.fault(refusal),
@@ -365,12 +405,13 @@ impl Session {
             self.input.consume(count);
             chunk.left -= count as u64;
             self.state = State::Chunk(chunk);
+            self.transaction().ends.look(&text);
             self.hand_on(text);
             return true;
         }
         self.state = State::Command;
         let mail = self.transaction();
-        let (octets, refused) = (mail.octets, mail.refused.clone());
+        let (octets, bare, refused) = (mail.octets, mail.ends.bare(), mail.refused.clone());
         match refused {
             Some(refusal) => {
                 // The transaction is over; a client that pipelined further chunks is told the same for each of them.
@@ -381,7 +422,7 @@ impl Session {
                 self.mail = (!chunk.last).then_some(next);
                 self.fault(refusal);
             }
-            None if chunk.last => self.ask_message(octets, false),
+            None if chunk.last => self.ask_message(octets, bare),
             None => self.ok(250, (2, 0, 0), "", "Chunk taken"),
         }
         true

@@ -85,7 +85,10 @@ impl Page {
 }
 
 const FILES: &[(&str, &str)] = &[
-    ("/etc/postrider/postrider.toml", "The configuration; ~/.config/postrider/postrider.toml of the caller comes first."),
+    (
+        "/etc/postrider/postrider.toml",
+        "The configuration; ~/.config/postrider/postrider.toml of the caller comes first.",
+    ),
     ("/etc/postrider/senders.d/*.toml", "More senders."),
     ("/etc/msmtprc, ~/.msmtprc", "The default relay, where no postrider.toml says otherwise."),
     ("/run/postrider/submit.sock", "Where the daemon takes messages over."),
@@ -161,8 +164,16 @@ fn sendmail_8() -> String {
 fn mailq_1() -> String {
     let mut page = Page::new("mailq", "1", "print the mail queue");
     page.section("SYNOPSIS");
-    page.line(vec![bold("mailq"), roman(" [--json] [-qI"), italic("id"), roman("] [-qR"), italic("text"),
-        roman("] [-qS"), italic("text"), roman("]")]);
+    page.line(vec![
+        bold("mailq"),
+        roman(" [--json] [-qI"),
+        italic("id"),
+        roman("] [-qR"),
+        italic("text"),
+        roman("] [-qS"),
+        italic("text"),
+        roman("]"),
+    ]);
     page.section("DESCRIPTION").text(
         "Prints the messages that the daemon keeps, or without a daemon those of the caller's own queue: number, size, \
          arrival, sender, and below that what the last attempt said and the recipients. A number with * is being sent, \
@@ -175,7 +186,8 @@ fn mailq_1() -> String {
         ("-qS text", "Only messages whose sender contains the text."),
     ]);
     page.text("Every other option of sendmail(8) is accepted.");
-    page.section("EXIT STATUS").items(&[("0", "The queue was printed, even where it is empty."), ("69", "The queue cannot be read.")]);
+    page.section("EXIT STATUS")
+        .items(&[("0", "The queue was printed, even where it is empty."), ("69", "The queue cannot be read.")]);
     page.end(&["sendmail(8)", "postrider(1)"])
 }
 
@@ -216,7 +228,14 @@ fn postrider_1() -> String {
     command.build();
     let mut page = Page::new("postrider", "1", "a sendmail that gives every From address its own SMTP account");
     page.section("SYNOPSIS");
-    page.line(vec![bold("postrider"), roman(" [--config "), italic("file"), roman("] "), italic("command"), roman(" ...")]);
+    page.line(vec![
+        bold("postrider"),
+        roman(" [--config "),
+        italic("file"),
+        roman("] "),
+        italic("command"),
+        roman(" ..."),
+    ]);
     page.section("DESCRIPTION").text(
         "The program behind sendmail(8), mailq(1), newaliases and msmtp: called by one of these names it is that program; \
          by any other it takes one of the commands below.",
@@ -287,7 +306,9 @@ fn toml_5() -> String {
         "An unknown key, a duplicate or a bad value is an error with file and line, and nothing is sent. postrider check \
          tells what is wrong, postrider explain -t < message which sender takes a message, and why.",
     );
-    page.text("Durations are written 30s, 5m, 1h 30m, 5days; sizes 64M; a relative path is beside the file, ~/ is the home.");
+    page.text(
+        "Durations are written 30s, 5m, 1h 30m, 5days; sizes 64M; a relative path is beside the file, ~/ is the home.",
+    );
     page.section("EXAMPLE").block(include_str!("example.toml"));
     page.section("KEYS");
     for table in TABLES {

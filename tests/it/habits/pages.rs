@@ -42,7 +42,11 @@ fn they_are_what_the_tables_make() {
 /// A page as its reader sees it, on lines without end.
 fn read(name: &str) -> String {
     let page = config("man").join(name);
-    let output = Command::new("groff").args(["-man", "-Tutf8", "-P-c", "-P-b", "-P-o", "-P-u", "-rLL=2000n", "-rHY=0"]).arg(page).output().unwrap();
+    let output = Command::new("groff")
+        .args(["-man", "-Tutf8", "-P-c", "-P-b", "-P-o", "-P-u", "-rLL=2000n", "-rHY=0"])
+        .arg(page)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{name}: {said}");
     String::from_utf8(output.stdout).unwrap().replace(['‐', '−'], "-")
@@ -110,6 +114,9 @@ fn the_shells_take_the_completions() {
         assert!(run("fish", "source postrider.fish; complete -C 'postrider queue del'").starts_with("delete"));
     }
     if require(test, "zsh") {
-        run("zsh", "autoload -Uz compinit; compinit -u -d /dev/null; source ./_postrider; whence _postrider >/dev/null");
+        run(
+            "zsh",
+            "autoload -Uz compinit; compinit -u -d /dev/null; source ./_postrider; whence _postrider >/dev/null",
+        );
     }
 }

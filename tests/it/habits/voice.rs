@@ -86,8 +86,10 @@ fn progress_is_for_a_terminal_alone() {
     if !require("progress_is_for_a_terminal_alone", "script") {
         return;
     }
-    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("450 4.2.1 later".into()))
-        .on_nth("RCPT", 2, Fault::Reply("450 4.2.1 later".into())).start();
+    let server = Script::new()
+        .on_nth("RCPT", 1, Fault::Reply("450 4.2.1 later".into()))
+        .on_nth("RCPT", 2, Fault::Reply("450 4.2.1 later".into()))
+        .start();
     let home = home(&server).env("TERM", "xterm");
     for _ in 0..2 {
         home.run("sendmail", &["-i", "you@example.org"], MAIL).expect(0);

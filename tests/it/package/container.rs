@@ -118,7 +118,9 @@ fn the_daemon_alone_drains_when_it_is_told_to_end() {
 
 #[test]
 fn the_scripts_are_shell_scripts() {
-    for name in ["container/entry.sh", "stage.sh", "deb.sh", "rpm.sh", "debian/postinst", "debian/prerm", "debian/postrm"] {
+    for name in
+        ["container/entry.sh", "stage.sh", "deb.sh", "rpm.sh", "debian/postinst", "debian/prerm", "debian/postrm"]
+    {
         fine(name, &Command::new("sh").arg("-n").arg(source("config").join(name)).output().unwrap());
     }
 }

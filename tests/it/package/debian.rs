@@ -51,9 +51,13 @@ fn it_holds_every_asset_and_says_what_it_is() {
         let target = asset[1].as_str().unwrap();
         assert!(source(asset[0].as_str().unwrap()).symlink_metadata().is_ok() || target.contains("bin/"), "{asset}");
         let compressed = if target.starts_with("usr/share/man/") { ".gz" } else { "" };
-        assert!(content.contains(&format!(" ./{target}{compressed}\n")) || content.contains(&format!(" ./{target} ->")), "{target}");
+        assert!(
+            content.contains(&format!(" ./{target}{compressed}\n")) || content.contains(&format!(" ./{target} ->")),
+            "{target}"
+        );
     }
-    let conffiles = fine("dpkg-deb", &Command::new("dpkg-deb").args(["-I"]).arg(&package).arg("conffiles").output().unwrap());
+    let conffiles =
+        fine("dpkg-deb", &Command::new("dpkg-deb").args(["-I"]).arg(&package).arg("conffiles").output().unwrap());
     for asset in assets.iter().filter_map(|asset| asset[1].as_str()).filter(|target| target.starts_with("etc/")) {
         assert!(conffiles.lines().any(|line| line == format!("/{asset}")), "{asset} in {conffiles}");
     }
@@ -99,7 +103,11 @@ fn its_life_in_a_clean_tree() {
     assert!(said.ends_with("all steps done\n"), "{said}");
     let messages = server.messages();
     assert_eq!(messages.len(), 6, "{said}");
-    let subject = |text: &str| messages.iter().filter(|message| String::from_utf8_lossy(&message.text).contains(text)).count();
-    assert_eq!((subject("Subject: from PHP"), subject("Subject: Cron <root@host>"), subject("Subject: waits")), (2, 2, 2));
+    let subject =
+        |text: &str| messages.iter().filter(|message| String::from_utf8_lossy(&message.text).contains(text)).count();
+    assert_eq!(
+        (subject("Subject: from PHP"), subject("Subject: Cron <root@host>"), subject("Subject: waits")),
+        (2, 2, 2)
+    );
     assert!(messages.iter().any(|message| message.recipients == ["root@host.example"]));
 }

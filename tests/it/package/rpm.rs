@@ -31,7 +31,12 @@ fn it_holds_what_the_spec_names() {
     let package = String::from_utf8(built.stdout).unwrap();
     let package = Path::new(package.lines().last().unwrap());
     let list = fine("rpm", &Command::new("rpm").args(["-qpl", "--nodigest"]).arg(package).output().unwrap());
-    for file in ["/usr/bin/postrider", "/usr/sbin/sendmail.postrider", "/usr/share/man/man1/postrider.1.gz", "/var/lib/postrider"] {
+    for file in [
+        "/usr/bin/postrider",
+        "/usr/sbin/sendmail.postrider",
+        "/usr/share/man/man1/postrider.1.gz",
+        "/var/lib/postrider",
+    ] {
         assert!(list.lines().any(|line| line == file), "{file}: {list}");
     }
     let scripts = fine("rpm", &Command::new("rpm").args(["-qp", "--scripts"]).arg(package).output().unwrap());

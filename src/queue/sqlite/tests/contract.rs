@@ -93,6 +93,27 @@ fn claims_go_by_due_lane_pause_hold_and_claim() {
 }
 
 #[test]
+fn single_mail_is_claimed_before_bulk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (submission, lane, due, bulk) in
+        [("a", "shop", 1, true), ("b", "shop", 9, false), ("c", "blog", 2, true), ("d", "blog", 8, false)]
+    {
+        store.accept(NewMessage { bulk, ..new(submission, lane, &["a@example.org"], due) }).unwrap();
+    }
+    let claim = |busy: &[Busy]| {
+        let claimed = store.claim(9, busy, 9).unwrap();
+        claimed.iter().for_each(|message| store.release_claim(message.id).unwrap());
+        ids(&claimed)
+    };
+    assert_eq!(claim(&[]), [4, 2, 1, 3]);
+    let no_bulk = Busy { single: false, ..Busy::from("shop") };
+    assert_eq!(claim(&[no_bulk]), [4, 2, 3]);
+    assert_eq!(claim(&[Busy { bulk: false, ..Busy::from("shop") }, "blog".into()]), [1]);
+    assert_eq!(store.next_due().unwrap(), Some(1));
+}
+
+#[test]
 fn results_are_recorded_recipient_by_recipient() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -236,4 +257,49 @@ fn a_page_of_a_list_has_a_size() {
     assert_eq!(ids(&store.list(&Filter::default(), 99).unwrap()), [1, 2]);
     let rest = Filter { after: Some(MessageId(2)), ..Default::default() };
     assert_eq!(ids(&store.list(&rest, 99).unwrap()), [3, 4]);
+}
+
+#[test]
+fn a_message_moves_to_another_lane_in_one_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (submission, due) in [("a", 10), ("b", 20)] {
+        store.accept(new(submission, "shop", &["a@x.org", "b@x.org"], due)).unwrap();
+    }
+    store.accept(NewMessage { due: NEXT_RUN, ..new("c", "shop", &["a@x.org"], 30) }).unwrap();
+    let claimed = store.claim(10, &[], 1).unwrap().remove(0);
+    assert!(claimed.moved.is_none());
+    let retry = Fate::Retry { due: 900, counts: true };
+    let lost = Recorded { unknown: true, ..recorded(0, retry, "no answer") };
+    store.record(claimed.id, 11, &[lost], None).unwrap();
+    store.record(claimed.id, 12, &[recorded(0, retry, "450 later")], None).unwrap();
+    let unknown: Vec<bool> = all(&store)[0].recipients.iter().map(|one| one.unknown).collect();
+    assert_eq!(unknown, [true, false], "an answer to a later attempt says nothing of the first");
+
+    store.pause("shop", Some(5000), "535").unwrap();
+    store.claim(30, &[], 9).unwrap();
+    let before = store.commits();
+    store.move_lane(claimed.id, "other", "\"shop\" is down").unwrap();
+    assert_eq!(store.commits(), before + 1);
+    store.move_lane(MessageId(3), "other", "x").unwrap();
+    assert!(matches!(store.move_lane(MessageId(9), "other", "x"), Err(StoreError::Gone)));
+    let moved = all(&open_copy(&dir, store)).remove(0);
+    assert_eq!((moved.lane.as_str(), moved.created), ("other", 10));
+    assert_eq!(moved.moved, Some(Moved { from: "shop".into(), why: "\"shop\" is down".into() }));
+    let times: Vec<_> = moved.recipients.iter().map(|one| (one.attempts, one.due)).collect();
+    assert_eq!(times, [(2, 10), (0, 10)], "due at once, with its attempts");
+
+    let store = open(dir.path());
+    assert_eq!(ids(&store.claim(10, &[], 9).unwrap()), [1], "the other lane is not paused, and -odq waits on");
+    store.move_lane(MessageId(1), "third", "again").unwrap();
+    assert_eq!(all(&store)[0].moved.as_ref().map(|moved| moved.from.as_str()), Some("shop"), "where it began");
+    assert_eq!(ids(&store.claim(10, &[], 9).unwrap()), [0i64; 0], "the claim stays");
+    store.record(MessageId(1), 50, &[recorded(1, Fate::Sent, "250")], None).unwrap();
+    assert_eq!(store.history(0, 1).unwrap()[0].lane, "third");
+}
+
+/// The same store, closed and opened again.
+fn open_copy(dir: &tempfile::TempDir, store: SqliteStore) -> SqliteStore {
+    drop(store);
+    open(dir.path())
 }

@@ -10,7 +10,7 @@ fn names(dir: &Path, part: &str) -> Vec<String> {
     names.filter(|name| name.contains(part)).collect()
 }
 
-fn overwrite(path: &Path, at: u64, octets: &[u8]) {
+pub(super) fn overwrite(path: &Path, at: u64, octets: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
     file.write_all(octets).unwrap();
@@ -55,9 +55,14 @@ fn octets_overwritten_in_the_middle() {
 
 /// Makes a closed queue one of version 1, as far as its tables go.
 fn age(dir: &Path) {
-    let old = schema::connect(&dir.join("queue.db")).unwrap();
-    old.execute_batch("ALTER TABLE recipient DROP COLUMN dsn; PRAGMA user_version = 1").unwrap();
-    schema::empty_log(&old).unwrap();
+    const NEWER: &str = "DROP INDEX message_due; DROP TABLE source; DROP TABLE downtime;
+        ALTER TABLE message DROP COLUMN bulk; ALTER TABLE message DROP COLUMN home;
+        ALTER TABLE message DROP COLUMN moved; ALTER TABLE message DROP COLUMN base;
+        ALTER TABLE recipient DROP COLUMN unknown; ALTER TABLE recipient DROP COLUMN dsn;
+        ALTER TABLE lane DROP COLUMN since; ALTER TABLE lane DROP COLUMN firm; ALTER TABLE lane DROP COLUMN down;
+        CREATE INDEX message_due ON message (lane, due) WHERE hold IS NULL;
+        PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);";
+    Connection::open(dir.join("queue.db")).unwrap().execute_batch(NEWER).unwrap();
 }
 
 #[test]

@@ -6,11 +6,12 @@ mod damage;
 mod faults;
 mod large;
 mod plans;
+mod upgrade;
 
 use super::*;
 use crate::envelope::{Envelope, ReversePath};
 use crate::message::address::Address;
-use crate::queue::Fate;
+use crate::queue::{Fate, Moved, NEXT_RUN};
 use std::io::Read;
 
 fn open(directory: &Path) -> SqliteStore {
@@ -44,11 +45,12 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
         due,
         hold: None,
         report: false,
+        bulk: false,
     }
 }
 
 fn recorded(number: u32, result: Fate, said: &str) -> Recorded {
-    Recorded { number, result, said: said.into(), via: "shop".into() }
+    Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false }
 }
 
 fn wire(message: &Message) -> Vec<u8> {

@@ -18,7 +18,7 @@ fn indexes_answer_what_runs_often() {
     let (text, number) = (Value::Text("x".into()), Value::Integer(1));
     for (sql, values, index) in [
         (read::NEXT_LANE, vec![text.clone()], "message_due"),
-        (read::OF_LANE, vec![text.clone(), number.clone()], "message_due"),
+        (read::OF_LANE, vec![text.clone(), number.clone(), number.clone()], "message_due"),
         (read::HISTORY, vec![number.clone(), number.clone()], "history_ended"),
         ("SELECT message FROM submission WHERE id = ?1", vec![text.clone()], "PRIMARY KEY"),
         ("SELECT min(due) FROM recipient WHERE message = ?1", vec![number.clone()], "PRIMARY KEY"),

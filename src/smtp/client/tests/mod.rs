@@ -8,6 +8,7 @@ mod transactions;
 
 use crate::config::{AuthChoice, Relay};
 use crate::deliver::attempt::{Context, attempt};
+use crate::deliver::gate::Gate;
 use crate::deliver::trouble::Trouble;
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::{Dsn, Envelope, ReversePath};
@@ -47,7 +48,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
 fn run(relay: &Relay, envelope: &Envelope, message: &Message) -> (Attempt, String) {
     let mut lines = Lines::default();
     let secret = |_: &_, _| Ok(Secret::new(PASSWORD.into()));
-    let mut context = Context { host: "host.test", transcript: &mut lines, secret: &secret };
+    let mut context = Context { host: "host.test", transcript: &mut lines, secret: &secret, gate: Gate::open() };
     let done = attempt(relay, envelope, message, &mut context);
     assert_eq!(done.outcomes.len(), envelope.recipients().len());
     assert!(!lines.0.contains(PASSWORD), "the transcript shows the password");

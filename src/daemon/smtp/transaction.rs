@@ -1,0 +1,315 @@
+//! What a listener does for its SMTP session: questions answered by the policy, text spooled, the message handed to the
+//! queue. 250 is said once the queue's commit has returned, never before.
+//!
+//! Never talks to the client itself: the session does, see `smtp::server`.
+
+use super::Service;
+use super::bind::Peer;
+use super::guard::Seat;
+use super::incoming::{self, Incoming};
+use super::login::{self, Login};
+use super::policy::{self, Refusal};
+use super::trace::{self, Arrival};
+use crate::cli::invocation::{DeliveryMode, ErrorMode};
+use crate::commands::surroundings::Surroundings;
+use crate::config::Purpose;
+use crate::daemon::protocol::Submit;
+use crate::daemon::quota::Share;
+use crate::daemon::{Daemon, submit};
+use crate::envelope::{Dsn, Envelope, RecipientDsn};
+use crate::exit::Status;
+use crate::message::Message;
+use crate::message::address::Address;
+use crate::queue::Accepted;
+use crate::report::{log, printable};
+use crate::smtp::server::{Action, Credentials, MailFrom, RcptTo, Received, Session};
+use crate::sys::spool::Spool;
+use crate::sys::users::{Caller, Remote};
+use crate::sys::{clock, random};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// Octets of a message that stay in memory.
+const MEMORY: usize = 64 << 10;
+
+/// Everything that belongs to one client besides its connection.
+pub struct Host<'c> {
+    daemon: &'c Daemon,
+    service: &'c Service,
+    seat: &'c Seat,
+    peer: Peer,
+    /// TLS version and cipher.
+    pub tls: Option<(&'static str, &'static str)>,
+    hello: (String, bool),
+    login: Option<LoggedIn>,
+    transaction: Option<Transaction>,
+}
+
+/// Who has logged in.
+struct LoggedIn {
+    name: String,
+    senders: Option<Vec<String>>,
+}
+
+/// The message at hand.
+struct Transaction {
+    from: Box<MailFrom>,
+    to: Vec<RcptTo>,
+    id: String,
+    text: Spool,
+    /// Text of the client has come, behind our trace field.
+    begun: bool,
+    /// What of the room for large messages it has.
+    share: Share,
+    /// Why its text is not kept any more.
+    broken: Option<Refusal>,
+}
+
+impl<'c> Host<'c> {
+    /// For a client that has just connected.
+    pub fn new(daemon: &'c Daemon, service: &'c Service, seat: &'c Seat, peer: Peer) -> Self {
+        Self { daemon, service, seat, peer, tls: None, hello: Default::default(), login: None, transaction: None }
+    }
+
+    /// What the session asks or tells, but for what concerns the connection.
+    pub fn perform(&mut self, session: &mut Session, action: Action) {
+        match action {
+            Action::Hello { name, extended } => self.hello = (name, extended),
+            Action::Auth(credentials) => {
+                let decision = self.log_in(&credentials);
+                answer(session, decision, "");
+            }
+            Action::Mail(from) => {
+                let decision = self.begin(from);
+                answer(session, decision, "");
+            }
+            Action::Rcpt(to) => {
+                let decision = self.recipient(*to);
+                answer(session, decision, "");
+            }
+            Action::DataBegin => {
+                let decision = self.trace();
+                answer(session, decision, "");
+            }
+            Action::Data(octets) => self.keep(&octets),
+            Action::DataEnd(received) => {
+                self.seat.busy();
+                match self.end(received) {
+                    Ok(accepted) => session.accept_with(&format!("Ok, queued as {}", accepted.id)),
+                    Err(refusal) => answer(session, Err(refusal), ""),
+                }
+            }
+            Action::Reset => self.transaction = None,
+            Action::Reply(_) | Action::StartTls | Action::Quit => {}
+        }
+    }
+
+    /// TLS has begun: nothing that was said before holds (RFC 3207 section 4.2).
+    pub fn begin_anew(&mut self, tls: Option<(&'static str, &'static str)>) {
+        (self.tls, self.hello, self.login, self.transaction) = (tls, Default::default(), None, None);
+    }
+
+    fn log_in(&mut self, given: &Credentials) -> Result<(), Refusal> {
+        self.seat.busy();
+        match login::check(&self.service.users, given, &self.service.gate) {
+            Login::Good(user) => {
+                self.login = Some(LoggedIn { name: user.name.clone(), senders: user.senders.clone() });
+                Ok(())
+            }
+            Login::Bad => {
+                tracing::warn!(client = %self.peer, user = printable(&given.user), mechanism = given.mechanism, "login refused");
+                Err(Refusal::new(535, (5, 7, 8), "Authentication credentials invalid"))
+            }
+            Login::Busy => Err(Refusal::new(454, (4, 7, 0), "Too many logins at once, try again later")),
+        }
+    }
+
+    fn begin(&mut self, from: Box<MailFrom>) -> Result<(), Refusal> {
+        if let Err(refusal) = policy::mail(&self.service.listener, self.peer.address, self.login.is_some()) {
+            tracing::warn!(client = %self.peer, envelope_from = %from.path, reason = refusal.text, "refused");
+            return Err(refusal);
+        }
+        let id = random::token().map_err(|_| Refusal::new(451, (4, 3, 0), "No random numbers to be had"))?;
+        let share = self.daemon.limits.text.share(self.peer.client().number());
+        let text = Spool::with_memory(MEMORY);
+        self.transaction = Some(Transaction { from, to: Vec::new(), id, text, begun: false, share, broken: None });
+        Ok(())
+    }
+
+    fn recipient(&mut self, to: RcptTo) -> Result<(), Refusal> {
+        let Some(transaction) = &mut self.transaction else { return Err(lost()) };
+        if let Err(refusal) = policy::recipient(&self.service.listener, &self.service.host, &to.address) {
+            tracing::warn!(client = %self.peer, to = %to.address, reason = refusal.text, "refused");
+            return Err(refusal);
+        }
+        transaction.to.push(to);
+        Ok(())
+    }
+
+    /// The text begins with our Received field.
+    fn trace(&mut self) -> Result<(), Refusal> {
+        let Some(transaction) = &mut self.transaction else { return Err(lost()) };
+        let recipient = match transaction.to.as_slice() {
+            [one] => Some(one.address.as_str()),
+            _ => None,
+        };
+        let arrival = Arrival {
+            hello: &self.hello.0,
+            extended: self.hello.1,
+            client: self.peer.address,
+            uid: self.peer.local.map(|(uid, _)| uid),
+            tls: self.tls,
+            login: self.login.is_some(),
+            smtputf8: transaction.from.smtputf8,
+            host: &self.service.host,
+            id: &transaction.id,
+            recipient,
+        };
+        let field = trace::received(&arrival, clock::now());
+        transaction.text.write_all(field.as_bytes()).map_err(|error| spool(&error))
+    }
+
+    /// Keeps text; what goes wrong is told after the dot, when the client listens again.
+    fn keep(&mut self, octets: &[u8]) {
+        let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.broken.is_none()) else {
+            return;
+        };
+        let large = transaction.text.len() + octets.len() as u64 > MEMORY as u64;
+        transaction.broken = if large && !transaction.share.grow(octets.len() as u64) {
+            Some(Refusal::new(452, (4, 3, 1), "Too many large messages at once, try again later"))
+        } else {
+            let first = !std::mem::replace(&mut transaction.begun, true);
+            // A first line that begins with a blank would be taken for more of our field: it is a body without header.
+            let apart: &[u8] = if first && matches!(octets.first(), Some(b' ' | b'\t')) { b"\r\n" } else { b"" };
+            let kept = transaction.text.write_all(apart).and_then(|()| transaction.text.write_all(octets));
+            kept.err().map(|error| spool(&error))
+        };
+        if transaction.broken.is_some() {
+            transaction.text = Spool::with_memory(0);
+        }
+    }
+
+    fn end(&mut self, received: Received) -> Result<Accepted, Refusal> {
+        let transaction = self.transaction.take().ok_or_else(lost)?;
+        let tag = self.tag();
+        let taken = self.take(transaction, received, &tag);
+        if let Err(refusal) = &taken {
+            tracing::warn!(client = %self.peer, reason = printable(&refusal.text), code = refusal.code, tag, "refused");
+        }
+        taken
+    }
+
+    fn take(&self, mut transaction: Transaction, received: Received, tag: &str) -> Result<Accepted, Refusal> {
+        if let Some(refusal) = transaction.broken.take() {
+            return Err(refusal);
+        }
+        if received.bare_line_ends {
+            // Another server may take it for the end of the message, and what follows for a second one.
+            return Err(Refusal::new(554, (5, 6, 11), "Lines end with CRLF; a CR or LF stands alone in the message"));
+        }
+        let text = std::mem::take(&mut transaction.text);
+        let _alone = submit::alone(self.daemon, text.len());
+        let message = submit::message(text).map_err(refusal)?;
+        if trace::is_loop(&message.header, &self.service.host) {
+            return Err(Refusal::new(554, (5, 4, 6), "The message goes in circles: too many Received fields"));
+        }
+        let accepted = match self.service.listener.purpose {
+            Purpose::Submission => self.submit(&transaction, message, tag),
+            Purpose::Incoming => self.come_in(transaction, message, tag),
+        }?;
+        self.daemon.host.kick();
+        Ok(accepted)
+    }
+
+    fn submit(&self, transaction: &Transaction, message: Message, tag: &str) -> Result<Accepted, Refusal> {
+        let asked = Submit {
+            id: transaction.id.clone(),
+            program: "smtp".into(),
+            from: Some(transaction.from.path.to_string()),
+            full_name: None,
+            read_envelope_from: false,
+            extract: false,
+            account: None,
+            delivery: DeliveryMode::Background,
+            errors: ErrorMode::Mail,
+            dsn: dsn(transaction, ToString::to_string),
+            tag: Some(tag.to_owned()),
+            recipients: transaction.to.iter().map(|to| to.address.to_string()).collect(),
+        };
+        let around = Surroundings::of(self.caller());
+        submit::queue(self.daemon, &around, &asked, message).map_err(|(status, what)| {
+            log::refused(&what, status, Some(tag), around.who.uid);
+            refusal((status, what))
+        })
+    }
+
+    fn come_in(&self, transaction: Transaction, message: Message, tag: &str) -> Result<Accepted, Refusal> {
+        let dsn = dsn(&transaction, Address::canonical);
+        let to = transaction.to.into_iter().map(|to| to.address).collect();
+        let envelope = Envelope::new(transaction.from.path, to, dsn).ok_or_else(lost)?;
+        let listener = self.service.address.to_string();
+        let (id, tag) = (transaction.id, tag.to_owned());
+        let incoming = Incoming { id, envelope, message, listener, client: self.peer.address, tag };
+        incoming::take(self.daemon, incoming).map_err(refusal)
+    }
+
+    /// Who the message is from: the user of a local client that did not log in, else nobody of this machine.
+    fn caller(&self) -> Caller {
+        let remote = |name: String, senders| Caller::remote(self.daemon.uid, Remote { name, senders });
+        match (&self.login, self.peer.local) {
+            (Some(login), _) => remote(format!("user {} of {}", login.name, self.peer), login.senders.clone()),
+            (None, Some((uid, gid))) => Caller::of(uid, gid),
+            (None, None) => remote(self.peer.to_string(), None),
+        }
+    }
+
+    /// How the log names where a message came from: `smtp:app@192.0.2.1`.
+    fn tag(&self) -> String {
+        let client = self.peer.address.map_or_else(|| "local".into(), |address| address.to_string());
+        match &self.login {
+            Some(login) => format!("smtp:{}@{client}", printable(&login.name)),
+            None => format!("smtp:{client}"),
+        }
+    }
+}
+
+fn answer(session: &mut Session, decision: Result<(), Refusal>, text: &str) {
+    match decision {
+        Ok(()) => session.accept_with(text),
+        Err(Refusal { code, enhanced, text }) => session.reject(code, enhanced, &text),
+    }
+}
+
+/// The session asked about a transaction that it had ended.
+fn lost() -> Refusal {
+    Refusal::new(451, (4, 3, 0), "There is no transaction")
+}
+
+fn spool(error: &std::io::Error) -> Refusal {
+    tracing::error!(reason = %error, "a message that comes in over SMTP cannot be kept");
+    Refusal::new(452, (4, 3, 1), "The message cannot be kept for now")
+}
+
+/// A status in SMTP's words. What is wrong on our side is told as temporary, so that the client keeps the message.
+fn refusal((status, what): (Status, String)) -> Refusal {
+    let (code, enhanced) = match status {
+        Status::Usage | Status::Data => (554, (5, 6, 0)),
+        Status::NoPerm => (550, (5, 7, 1)),
+        Status::NoUser => (550, (5, 1, 1)),
+        Status::Config => (451, (4, 3, 5)),
+        _ => (451, (4, 3, 0)),
+    };
+    Refusal::new(code, enhanced, what)
+}
+
+/// What was asked about notifications, that of single recipients by what `key` makes of them. Of one that was named twice
+/// the first counts, as for the envelope.
+fn dsn(transaction: &Transaction, key: impl Fn(&Address) -> String) -> Dsn {
+    let mut recipients = BTreeMap::new();
+    for to in &transaction.to {
+        let asked = RecipientDsn { notify: to.notify, orcpt: to.orcpt.clone() };
+        recipients.entry(key(&to.address)).or_insert(asked);
+    }
+    recipients.retain(|_, asked| !asked.is_empty());
+    Dsn { notify: None, ret: transaction.from.ret, envid: transaction.from.envid.clone(), recipients }
+}

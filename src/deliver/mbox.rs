@@ -1,0 +1,114 @@
+//! Appending to a mailbox file in the mboxrd form: a `From ` line, lines that begin like one quoted with `>`, an empty line
+//! at the end. Locked with flock; what could not be written whole is taken back.
+
+use super::maildir;
+use crate::envelope::ReversePath;
+use crate::message::Message;
+use crate::sys::clock::{self, Deadline};
+use chrono::{DateTime, FixedOffset};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long another program may hold the lock.
+const LOCK: Duration = Duration::from_secs(20);
+const LOCK_TRY: Duration = Duration::from_millis(20);
+
+/// Appends a message. The file is made where it is not there, mode 0600; a link in its place is not followed.
+///
+/// # Errors
+/// What the system said, or a lock that is held too long; the file is as before then.
+pub fn append(path: &Path, from: &ReversePath, message: &Message, now: DateTime<FixedOffset>) -> io::Result<()> {
+    let flags =
+        OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    lock(&file)?;
+    let before = file.metadata()?.len();
+    let written = write(&file, from, message, now).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = file.set_len(before);
+    } else if before == 0
+        && let Some(parent) = path.parent()
+    {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)?;
+    }
+    written
+}
+
+/// The lock ends with the descriptor.
+fn lock(file: &File) -> io::Result<()> {
+    let deadline = Deadline::after(LOCK);
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) if deadline.left().is_some() => {
+                clock::pause(LOCK_TRY)
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+fn write(file: &File, from: &ReversePath, message: &Message, now: DateTime<FixedOffset>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    let sender = from.address().map_or("MAILER-DAEMON".to_owned(), |address| address.as_str().replace(' ', "-"));
+    writeln!(out, "From {sender} {}", now.with_timezone(&chrono::Utc).format("%a %b %e %H:%M:%S %Y"))?;
+    let mut line = Line::default();
+    maildir::lines(message, &mut |piece| {
+        piece.split_inclusive(|octet| *octet == b'\n').try_for_each(|piece| line.put(piece, &mut out))
+    })?;
+    line.end(&mut out)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// The beginning of a line, until it is known whether it is to be quoted.
+#[derive(Default)]
+struct Line {
+    begun: Vec<u8>,
+    /// The beginning is out.
+    out: bool,
+}
+
+/// The most `>` before a `From ` that is still quoted once more: no line of mail is longer.
+const MARKS: usize = 998;
+/// What begins a message.
+const FROM: &[u8] = b"From ";
+
+impl Line {
+    fn put(&mut self, piece: &[u8], out: &mut impl Write) -> io::Result<()> {
+        if self.out {
+            out.write_all(piece)?;
+        } else {
+            self.begun.extend_from_slice(piece);
+            let marks = self.begun.iter().take_while(|octet| **octet == b'>').count();
+            let rest = &self.begun[marks..];
+            if rest.len() >= FROM.len() || marks > MARKS || !FROM.starts_with(rest) || rest.ends_with(b"\n") {
+                self.end(out)?;
+                self.out = true;
+            }
+        }
+        if piece.ends_with(b"\n") {
+            *self = Self::default();
+        }
+        Ok(())
+    }
+
+    /// Writes what was held back.
+    fn end(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let marks = self.begun.iter().take_while(|octet| **octet == b'>').count();
+        if self.begun[marks..].starts_with(FROM) {
+            out.write_all(b">")?;
+        }
+        out.write_all(&std::mem::take(&mut self.begun))
+    }
+}
+
+#[cfg(test)]
+#[path = "mbox_tests.rs"]
+mod tests;

@@ -1,0 +1,365 @@
+//! What was sent, counted on disk: one SQLite file for all processes of the machine.
+//!
+//! ```text
+//! clock   one row: the ledger's time at the last change (ledger)
+//! slot    what was taken, by whose limit, length of the window and slot of it: a bounded number of rows
+//! lease   reservations that are out, by whose limit
+//! ```
+//!
+//! A reservation is one transaction over all limits that it falls under, synced before anything is sent. Settling it need
+//! not be: a power cut that undoes it leaves the reservation counted, which is never less than what was taken.
+
+use super::Millis;
+use super::decision::Entry;
+use super::ledger::{Mark, Reading};
+use super::window::slot;
+use crate::sys::clock;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::fs::OpenOptions;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// "PoRl": marks a database as one of limits.
+const APPLICATION: i32 = 0x506f_526c;
+/// How long to wait for other processes.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long to wait between two tries to open what another process is just making.
+const STEP: Duration = Duration::from_millis(20);
+/// How often what no configuration names any more is swept out.
+const SWEEP: Millis = 86_400_000;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL, wall INTEGER NOT NULL, boot TEXT NOT NULL,
+        uptime INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS slot (
+        subject TEXT NOT NULL, length INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL,
+        recipients INTEGER NOT NULL, messages INTEGER NOT NULL, PRIMARY KEY (subject, length, slot)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS lease (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, until INTEGER NOT NULL, recipients INTEGER NOT NULL,
+        length INTEGER NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS leased (
+        subject TEXT NOT NULL, lease INTEGER NOT NULL, PRIMARY KEY (subject, lease)) STRICT, WITHOUT ROWID;";
+
+/// A series of slots: whose limit, and how long its entries count.
+pub type Series = (String, Millis);
+
+/// The counters of one file.
+#[derive(Debug)]
+pub struct Counters {
+    connection: Mutex<Connection>,
+}
+
+/// A view of the counters at one moment.
+pub struct View<'c> {
+    transaction: Transaction<'c>,
+    /// The moment.
+    pub mark: Mark,
+}
+
+impl Counters {
+    /// Opens the file, and makes it with its directory where it is not there: for this user alone, or with the group where
+    /// the directory is open to it.
+    ///
+    /// # Errors
+    /// What the system or the database says, one line.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let deadline = clock::Deadline::after(BUSY);
+        loop {
+            let error = match make(path).and_then(|()| connect(path)) {
+                Ok(connection) => return Ok(Self { connection: Mutex::new(connection) }),
+                Err(error) => error,
+            };
+            let Fault::Busy(what) = error else { return Err(error.text()) };
+            if deadline.left().is_none() {
+                return Err(what);
+            }
+            clock::pause(STEP);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the counters, which nobody else changes meanwhile; what it changed is kept where it says so.
+    ///
+    /// # Errors
+    /// What the database says; nothing was changed.
+    pub fn with<T>(
+        &self,
+        read: Reading,
+        sync: Sync,
+        story: impl FnOnce(&View<'_>) -> rusqlite::Result<(T, bool)>,
+    ) -> Result<T, String> {
+        let mut connection = self.lock();
+        let done = set(&connection, sync).and_then(|()| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let view = View::of(transaction, read)?;
+            let (value, changed) = story(&view)?;
+            if changed {
+                view.write_mark()?;
+                view.transaction.commit()?;
+            }
+            Ok(value)
+        });
+        done.map_err(|error| Fault::from(error).text())
+    }
+}
+
+/// Whether a change must be on disk when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// It must.
+    Now,
+    /// A power cut may undo it.
+    Later,
+}
+
+fn set(connection: &Connection, sync: Sync) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", if sync == Sync::Now { "FULL" } else { "NORMAL" })
+}
+
+impl<'c> View<'c> {
+    fn of(transaction: Transaction<'c>, read: Reading) -> rusqlite::Result<Self> {
+        let last = transaction
+            .prepare_cached("SELECT at, wall, boot, uptime FROM clock")?
+            .query_row([], |row| {
+                let read = Reading { wall: row.get(1)?, boot: row.get(2)?, uptime: row.get(3)? };
+                Ok(Mark { at: row.get(0)?, read })
+            })
+            .optional()?;
+        let mark = match last {
+            Some(last) => last.advance(read),
+            None => Mark::first(read),
+        };
+        Ok(Self { transaction, mark })
+    }
+
+    fn write_mark(&self) -> rusqlite::Result<()> {
+        let Mark { at, read } = &self.mark;
+        let c = &self.transaction;
+        c.prepare_cached(
+            "INSERT INTO clock VALUES (1, ?1, ?2, ?3, ?4, ?1)
+             ON CONFLICT DO UPDATE SET at = ?1, wall = ?2, boot = ?3, uptime = ?4",
+        )?
+        .execute(params![at, read.wall, read.boot, read.uptime])?;
+        let swept = c.prepare_cached("UPDATE clock SET swept = at WHERE swept < at - ?1")?.execute([SWEEP])?;
+        if swept > 0 {
+            c.execute("DELETE FROM slot WHERE at <= ?1 - length", [at])?;
+            c.execute("DELETE FROM lease WHERE until <= ?1 - length", [at])?;
+            c.execute("DELETE FROM leased WHERE lease NOT IN (SELECT id FROM lease)", [])?;
+        }
+        Ok(())
+    }
+
+    /// Everything that may count in a series.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn entries(&self, series: &Series) -> rusqlite::Result<Vec<Entry>> {
+        let (subject, length) = series;
+        let mut entries = self.slots(subject, *length)?;
+        if entries.is_empty() {
+            // A window of another length is new: what the longest of the others knows counts in it too.
+            entries = self.of_others(subject, *length)?;
+        }
+        let mut leases = self
+            .transaction
+            .prepare_cached("SELECT until, recipients FROM leased JOIN lease ON lease.id = lease WHERE subject = ?1")?;
+        let leases = leases.query_map([subject], |row| {
+            Ok(Entry { at: row.get(0)?, recipients: row.get::<_, i64>(1)?.unsigned_abs(), messages: 1, open: true })
+        })?;
+        for lease in leases {
+            entries.push(lease?);
+        }
+        Ok(entries)
+    }
+
+    fn slots(&self, subject: &str, length: Millis) -> rusqlite::Result<Vec<Entry>> {
+        let since = self.mark.at.saturating_sub(length);
+        let mut slots = self.transaction.prepare_cached(
+            "SELECT at, recipients, messages FROM slot WHERE subject = ?1 AND length = ?2 AND at > ?3",
+        )?;
+        slots
+            .query_map(params![subject, length, since], |row| {
+                let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+                Ok(Entry { at: row.get(0)?, recipients: count(1)?, messages: count(2)?, open: false })
+            })?
+            .collect()
+    }
+
+    fn of_others(&self, subject: &str, length: Millis) -> rusqlite::Result<Vec<Entry>> {
+        let longest: Option<Millis> = self
+            .transaction
+            .prepare_cached("SELECT max(length) FROM slot WHERE subject = ?1")?
+            .query_row([subject], |row| row.get(0))?;
+        let Some(longest) = longest.filter(|longest| *longest != length) else { return Ok(Vec::new()) };
+        let since = self.mark.at.saturating_sub(length);
+        Ok(self.slots(subject, longest)?.into_iter().filter(|entry| entry.at > since).collect())
+    }
+
+    /// Reserves, for as long as the attempt may take; the number of the reservation.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn lease(&self, all: &[Series], recipients: u64, until: Millis) -> rusqlite::Result<i64> {
+        let c = &self.transaction;
+        let longest = all.iter().map(|(_, length)| *length).max().unwrap_or_default();
+        c.prepare_cached("INSERT INTO lease (until, recipients, length) VALUES (?1, ?2, ?3)")?.execute(params![
+            until,
+            recipients.cast_signed(),
+            longest
+        ])?;
+        let lease = c.last_insert_rowid();
+        for (subject, _) in all {
+            // Once, though two windows of a limit count it.
+            c.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2)")?.execute(params![subject, lease])?;
+        }
+        Ok(lease)
+    }
+
+    /// Ends a reservation: so many recipients were taken, now. What of the series is over goes.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn settle(&self, lease: i64, all: &[Series], taken: u64) -> rusqlite::Result<()> {
+        let c = &self.transaction;
+        c.prepare_cached("DELETE FROM lease WHERE id = ?1")?.execute([lease])?;
+        for series @ (subject, _) in all {
+            c.prepare_cached("DELETE FROM leased WHERE subject = ?1 AND lease = ?2")?
+                .execute(params![subject, lease])?;
+            self.forget(series)?;
+            if taken > 0 {
+                self.seed(series)?;
+                self.add(series, &Entry { at: self.mark.at, recipients: taken, messages: 1, open: false })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, (subject, length): &Series) -> rusqlite::Result<()> {
+        let c = &self.transaction;
+        let over = self.mark.at.saturating_sub(*length);
+        c.prepare_cached("DELETE FROM slot WHERE subject = ?1 AND length = ?2 AND at <= ?3")?
+            .execute(params![subject, length, over])?;
+        let mut dead = c.prepare_cached(
+            "DELETE FROM leased WHERE subject = ?1 AND lease IN (SELECT id FROM lease WHERE until <= ?2 - length)",
+        )?;
+        dead.execute(params![subject, self.mark.at])?;
+        Ok(())
+    }
+
+    /// Before the first entry of a series: what those of other lengths know.
+    fn seed(&self, series @ (subject, length): &Series) -> rusqlite::Result<()> {
+        if self.slots(subject, *length)?.is_empty() {
+            self.of_others(subject, *length)?.iter().try_for_each(|entry| self.add(series, entry))?;
+        }
+        Ok(())
+    }
+
+    fn add(&self, (subject, length): &Series, entry: &Entry) -> rusqlite::Result<()> {
+        let mut add = self.transaction.prepare_cached(
+            "INSERT INTO slot VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET at = max(at, ?4),
+             recipients = recipients + ?5, messages = messages + ?6",
+        )?;
+        let Entry { at, recipients, messages, .. } = *entry;
+        add.execute(params![subject, length, slot(at, *length), at, recipients.cast_signed(), messages.cast_signed()])?;
+        Ok(())
+    }
+
+    /// Forgets everything of a limit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn reset(&self, subject: &str) -> rusqlite::Result<()> {
+        self.transaction.execute("DELETE FROM slot WHERE subject = ?1", [subject])?;
+        self.transaction.execute("DELETE FROM leased WHERE subject = ?1", [subject])?;
+        Ok(())
+    }
+}
+
+/// Why the file cannot be used.
+enum Fault {
+    /// Another process is at it.
+    Busy(String),
+    Other(String),
+}
+
+impl Fault {
+    fn text(self) -> String {
+        match self {
+            Self::Busy(what) | Self::Other(what) => what,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Busy("another process has it locked".into())
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Other(format!("{error}; move it away, and counting begins anew"))
+            }
+            Some(ErrorCode::DiskFull) => Self::Other("no space is left".into()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Makes the file where it is not there.
+fn make(path: &Path) -> Result<(), Fault> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if !directory.exists() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    // Who may write the directory's group may count; SQLite gives its further files the same mode.
+    let mode = 0o600 | std::fs::metadata(directory)?.mode() & 0o060;
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).write(true).create_new(true).mode(mode).custom_flags(nofollow).open(path) {
+        // The umask must not take the group's right.
+        Ok(file) => Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?),
+        // Not opened here: closing it would end the locks that SQLite has on it in this process.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            match std::fs::symlink_metadata(path)?.is_file() {
+                true => Ok(()),
+                false => Err(Fault::Other("it is no regular file".into())),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    let application = |c: &Connection| c.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    if application(&connection)? != APPLICATION {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have made it in the meantime.
+        let ours = application(&transaction)? == APPLICATION;
+        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if !ours && tables > 0 {
+            return Err(Fault::Other("it is a database of something else; nothing was changed".into()));
+        }
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.commit()?;
+    }
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;",
+    )?;
+    Ok(connection)
+}

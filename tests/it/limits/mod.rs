@@ -1,0 +1,25 @@
+//! Sending limits through the real program: without the daemon, with it, and in the configuration.
+
+mod direct;
+mod rules;
+mod served;
+
+use crate::support::server::Server;
+
+/// A sender at a server, with further keys.
+fn sender(name: &str, server: &Server, keys: &str) -> String {
+    format!(
+        "[[sender]]\nname = \"{name}\"\nfrom = \"{name}@example.com\"\nserver = \"smtp+plain://127.0.0.1:{}\"\n{keys}\n",
+        server.port
+    )
+}
+
+/// A message from a sender.
+fn mail(sender: &str) -> String {
+    format!("From: {sender}@example.com\nSubject: a message\n\nhello\n")
+}
+
+/// So many recipients of all messages that the server took.
+fn taken(server: &Server) -> usize {
+    server.messages().iter().map(|message| message.recipients.len()).sum()
+}
