@@ -6,10 +6,11 @@ use crate::commands::desk::Desk;
 use crate::commands::import::{Program, Request};
 use crate::commands::mailq::Form;
 use crate::exit::Status;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A sendmail that gives every From address its own SMTP account.
 #[derive(Debug, Parser)]
@@ -44,12 +45,18 @@ enum Command {
         /// Read the configuration files alone: not the secrets, certificates and logs that they name
         #[arg(long)]
         parse_only: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them
     Serve {
         /// Listen here instead of /run/postrider/submit.sock
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+        /// Before it ends, try everything that is queued once more, for at most this long: 8s, 1m
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        drain: Option<Duration>,
     },
     /// Look at the queue, and do something to messages in it
     #[command(subcommand, arg_required_else_help = true)]
@@ -131,6 +138,12 @@ struct Rest {
     arguments: Vec<OsString>,
 }
 
+/// The command line as clap knows it: what the manual page and the shells' completions are made from.
+#[must_use]
+pub fn command() -> clap::Command {
+    Admin::command()
+}
+
 /// Runs `postrider` with its arguments, without the program's name.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> Status {
@@ -182,8 +195,8 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
-        Command::Serve { socket } => commands::serve::run(admin.config, socket),
+        Command::Check { parse_only, json } => commands::check::run(admin.config, parse_only, json),
+        Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
         Command::Passwd { name } => commands::passwd::run(name.as_deref()),
