@@ -99,6 +99,31 @@ pub static TABLES: &[Table] = &[
         account: false,
     },
     Table {
+        head: "[brake]",
+        help: "The runaway brake of the daemon: of more messages than this from one script or user, the rest is kept but \
+               held, until postrider queue release.",
+        keys: BRAKE,
+        account: false,
+    },
+    Table {
+        head: "[[brake.except]]",
+        help: "Another number for a script or a user. The first that fits holds.",
+        keys: EXCEPT,
+        account: false,
+    },
+    Table {
+        head: "replies = [{ ... }]",
+        help: "In a sender or [default]: what its server's replies mean. The rule that says most holds.",
+        keys: REPLY,
+        account: false,
+    },
+    Table {
+        head: "[[reply]]",
+        help: "The same for the replies of all servers; replies of a sender win.",
+        keys: REPLY,
+        account: false,
+    },
+    Table {
         head: "[staging]",
         help: "On a copy of a live site: nothing leaves for real recipients, whatever the senders say.",
         keys: STAGING,
@@ -149,6 +174,31 @@ const BULK: &[Key] = &[
     key("header", TEXT, "", "The message has this header field."),
     key("matches", "pattern", "", "The field's value looks like this."),
     key("sender", TEXT, "", "The message takes this sender."),
+];
+
+const BRAKE: &[Key] = &[
+    key("messages", NUMBER, "", "So many messages go."),
+    key("per", TIME, "1h", "Within so long, a minute to a day."),
+    key("by", LIST, "script and uid", "What is counted: \"script\" (X-PHP-Originating-Script), \"uid\", or both."),
+    key("alert", "list of strings", "", "A program and its arguments, run once when it begins to hold."),
+    key("exempt", LIST, "", "Users, by name or number, that are not counted."),
+    key("except", "tables", "", "See [[brake.except]]."),
+];
+
+const EXCEPT: &[Key] = &[
+    key("script", "pattern", "", "The script; this, user, or both."),
+    key("user", TEXT, "", "The user."),
+    key("messages", NUMBER, "no brake", "The number that holds for it."),
+];
+
+const REPLY: &[Key] = &[
+    key("code", NUMBER, "", "The reply's code; this, enhanced or text is needed."),
+    key("enhanced", TEXT, "", "Its enhanced code, such as 5.4.5."),
+    key("text", "pattern", "", "Its text, or a part of it."),
+    key("phase", TEXT, "any", "greeting, ehlo, starttls, auth, mail, rcpt, data or end."),
+    key("then", TEXT, "", "hold, back-off, split, configuration, bounce or retry."),
+    key("for", TIME, "growing", "How long nothing is tried, with hold and back-off; at most 48h."),
+    key("advice", TEXT, "", "What the log and mailq say about it."),
 ];
 
 const STAGING: &[Key] = &[
@@ -219,6 +269,8 @@ const TOP: &[Key] = &[
     key("limit", "tables", "", "See [[limit]]."),
     key("bulk", "tables", "", "See [[bulk]]."),
     key("staging", "table", "", "See [staging]."),
+    key("brake", "table", "", "See [brake]."),
+    key("reply", "tables", "", "See [[reply]]."),
     key("listen", "tables", "", "See [[listen]]."),
     key("user", "tables", "", "See [[user]]."),
     key("log", "table", "", "See [log]."),
@@ -268,6 +320,8 @@ const SENDER: &[Key] = &[
     key("enabled", SWITCH, "true", "false: as if the sender were not there."),
     key("users", LIST, "everybody", "Users who may use it. Enforced by the daemon."),
     key("groups", LIST, "everybody", "Groups whose members may use it."),
+    key("backup", LIST, "", "Senders that take its mail over while its server is down."),
+    key("backup_after", TIME, "10m", "For how long it must be down."),
 ];
 
 /// The keys of an SMTP account, in `[default]` with a server and in `[[sender]]`.
@@ -322,6 +376,12 @@ pub static ACCOUNT: &[Key] = &[
     ),
     key("reserve", "number or \"10%\"", "0", "The share of each limit that bulk mail may not use."),
     key("timezone", TEXT, "that of [limits]", "Whose midnight begins a day, for its limits."),
+    key("replies", "tables", "the provider's", "What the server's replies mean; see replies below."),
+    key("connections", NUMBER, "the provider's, else queue.connections", "Connections at a time."),
+    key("messages_per_connection", NUMBER, "the provider's, else 100", "Messages over one connection."),
+    key("recipients_per_transaction", NUMBER, "the provider's", "A message for more goes in several transactions."),
+    key("pace", TEXT, "as quickly as it goes", "At most so many messages, evenly: \"10/s\", \"30/m\", \"600/h\"."),
+    key("idle", TIME, "10s", "How long a connection waits for the next message."),
     key("bulk", TEXT, "auto", "Whether its mail is bulk mail: \"auto\", \"never\", \"always\"."),
     key("reply_to", "address", "", "Where answers go, of messages that do not say so themselves."),
     key("reply_to_always", SWITCH, "false", "true: of all messages."),
@@ -435,7 +495,9 @@ mod tests {
                         || TABLES.iter().any(|table| table.head == format!("[{}]", key.name))
                 }
                 "tables" => TABLES.iter().any(|table| {
-                    table.head == format!("[[{}]]", key.name) || table.head.starts_with(&format!("{} = [", key.name))
+                    table.head == format!("[[{}]]", key.name)
+                        || table.head.ends_with(&format!(".{}]]", key.name))
+                        || table.head.starts_with(&format!("{} = [", key.name))
                 }),
                 _ => true,
             };
