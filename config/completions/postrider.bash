@@ -22,6 +22,9 @@ _postrider() {
             postrider,explain)
                 cmd="postrider__subcmd__explain"
                 ;;
+            postrider,import)
+                cmd="postrider__subcmd__import"
+                ;;
             postrider,msmtp)
                 cmd="postrider__subcmd__msmtp"
                 ;;
@@ -74,7 +77,7 @@ _postrider() {
 
     case "${cmd}" in
         postrider)
-            opts="-h -V --config --help --version sendmail msmtp explain check serve queue status passwd reload try"
+            opts="-h -V --config --help --version sendmail msmtp explain check serve queue status passwd reload import try"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -112,6 +115,28 @@ _postrider() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__import)
+            opts="-h --write --force --json --owner --help msmtp ssmtp nullmailer dma esmtp postfix bitrix wp-mail-smtp"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --owner)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

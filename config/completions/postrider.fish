@@ -36,6 +36,7 @@ complete -c postrider -n "__fish_postrider_needs_command" -f -a "queue" -d 'Look
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "status" -d 'Show whether the daemon runs, how much it holds, and which senders wait'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "passwd" -d 'Read a password and print the [[user]] that may log in with it'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again; a faulty one changes nothing'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "import" -d 'Print a postrider.toml made from another program\'s configuration; nothing of it is executed'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "try" -d 'Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l parse-only -d 'Read the configuration files alone: not the secrets, certificates and logs that they name'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'One JSON object a line'
@@ -98,4 +99,9 @@ complete -c postrider -n "__fish_postrider_using_subcommand status" -l json -d '
 complete -c postrider -n "__fish_postrider_using_subcommand status" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand passwd" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l write -d 'Write postrider.toml and the files with passwords there [without DIR: /etc/postrider]' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l owner -d 'bitrix: sender rows of this user number belong to this Unix user (may be repeated)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l force -d 'With --write: replace files that are there'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l json -d 'The findings as one JSON object, in place of the configuration'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand try" -s h -l help -d 'Print help'
