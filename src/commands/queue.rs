@@ -30,7 +30,7 @@ pub fn run(command: &Queue, desk: &dyn Ask) -> Status {
     let status = match command {
         Queue::List { which, json } => Ok(mailq::print("postrider", desk, which.filter(now), Form::of(*json))),
         Queue::Show { which, json } => Ok(show(desk, which.filter(now), Form::of(*json))),
-        Queue::Retry(which) => touched(which, "to be tried now", |filter| Request::Flush { filter }),
+        Queue::Retry(which) => touched(which, "to be tried now", |filter| Request::Retry { filter }),
         Queue::Hold { which, reason } => which.filter(now).map(|filter| {
             let action = Action::Hold(reason.clone());
             act(desk, filter, "on hold", |filter| Request::Act { filter, action })
@@ -188,7 +188,7 @@ pub fn status(desk: &dyn Ask, form: Form) -> Status {
 fn state(messages: u64, paused: &[Pause], process: &str) -> String {
     let plural = if messages == 1 { "message" } else { "messages" };
     let mut text = format!("postrider serve, process {process}\n{messages} {plural} queued\n");
-    for Pause { lane, until, reason, times } in paused {
+    for Pause { lane, until, reason, times, .. } in paused {
         let until = time(*until, &chrono::Local, MOMENT);
         let again = if *times > 1 { format!(" (pause {times} in a row)") } else { String::new() };
         let _ = writeln!(text, "sender {} waits until {until}{again}: {}", printable(lane), printable(reason));

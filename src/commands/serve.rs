@@ -3,6 +3,7 @@
 //! Only what is wrong at the start ends it: a reload that fails keeps the last good configuration. It tells the service
 //! manager when it is ready (sd_notify(3)), when it ends, and that it is alive.
 
+use super::mailq;
 use crate::config::load::{self, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
 use crate::daemon::inherited::Inherited;
@@ -13,7 +14,7 @@ use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::exit::Status;
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Store, StoreError, delivery};
+use crate::queue::{Filter, Pause, Store, StoreError, delivery};
 use crate::report::{self, log};
 use crate::sys::env;
 use sd_notify::NotifyState;
@@ -71,7 +72,8 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let listeners = OnceLock::new();
     let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone(), listeners });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
-    let daemon = Arc::new(Daemon::new(live.clone(), store.clone(), waiters, host));
+    let daemon = Daemon::new(live.clone(), store.clone(), waiters, host);
+    let daemon = Arc::new(daemon.map_err(|error| Fault::new(Status::Unavailable, error))?);
     let listeners = reload.listeners.get_or_init(|| Listeners::new(daemon.clone(), passed));
     let socket = open_socket(listeners, &live.get(), path)?;
 
@@ -94,6 +96,12 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What a client that waits is told of a paused lane.
+fn waiting(pause: &Pause) -> String {
+    let until = mailq::time(pause.until, &chrono::Local, "%Y-%m-%d %H:%M:%S %z");
+    format!("kept; the sender is paused until {until} because {}", pause.reason)
+}
+
 /// Opens the listeners, and the daemon's own socket: the one passed that no listener takes, else one bound here.
 fn open_socket(listeners: &Listeners, config: &Config, path: Option<PathBuf>) -> Result<Socket, Fault> {
     let prepared = listeners.prepare(config).map_err(|errors| Fault(Status::Os, errors))?;
@@ -114,10 +122,13 @@ fn open_socket(listeners: &Listeners, config: &Config, path: Option<PathBuf>) ->
 /// What delivery needs of this process.
 fn hooks(waiters: Arc<Waiters>) -> Hooks {
     let uid = rustix::process::geteuid().as_raw();
-    let enough = Arc::clone(&waiters);
+    let (enough, lanes) = (Arc::clone(&waiters), Arc::clone(&waiters));
     Hooks {
         host: delivery::Host { name: env::hostname(), uid, home: None },
         is_enough: Box::new(move |id| enough.is_enough(id)),
+        paused: Box::new(move |pause| {
+            lanes.tell_lane(&pause.lane, || Summary { status: Status::Ok, text: Some(waiting(pause)) });
+        }),
         told: Box::new(move |id, status, text| waiters.tell(id, || Summary { status, text })),
     }
 }
@@ -263,6 +274,14 @@ impl Host for Steering {
 
     fn flush(&self, filter: &Filter) -> Result<u64, String> {
         self.runner.flush(filter).map_err(|error| error.to_string())
+    }
+
+    fn retry(&self, filter: &Filter) -> Result<u64, String> {
+        self.runner.retry(filter).map_err(|error| error.to_string())
+    }
+
+    fn paused(&self, lane: &str) -> Option<String> {
+        self.runner.pause_of(lane).map(|pause| waiting(&pause))
     }
 
     fn bounce(&self, filter: &Filter) -> Result<u64, String> {

@@ -8,8 +8,9 @@ use super::build::{self, DefaultSpec, FileConfig};
 use super::bulk;
 use super::error::{ConfigError, Place};
 use super::local::{LocalMail, LocalSpec};
-use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, TempFailExit};
+use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, Sender, TempFailExit};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
+use super::replies::ReplyRule;
 use super::staging::{self, Staging};
 use super::toml::Source;
 use super::validate;
@@ -17,6 +18,7 @@ use crate::sys::{env, files};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Where a configuration is looked for, and whose it is.
@@ -123,6 +125,7 @@ fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc, local: LocalMail, staging: 
         users: Vec::new(),
         limits: Default::default(),
         bulk: Default::default(),
+        brake: None,
         local,
         staging,
     }
@@ -175,6 +178,18 @@ pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBu
     overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
+/// Gives every account the rules for replies that hold for all.
+fn for_all(replies: &Arc<[ReplyRule]>, default: &mut DefaultRelay, senders: &mut [Sender]) {
+    senders.iter_mut().for_each(|sender| sender.relay.replies.all = replies.clone());
+    match default {
+        DefaultRelay::Server(sender) => sender.relay.replies.all = replies.clone(),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            msmtprc.accounts.iter_mut().for_each(|account| account.relay.replies.all = replies.clone());
+        }
+        DefaultRelay::Refuse(_) | DefaultRelay::Missing => {}
+    }
+}
+
 /// Makes values of a file's text.
 type Parse<'p> = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>) + 'p;
 
@@ -198,7 +213,8 @@ impl<'s> Loader<'s> {
             let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
             senders.extend(self.file(&fragment, &parse).senders);
         }
-        let default = self.default_relay(file.default);
+        let mut default = self.default_relay(file.default);
+        for_all(&file.replies.into(), &mut default, &mut senders);
         self.errors.extend(bulk::unknown(&file.named, &senders));
         let staging = file.staging.or_else(|| self.machine_staging(path));
         let config = Config {
@@ -214,6 +230,7 @@ impl<'s> Loader<'s> {
             users: file.users,
             limits: file.limits,
             bulk: file.bulk,
+            brake: file.brake,
             local: file.local.or_usual(self.sources.etc.join("aliases")),
             staging,
         };

@@ -29,6 +29,7 @@ pub(super) struct RawConfig {
     pub queue: Option<RawQueue>,
     #[serde(default)]
     pub bulk: Vec<Spanned<RawBulk>>,
+    pub brake: Field<RawBrake>,
     pub aliases: Field<String>,
     pub aliases_format: Field<String>,
     pub local_domains: Field<Strings>,
@@ -41,9 +42,25 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
     #[serde(default)]
+    pub reply: Vec<Spanned<RawReply>>,
+    #[serde(default)]
     pub listen: Vec<Spanned<RawListen>>,
     #[serde(default)]
     pub user: Vec<Spanned<RawUser>>,
+}
+
+/// A rule for replies, in `[[reply]]` and in `replies` of an account.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReply {
+    pub code: Field<i64>,
+    pub enhanced: Field<String>,
+    pub text: Field<String>,
+    pub phase: Field<String>,
+    pub then: Field<String>,
+    #[serde(rename = "for")]
+    pub duration: Field<String>,
+    pub advice: Field<String>,
 }
 
 /// A file of `senders.d`.
@@ -76,6 +93,28 @@ pub(super) struct RawQueue {
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
     pub bulk_recipients: Field<i64>,
+}
+
+/// `[brake]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBrake {
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub by: Field<Strings>,
+    pub alert: Option<Strings>,
+    pub exempt: Option<Strings>,
+    #[serde(default)]
+    pub except: Vec<Spanned<RawExcept>>,
+}
+
+/// `[[brake.except]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExcept {
+    pub script: Field<String>,
+    pub user: Field<String>,
+    pub messages: Field<i64>,
 }
 
 /// `[[bulk]]`.
@@ -189,6 +228,9 @@ macro_rules! with_account {
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            replies: Option<Vec<Spanned<RawReply>>>,
+            connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
+            pace: Field<String>, idle: Field<String>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -207,11 +249,19 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    replies: self.replies.take(),
                     limits: RawSenderLimits {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
                     bulk: self.bulk.take(),
+                    flow: RawFlow {
+                        connections: self.connections.take(),
+                        messages_per_connection: self.messages_per_connection.take(),
+                        recipients_per_transaction: self.recipients_per_transaction.take(),
+                        pace: self.pace.take(),
+                        idle: self.idle.take(),
+                    },
                     reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
                     bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
@@ -231,6 +281,7 @@ with_account! {
     /// `[[sender]]`.
     RawSender {
         name: Field<String>, enabled: Option<bool>, users: Option<Strings>, groups: Option<Strings>,
+        backup: Field<Strings>, backup_after: Field<String>,
     }
 }
 
@@ -260,13 +311,25 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub replies: Option<Vec<Spanned<RawReply>>>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
+    pub flow: RawFlow,
     pub reply_to: Field<String>,
     pub reply_to_always: Option<bool>,
     pub bcc: Field<Strings>,
     pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
     pub remove_headers: Field<Strings>,
+}
+
+/// The keys that say how a sender's mail flows.
+#[derive(Default)]
+pub(super) struct RawFlow {
+    pub connections: Field<i64>,
+    pub messages_per_connection: Field<i64>,
+    pub recipients_per_transaction: Field<i64>,
+    pub pace: Field<String>,
+    pub idle: Field<String>,
 }
 
 /// A field of `headers`: its value, or a table with `value` and `replace`.

@@ -236,7 +236,9 @@ fn late_messages_of_a_paused_lane_are_told_of_once() {
     }
     queue.accept(new("shop", &["fresh@example.org"]));
     // Paused by an earlier process.
-    queue.store.pause("shop", Some(clock::millis() + hours), "login refused").unwrap();
+    let (lane, reason) = ("shop".into(), "login refused".into());
+    let until = clock::millis() + hours;
+    queue.store.pause(&Pause { lane, until, reason, times: 1, since: None, firm: false, down: None }).unwrap();
     queue.start(config("", &[("shop", &broken)]));
     queue.until("two warnings", || queue.count() == 5);
     let (reports, others): (Vec<Queued>, Vec<Queued>) = queue.all().into_iter().partition(|queued| queued.report);
