@@ -61,6 +61,10 @@ impl Place {
         let write = format!("--write={}", self.home.path("etc").display());
         import(&self.home, program, files, &[more, &[&write, "--force"]].concat()).expect(0);
         let toml = self.home.path("etc/postrider.toml");
+        // What counts for limits stays in this home, whoever runs the test.
+        let mut text = std::fs::read_to_string(&toml).unwrap();
+        text.push_str(&format!("\n[limits]\nfile = \"{}\"\n", self.home.path("limits.db").display()));
+        std::fs::write(&toml, text).unwrap();
         self.home.run("postrider", &["--config", toml.to_str().unwrap(), "check"], "").expect(0);
         self
     }
@@ -337,4 +341,50 @@ fn wp_mail_smtp_constants_and_options() {
     place.source("option", json).import("wp-mail-smtp", &["option"], &[]);
     let sent = place.from(&place.starttls, "other@example.net");
     assert_eq!(sent, as_sent("shop@example.com", "other@example.net", "other@example.net"));
+}
+
+/// The recipients of the last message that arrived.
+fn recipients(server: &Server) -> Vec<String> {
+    server.messages().pop().map(|message| message.recipients).unwrap_or_default()
+}
+
+#[test]
+fn local_names_and_copies_go_where_they_went() {
+    let place = Place::new();
+    let message = "From: any@example.net\nSubject: x\n\nhello\n";
+    place
+        .source(
+            "ssmtp.conf",
+            "mailhub=127.0.0.1:CLEAR_PORT\nroot=admin@example.org\nAuthUser=robot\nAuthPass=tan:st'aaf \"1\n",
+        )
+        .import("ssmtp", &["ssmtp.conf"], &[])
+        .send(&["nobody-of-this-host"], message);
+    assert_eq!(recipients(&place.clear), ["admin@example.org"]);
+
+    place
+        .source("msmtprc", "account default\nhost 127.0.0.1\nport CLEAR_PORT\nauth login\nuser robot\npassword tan:st'aaf \"1\naliases CA_PEM.aliases\n")
+        .home
+        .write("ca.pem.aliases", "Team: a@example.org, b@example.org\n");
+    place.import("msmtp", &["msmtprc"], &[]).send(&["Team"], message);
+    assert_eq!(recipients(&place.clear), ["a@example.org", "b@example.org"]);
+
+    place
+        .source(
+            "main.cf",
+            "relayhost = [127.0.0.1]:CLEAR_PORT\nsmtp_sasl_auth_enable = yes\nalways_bcc = archive@example.org\nalias_maps =\n\
+             smtp_sasl_password_maps = inline:{ [127.0.0.1]:CLEAR_PORT=anna:tanstaaf4 }\n",
+        )
+        .import("postfix", &["main.cf"], &[])
+        .send(&["you@example.org"], message);
+    assert_eq!(recipients(&place.clear), ["you@example.org", "archive@example.org"]);
+}
+
+#[test]
+fn an_account_without_an_address_is_reached_by_its_name() {
+    let place = Place::new();
+    let rc = "account default\nhost 127.0.0.1\nport CLEAR_PORT\nauth login\nuser robot\npassword tan:st'aaf \"1\n\
+              account site 2\nhost 127.0.0.1\nport CLEAR_PORT\nauth login\nuser anna\npassword tanstaaf4\n";
+    place.source("msmtprc", rc).import("msmtp", &["msmtprc"], &[]);
+    place.send(&["-a", "site 2", "-t"], "From: any@example.net\nTo: you@example.org\nSubject: x\n\nhello\n");
+    assert_eq!(seen(&place.clear.connections()[0]), as_sent("anna", "any@example.net", "any@example.net"));
 }
