@@ -189,6 +189,7 @@ macro_rules! with_account {
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            dkim_selector: Field<String>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -211,7 +212,7 @@ macro_rules! with_account {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
-                    bulk: self.bulk.take(),
+                    bulk: self.bulk.take(), dkim_selector: self.dkim_selector.take(),
                     reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
                     bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
@@ -262,6 +263,7 @@ pub(super) struct RawAccount {
     pub log_file: Field<String>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
+    pub dkim_selector: Field<String>,
     pub reply_to: Field<String>,
     pub reply_to_always: Option<bool>,
     pub bcc: Field<Strings>,

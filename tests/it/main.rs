@@ -6,6 +6,7 @@
 mod support;
 
 mod bs;
+mod check;
 mod clients;
 mod crash;
 mod daemon;
@@ -24,5 +25,7 @@ mod queue;
 mod real;
 mod rules;
 mod senders;
+mod setup;
 mod staging;
+mod test;
 mod told;
