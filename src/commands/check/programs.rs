@@ -99,8 +99,8 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     places.extend(PATH.iter().map(|directory| Path::new(directory).join("sendmail")));
     let (first, mut seen) = (places[0].clone(), Vec::new());
     for place in places.into_iter().filter(|place| *place == first || root.exists(place)) {
-        let end = root.resolve(&place).and_then(|end| end.canonicalize().ok());
-        if end.is_some() && seen.contains(&end) {
+        let end = root.resolve(&place).and_then(|end| end.canonicalize().ok()).unwrap_or_else(|| root.at(&place));
+        if seen.contains(&end) {
             continue;
         }
         seen.push(end);

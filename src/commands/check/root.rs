@@ -120,7 +120,7 @@ impl Root {
             let target = std::fs::read_link(&path).ok()?;
             path = match target.is_absolute() {
                 // A link within another machine's tree means that machine's files, unless it says itself that it does not.
-                true => Some(self.at(&target)).filter(|inside| inside.exists()).unwrap_or(target),
+                true => Some(self.at(&target)).filter(|inside| self.exists(inside)).unwrap_or(target),
                 false => path.parent()?.join(target),
             };
         }
