@@ -6,6 +6,7 @@ pub mod check;
 pub mod desk;
 pub mod explain;
 pub mod handover;
+pub mod import;
 pub mod mailq;
 pub mod msmtp_info;
 pub mod newaliases;

@@ -75,7 +75,12 @@ impl Tree {
 type Case = (&'static str, fn(&Tree), &'static str, &'static [&'static str]);
 
 const CASES: &[Case] = &[
-    ("no configuration", |t| t.remove("etc/postrider/postrider.toml"), "error", &["no configuration", "postrider setup"]),
+    (
+        "no configuration",
+        |t| t.remove("etc/postrider/postrider.toml"),
+        "error",
+        &["no configuration", "postrider setup"],
+    ),
     ("unknown key", |t| t.sender("passwort = 1"), "error", &["postrider.toml:7", "did you mean password?"]),
     ("open secret", |t| t.mode("etc/postrider/shop.password", 0o644), "error", &["postrider.toml:1", "chmod 0640"]),
     ("no secret", |t| t.remove("etc/postrider/shop.password"), "error", &["No such file", "install -m 0600"]),
@@ -127,7 +132,12 @@ const CASES: &[Case] = &[
         "warning",
         &["postrider.toml:9", "some of the same addresses"],
     ),
-    ("the same claim twice", |t| t.sender(&SENDER.replace("\"shop\"", "\"two\"")), "error", &["claims shop@example.com"]),
+    (
+        "the same claim twice",
+        |t| t.sender(&SENDER.replace("\"shop\"", "\"two\"")),
+        "error",
+        &["claims shop@example.com"],
+    ),
     ("no authorities", |t| t.remove("etc/ssl/certs/ca-certificates.crt"), "error", &["ca-certificates"]),
     ("no check", |t| t.sender("tls_check = false"), "warning", &["is not checked", "fingerprint"]),
     ("bad authority", |t| t.sender("ca_file = \"/etc/passwd\""), "error", &["holds no certificate"]),
@@ -158,7 +168,12 @@ const CASES: &[Case] = &[
         "warning",
         &["nothing keeps the clock right"],
     ),
-    ("damaged queue", |t| t.write("var/lib/postrider/queue.db", "SQLite format 3\0 no more"), "error", &["var/lib/postrider"]),
+    (
+        "damaged queue",
+        |t| t.write("var/lib/postrider/queue.db", "SQLite format 3\0 no more"),
+        "error",
+        &["var/lib/postrider"],
+    ),
     (
         "log in no directory",
         |t| t.write("etc/postrider/postrider.toml", &format!("log = {{ to = \"/var/log/none/log\" }}\n{SENDER}")),
@@ -190,12 +205,20 @@ const CASES: &[Case] = &[
         "php calls another",
         |t| {
             t.write("usr/bin/msmtp", "x");
-            t.write("etc/php/8.3/fpm/pool.d/www.conf", "[www]\nphp_admin_value[sendmail_path] = /usr/bin/msmtp -t -i\n");
+            t.write(
+                "etc/php/8.3/fpm/pool.d/www.conf",
+                "[www]\nphp_admin_value[sendmail_path] = /usr/bin/msmtp -t -i\n",
+            );
         },
         "warning",
         &["www.conf:2: sendmail_path is msmtp", "/usr/sbin/sendmail -t -i"],
     ),
-    ("php calls nothing", |t| t.write("etc/php.ini", "sendmail_path = /opt/mail -t\n"), "error", &["php.ini:1", "is not there"]),
+    (
+        "php calls nothing",
+        |t| t.write("etc/php.ini", "sendmail_path = /opt/mail -t\n"),
+        "error",
+        &["php.ini:1", "is not there"],
+    ),
     ("php without -t", |t| t.write("etc/php.ini", "sendmail_path = /usr/sbin/sendmail -i\n"), "error", &["no -t"]),
     ("php without -i", |t| t.write("etc/php.ini", "sendmail_path = /usr/sbin/sendmail -t\n"), "warning", &["no -i"]),
     (
@@ -249,8 +272,14 @@ fn every_finding_has_a_machine_that_has_it() {
         let fits = |line: &&str| line.starts_with(level) && words.iter().all(|word| line.contains(word));
         assert!(run.stdout.lines().any(|line| fits(&line)), "{name}: {}", run.stdout);
         assert!(!good.lines().any(|line| fits(&line)), "{name}");
-        assert!(run.stdout.lines().filter(|line| fits(line)).all(|line| *level != "error" || line.contains("mend")
-            || line.contains("did you mean") || line.contains("leave it")), "{name}: {}", run.stdout);
+        assert!(
+            run.stdout.lines().filter(|line| fits(line)).all(|line| *level != "error"
+                || line.contains("mend")
+                || line.contains("did you mean")
+                || line.contains("leave it")),
+            "{name}: {}",
+            run.stdout
+        );
         assert!(!run.stdout.contains("tanstaaf"), "{name}");
     }
 }
@@ -263,7 +292,7 @@ fn findings_as_json() {
     let all: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let bad = all.iter().find(|one| one["level"] == "error").unwrap();
     assert_eq!(bad["area"], "secrets");
-    assert!(bad["place"].as_str().unwrap().ends_with("postrider.toml:1"));
+    assert!(bad["file"].as_str().unwrap().ends_with("postrider.toml") && bad["line"] == 1);
     assert!(bad["fix"].as_str().unwrap().starts_with("chmod 0640 "));
     tree.check(&["--parse-only"]).expect(0);
 }
@@ -274,11 +303,11 @@ fn a_queue_that_nobody_works() {
     let directory = home.path("queue");
     let config = home.write(
         "named.toml",
-        format!("aliases = \"off\"\n[queue]\ndirectory = \"{}\"\n{SENDER}", directory.display()).replace("{ file = \"/etc/postrider/shop.password\" }", "{ env = \"X\" }"),
+        format!("aliases = \"off\"\n[queue]\ndirectory = \"{}\"\n{SENDER}", directory.display())
+            .replace("{ file = \"/etc/postrider/shop.password\" }", "{ env = \"X\" }"),
     );
-    let check = |status| {
-        home.run("postrider", &[Path::new("--config"), &config, Path::new("check")], "").expect(status).stdout
-    };
+    let check =
+        |status| home.run("postrider", &[Path::new("--config"), &config, Path::new("check")], "").expect(status).stdout;
     assert!(!check(0).contains("nobody delivers"));
     queue(&directory);
     let said = check(2);

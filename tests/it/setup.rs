@@ -38,7 +38,10 @@ fn mode(home: &Home, name: &str) -> u32 {
 fn files(home: &Home) -> Vec<String> {
     let list = |name: &str| {
         let entries = std::fs::read_dir(home.path(name)).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+        entries
+            .filter(|entry| entry.path().is_file())
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
     };
     let mut all = [list("etc"), list("etc/senders.d")].concat();
     all.sort();
@@ -52,7 +55,10 @@ fn a_sender_by_options_sends() {
     let home = home(&authority);
     let options = ["--address", "shop@example.com", "--name", "Shop \"one\""];
     let shown = setup(&home, &server, &[&options[..], &["--dry-run"]].concat(), PASSWORD).expect(0).stdout;
-    assert!(shown.contains("[[sender]]") && shown.contains("may log in (PLAIN)") && !shown.contains(PASSWORD), "{shown}");
+    assert!(
+        shown.contains("[[sender]]") && shown.contains("may log in (PLAIN)") && !shown.contains(PASSWORD),
+        "{shown}"
+    );
     assert!(files(&home).is_empty());
     let run = setup(&home, &server, &options, &format!("{PASSWORD}\r\nmore")).expect(0);
     assert!(run.stdout.contains("postrider reload") && !run.stdout.contains(PASSWORD), "{}", run.stdout);

@@ -41,14 +41,32 @@ fn every_step_is_told() {
     let home = home.config(&toml);
     let run = home.run("postrider", &["test"], "").expect(0);
     for words in [
-        "shop: ok (127.0.0.1:", "DNS ", "TCP ", "greeting ", "EHLO ", "STARTTLS ", "TLS ", "AUTH ", "MAIL ", "RCPT ", "RSET ",
-        "TLSv1.3 by STARTTLS", " days left", "shop@example.com, by PLAIN", "1000000 octets a message", "500 recipients per 24h",
+        "shop: ok (127.0.0.1:",
+        "DNS ",
+        "TCP ",
+        "greeting ",
+        "EHLO ",
+        "STARTTLS ",
+        "TLS ",
+        "AUTH ",
+        "MAIL ",
+        "RCPT ",
+        "RSET ",
+        "TLSv1.3 by STARTTLS",
+        " days left",
+        "shop@example.com, by PLAIN",
+        "1000000 octets a message",
+        "500 recipients per 24h",
         "recipients a message: the server takes 5, and the provider's preset lets 35 through",
     ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
     let connection = &server.connections()[0];
-    assert!(connection.verbs().ends_with(&["MAIL", "RCPT", "RSET", "QUIT"].map(str::to_owned)), "{:?}", connection.verbs());
+    assert!(
+        connection.verbs().ends_with(&["MAIL", "RCPT", "RSET", "QUIT"].map(str::to_owned)),
+        "{:?}",
+        connection.verbs()
+    );
     assert!(server.messages().is_empty());
     let json = home.run("postrider", &["test", "--json", "SHOP"], "").expect(0).stdout;
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -113,7 +131,11 @@ fn the_daemon_sends_it_where_it_runs() {
     let home = daemon.home();
     home.write(".config/postrider/postrider.toml", std::fs::read(daemon.path("postrider.toml")).unwrap());
     let run = home.run("postrider", &["test", "--send-to", "you@example.org"], "").expect(0);
-    assert!(run.stdout.contains("sent to you@example.org as ") && run.stdout.contains("queued as 4711"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("sent to you@example.org as ") && run.stdout.contains("queued as 4711"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(server.messages().len(), 1);
     assert!(daemon.log().contains("you@example.org"), "{}", daemon.log());
 }
@@ -143,7 +165,8 @@ fn answer(query: &[u8], records: &[(&str, &str)]) -> Vec<u8> {
     let question = &query[12..at + 5];
     let texts: Vec<&str> = records.iter().filter(|(own, _)| *own == name).map(|(_, text)| *text).collect();
     let code = if texts.is_empty() { 3 } else { 0 };
-    let mut reply = [&query[..2], &[0x84 | (query[2] & 1), 0x80 | code, 0, 1, 0, texts.len() as u8, 0, 0, 0, 0]].concat();
+    let mut reply =
+        [&query[..2], &[0x84 | (query[2] & 1), 0x80 | code, 0, 1, 0, texts.len() as u8, 0, 0, 0, 0]].concat();
     reply.extend_from_slice(question);
     for text in texts {
         reply.extend_from_slice(&[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
@@ -177,7 +200,8 @@ fn domains_are_looked_up() {
     }
     let bad = name_server(&[("example.com", "v=spf1 a -all")]);
     let run = home.run("postrider", &["test", "--dns", "--resolver", &bad.to_string()], "").expect(1);
-    for words in ["WRONG: example.com: v=spf1 a -all does not cover", "there is no key at mail.", "has no DMARC record"] {
+    for words in ["WRONG: example.com: v=spf1 a -all does not cover", "there is no key at mail.", "has no DMARC record"]
+    {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
     home.run("postrider", &["test", "--resolver", "127.0.0.1:53"], "").expect(64);

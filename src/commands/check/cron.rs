@@ -128,9 +128,13 @@ fn of_root(scene: &Scene<'_>) -> Option<Finding> {
 pub(super) fn flushes(scene: &Scene<'_>) -> bool {
     let is_run = |job: &str| {
         let words: Vec<&str> = job.split_ascii_whitespace().collect();
-        words.windows(2).any(|pair| (pair[0].ends_with("sendmail") || pair[0].ends_with("postrider")) && pair[1].starts_with("-q"))
+        words
+            .windows(2)
+            .any(|pair| (pair[0].ends_with("sendmail") || pair[0].ends_with("postrider")) && pair[1].starts_with("-q"))
     };
-    let in_cron = tables(scene).iter().any(|(_, text)| lines(text).any(|(_, line)| matches!(line, Line::Job(job) if is_run(job))));
+    let in_cron = tables(scene)
+        .iter()
+        .any(|(_, text)| lines(text).any(|(_, line)| matches!(line, Line::Job(job) if is_run(job))));
     in_cron || service::timer(scene.root)
 }
 

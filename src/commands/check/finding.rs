@@ -19,7 +19,7 @@ pub enum Level {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,
@@ -99,10 +99,16 @@ impl Finding {
         printable(&format!("{level}: {place}{}{fix}", self.what))
     }
 
-    /// One JSON object.
+    /// One JSON object; a place that is a line of a file is told as `file` and `line` too.
     #[must_use]
     pub fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        let (file, line) = match self.place.as_deref().and_then(|place| place.rsplit_once(':')) {
+            Some((file, line)) if line.parse::<usize>().is_ok() => (Some(file), line.parse::<usize>().ok()),
+            _ => (self.place.as_deref(), None),
+        };
+        let Self { level, area, what, fix, .. } = self;
+        serde_json::json!({"level": level, "area": area, "file": file, "line": line, "what": what, "fix": fix})
+            .to_string()
     }
 }
 
@@ -130,10 +136,7 @@ mod tests {
         assert_eq!(bad.fix.as_deref(), Some("chmod 0600 /x"));
         assert_eq!(Finding::warning("php", "a\nb").line(), "warning: a b");
         let fine = Finding::ok("queue", "empty");
-        assert_eq!(
-            fine.json(),
-            r#"{"level":"ok","area":"queue","place":null,"what":"empty","fix":null}"#
-        );
+        assert_eq!(fine.json(), r#"{"area":"queue","file":null,"fix":null,"level":"ok","line":null,"what":"empty"}"#);
         assert_eq!(status(&[]), Status::Ok);
         assert_eq!(status(&[fine.clone(), Finding::warning("a", "b")]), Status::Findings);
         assert_eq!(status(&[bad, fine]), Status::Faults);

@@ -49,14 +49,18 @@ pub(super) fn name(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
 /// The clock: certificates and the dates of messages hang on it.
 pub(super) fn clock(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let now = scene.around.now.timestamp();
-    let files = scene.config.files.iter().cloned().chain([scene.root.at("/var/lib/dpkg/status"), scene.root.at("/etc/passwd")]);
+    let files =
+        scene.config.files.iter().cloned().chain([scene.root.at("/var/lib/dpkg/status"), scene.root.at("/etc/passwd")]);
     let newest = files.filter_map(|file| Some((file.metadata().ok()?.mtime(), file))).max();
     let fix = "timedatectl set-ntp true";
     if now < WRITTEN {
         let what = format!("the clock says {}, which is long past", scene.around.now.format("%Y-%m-%d"));
         findings.push(Finding::error("clock", what).fix(fix));
     } else if let Some((_, file)) = newest.filter(|(changed, _)| *changed > now + AHEAD) {
-        let what = format!("the clock is behind: it says {}, and this file was changed later", scene.around.now.format("%Y-%m-%d %H:%M"));
+        let what = format!(
+            "the clock is behind: it says {}, and this file was changed later",
+            scene.around.now.format("%Y-%m-%d %H:%M")
+        );
         findings.push(Finding::error("clock", what).at(file.display()).fix(fix));
     } else if unsynchronized(scene) {
         findings.push(Finding::warning("clock", "nothing keeps the clock right (no NTP client has set it)").fix(fix));
@@ -86,7 +90,9 @@ pub(super) fn crossings(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     for (number, one) in senders.iter().enumerate() {
         for other in &senders[number + 1..] {
             for (mine, place) in &one.from {
-                let Some((theirs, second)) = other.from.iter().find(|(theirs, _)| mine.crosses(theirs)) else { continue };
+                let Some((theirs, second)) = other.from.iter().find(|(theirs, _)| mine.crosses(theirs)) else {
+                    continue;
+                };
                 let what = format!(
                     "{mine} of sender {} and {theirs} of sender {} ({second}) fit some of the same addresses",
                     one.name, other.name
@@ -121,6 +127,8 @@ pub(super) fn local(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             let what = format!("{} aliases", parsed.aliases.len());
             findings.push(Finding::ok("aliases", what).at(source.path.display()));
         }
-        Ok(Some(parsed)) => findings.extend(parsed.faults.iter().map(|fault| Finding::warning("aliases", fault.to_string()))),
+        Ok(Some(parsed)) => {
+            findings.extend(parsed.faults.iter().map(|fault| Finding::warning("aliases", fault.to_string())))
+        }
     }
 }

@@ -53,8 +53,7 @@ pub(super) struct Scene<'a> {
 type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 
 /// What a configuration says and names.
-const NAMED: [Look; 6] =
-    [host::crossings, host::local, secrets::look, secrets::logs, trust::look, service::queue];
+const NAMED: [Look; 6] = [host::crossings, host::local, secrets::look, secrets::logs, trust::look, service::queue];
 /// The machine around it.
 const MACHINE: [Look; 6] = [host::name, host::clock, service::service, programs::look, php::look, cron::look];
 

@@ -145,7 +145,8 @@ fn flags(program: &str, options: &[&str]) -> Vec<Finding> {
         let single = |option: &&&str| option.starts_with('-') && !option.starts_with("--");
         options.iter().filter(single).any(|option| {
             let letters = &option[1..];
-            letters.starts_with(flag) || (letters.len() > 1 && letters.chars().all(|c| "tivU".contains(c)) && letters.contains(flag))
+            letters.starts_with(flag)
+                || (letters.len() > 1 && letters.chars().all(|c| "tivU".contains(c)) && letters.contains(flag))
         })
     };
     let base = Path::new(program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -172,10 +173,16 @@ mod tests {
             ("  sendmail_path =", Some("")),
             (";sendmail_path = x", None),
             ("# sendmail_path = x", None),
-            ("php_admin_value[sendmail_path] = /usr/sbin/sendmail -t -i -f a@b.test", Some("/usr/sbin/sendmail -t -i -f a@b.test")),
+            (
+                "php_admin_value[sendmail_path] = /usr/sbin/sendmail -t -i -f a@b.test",
+                Some("/usr/sbin/sendmail -t -i -f a@b.test"),
+            ),
             ("php_admin_value sendmail_path \"msmtp -t -i -a site\"", Some("msmtp -t -i -a site")),
             ("fastcgi_param PHP_VALUE \"sendmail_path=/usr/bin/msmtp -t\";", Some("/usr/bin/msmtp -t")),
-            ("fastcgi_param PHP_ADMIN_VALUE \"open_basedir=/x \\n sendmail_path=/usr/sbin/sendmail -t -i\";", Some("/usr/sbin/sendmail -t -i")),
+            (
+                "fastcgi_param PHP_ADMIN_VALUE \"open_basedir=/x \\n sendmail_path=/usr/sbin/sendmail -t -i\";",
+                Some("/usr/sbin/sendmail -t -i"),
+            ),
             ("the sendmail_path of old", None),
             ("", None),
         ] {

@@ -108,9 +108,9 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         let link = format!("ln -sf {} {}", own_sendmail(root).display(), shown.display());
         findings.push(match identify(root, &place) {
             Program::Ours => Finding::ok(AREA, "is postrider").at(shown.display()),
-            Program::Missing => {
-                Finding::error(AREA, "is missing, and PHP, cron and most programs call it").at(shown.display()).fix(link)
-            }
+            Program::Missing => Finding::error(AREA, "is missing, and PHP, cron and most programs call it")
+                .at(shown.display())
+                .fix(link),
             other => {
                 let what = format!("is {}: programs that call it do not send by postrider", other.words());
                 Finding::warning(AREA, what).at(shown.display()).fix(link)

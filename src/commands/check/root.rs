@@ -81,7 +81,8 @@ impl Root {
                 false => found.into_iter().map(|path| path.join(part)).collect(),
                 true => {
                     let fits = wildmatch::WildMatch::new(part);
-                    let name = |path: &PathBuf| path.file_name().is_some_and(|name| fits.matches(&name.to_string_lossy()));
+                    let name =
+                        |path: &PathBuf| path.file_name().is_some_and(|name| fits.matches(&name.to_string_lossy()));
                     found.iter().flat_map(|path| self.list(path)).filter(name).take(ENTRIES).collect()
                 }
             };
@@ -92,7 +93,13 @@ impl Root {
 
     /// Files below a directory, at most so deep and so many entries in all; links to directories are not followed.
     #[must_use]
-    pub fn below(&self, directory: &Path, depth: usize, left: &mut usize, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
+    pub fn below(
+        &self,
+        directory: &Path,
+        depth: usize,
+        left: &mut usize,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for path in self.list(directory) {
             if *left == 0 {

@@ -28,8 +28,7 @@ pub(super) const WEB_ROOTS: [&str; 9] = [
     "/home/bitrix",
 ];
 /// Users that web servers and PHP run as.
-const WEB_USERS: [&str; 9] =
-    ["www-data", "apache", "nginx", "httpd", "http", "wwwrun", "bitrix", "lighttpd", "caddy"];
+const WEB_USERS: [&str; 9] = ["www-data", "apache", "nginx", "httpd", "http", "wwwrun", "bitrix", "lighttpd", "caddy"];
 
 /// Every account with its place, and how a person calls it.
 pub(super) fn relays<'c>(scene: &Scene<'c>) -> Vec<(&'c Relay, &'c Place, String)> {
@@ -139,7 +138,9 @@ fn unreadable(scene: &Scene<'_>, service: &Person, path: &Path) -> Option<Findin
 fn in_web_root(scene: &Scene<'_>, path: &Path) -> Option<PathBuf> {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let roots = WEB_ROOTS.iter().flat_map(|pattern| scene.root.fitting(pattern));
-    roots.into_iter().find(|root| path.starts_with(root) || root.canonicalize().is_ok_and(|root| real.starts_with(root)))
+    roots
+        .into_iter()
+        .find(|root| path.starts_with(root) || root.canonicalize().is_ok_and(|root| real.starts_with(root)))
 }
 
 /// A configuration file may be read by everybody, but not changed, and not be handed out.

@@ -110,7 +110,9 @@ fn directory(scene: &Scene<'_>, directory: &Path, worked: bool, start: &str, fin
         Ok(None) => return,
         Err(error) => {
             let finding = Finding::error(AREA, error.to_string()).at(directory.display());
-            return findings.push(finding.fix("run it as root; where it is damaged, a restart of the daemon saves what can be read"));
+            return findings.push(
+                finding.fix("run it as root; where it is damaged, a restart of the daemon saves what can be read"),
+            );
         }
     };
     let before = findings.len();
@@ -173,12 +175,15 @@ mod tests {
         let waiting = Inspection { messages: 3, held: 1, oldest: Some(0), damage: Some("x".into()) };
         let found = state(&waiting, 3 * 86_400_000, false, "start");
         let said: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
-        assert_eq!(said, [
-            "the database is damaged: x",
-            "2 messages wait and nobody delivers them",
-            "the oldest message has waited for 3 days",
-            "1 messages are on hold"
-        ]);
+        assert_eq!(
+            said,
+            [
+                "the database is damaged: x",
+                "2 messages wait and nobody delivers them",
+                "the oldest message has waited for 3 days",
+                "1 messages are on hold"
+            ]
+        );
         assert_eq!(state(&waiting, 0, true, "start").len(), 2);
     }
 

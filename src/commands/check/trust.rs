@@ -62,7 +62,8 @@ fn needs_store(relay: &Relay) -> bool {
 fn store(scene: &Scene<'_>) -> Option<Finding> {
     let fix = "apt-get install ca-certificates (dnf install ca-certificates, apk add ca-certificates)";
     let there = trust::BUNDLES.iter().any(|bundle| scene.root.at(bundle).metadata().is_ok_and(|facts| facts.len() > 0));
-    let chosen = scene.live && ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| crate::sys::env::var(name).is_some());
+    let chosen =
+        scene.live && ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| crate::sys::env::var(name).is_some());
     if !there && !chosen {
         let what = "there is no store of trusted authorities, so that no server's certificate can be checked";
         return Some(Finding::error(AREA, what).at(scene.root.at("/etc/ssl/certs").display()).fix(fix));

@@ -101,13 +101,17 @@ fn made(config: Option<PathBuf>, answers: Answers) -> Result<String, Failed> {
     let profile = profile(&answers, &folder, &Asker::new(!answers.password_stdin))?;
     let sender = folder.join("senders.d").join(format!("{}.toml", write::file_name(&profile.name)));
     if std::fs::symlink_metadata(&sender).is_ok() {
-        return Err((Status::CantCreate, format!("{} is there already; give another --name, or edit it", sender.display())));
+        return Err((
+            Status::CantCreate,
+            format!("{} is there already; give another --name, or edit it", sender.display()),
+        ));
     }
     let before = existing(&main)?;
     told_early(before.as_ref(), &profile)?;
     let text = write::sender(&profile);
     let password = password(&answers, &profile)?;
-    let plan = write::Plan { main, sender, profile, text, password, group: answers.group.clone(), fresh: before.is_none() };
+    let plan =
+        write::Plan { main, sender, profile, text, password, group: answers.group.clone(), fresh: before.is_none() };
     let tried = rehearsed(&plan, &around, answers.no_test)?;
     if answers.dry_run {
         return Ok(format!("{tried}{}", plan.shown()));
@@ -160,7 +164,10 @@ fn told_early(config: Option<&Config>, profile: &Profile) -> Result<(), Failed> 
             return Err((Status::Config, what));
         }
         if sender.from.iter().any(|(pattern, _)| pattern.matches(&profile.address)) {
-            let what = format!("note: the sender {} ({}) fits {} too; the exact address goes first", sender.name, sender.place, profile.address);
+            let what = format!(
+                "note: the sender {} ({}) fits {} too; the exact address goes first",
+                sender.name, sender.place, profile.address
+            );
             report::stderr(&format!("postrider setup: {what}"));
         }
     }
@@ -224,7 +231,8 @@ fn password(answers: &Answers, profile: &Profile) -> Result<Option<Secret>, Fail
         return Ok(None);
     }
     if profile.password_file.exists() {
-        let what = format!("{} is there already; use it with --password-file, or remove it", profile.password_file.display());
+        let what =
+            format!("{} is there already; use it with --password-file, or remove it", profile.password_file.display());
         return Err((Status::CantCreate, what));
     }
     let notes = profile.provider.map_or("", |provider| provider.notes);

@@ -54,9 +54,11 @@ fn covered(domain: &str, text: &str, include: &str, records: &Records<'_>) -> Sa
     let mut left = LOOKUPS;
     match includes(text, include, records, &mut left) {
         Ok(true) => said("SPF", true, format!("{text} covers {include}")),
-        Ok(false) if left == 0 => {
-            said("SPF", false, format!("the SPF record of {domain} needs more than {LOOKUPS} lookups, which counts as none"))
-        }
+        Ok(false) if left == 0 => said(
+            "SPF",
+            false,
+            format!("the SPF record of {domain} needs more than {LOOKUPS} lookups, which counts as none"),
+        ),
         Ok(false) => {
             let mend = format!("v=spf1 include:{include}{}", text.get(6..).unwrap_or_default());
             said("SPF", false, format!("{text} does not cover {include}; make it \"{mend}\""))
@@ -66,7 +68,10 @@ fn covered(domain: &str, text: &str, include: &str, records: &Records<'_>) -> Sa
 }
 
 fn spf_records(domain: &str, records: &Records<'_>) -> Result<Vec<String>, String> {
-    let is_spf = |text: &String| text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("v=spf1")) && matches!(text.as_bytes().get(6), None | Some(b' '));
+    let is_spf = |text: &String| {
+        text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("v=spf1"))
+            && matches!(text.as_bytes().get(6), None | Some(b' '))
+    };
     Ok(records(domain)?.into_iter().filter(is_spf).collect())
 }
 
@@ -120,12 +125,15 @@ fn dmarc(domain: &str, records: &Records<'_>) -> Said {
             Ok(texts) => texts,
             Err(why) => return said("DMARC", false, why),
         };
-        let found = texts.iter().find(|text| tag(text, "v").is_some_and(|version| version.eq_ignore_ascii_case("DMARC1")));
+        let found =
+            texts.iter().find(|text| tag(text, "v").is_some_and(|version| version.eq_ignore_ascii_case("DMARC1")));
         if let Some(text) = found {
             let above = if name == domain { String::new() } else { format!(" (of {name})") };
             let policy = tag(text, "sp").filter(|_| name != domain).or_else(|| tag(text, "p"));
             return match policy {
-                Some("none") => said("DMARC", true, format!("policy none{above}: what fails is delivered and reported")),
+                Some("none") => {
+                    said("DMARC", true, format!("policy none{above}: what fails is delivered and reported"))
+                }
                 Some(policy @ ("quarantine" | "reject")) => {
                     said("DMARC", true, format!("policy {policy}{above}: mail must pass SPF or DKIM for {domain}"))
                 }
@@ -134,7 +142,9 @@ fn dmarc(domain: &str, records: &Records<'_>) -> Said {
         }
         at = name.split_once('.').map(|(_, above)| above);
     }
-    let what = format!("{domain} has no DMARC record, which large receivers ask for; add TXT _dmarc.{domain} \"v=DMARC1; p=none\"");
+    let what = format!(
+        "{domain} has no DMARC record, which large receivers ask for; add TXT _dmarc.{domain} \"v=DMARC1; p=none\""
+    );
     said("DMARC", false, what)
 }
 
@@ -177,7 +187,14 @@ mod tests {
         assert!(good[2].1.starts_with("policy reject: "));
         assert!(!of("good.test", Some("s2"))[1].0 && !of("good.test", Some("s3"))[1].0);
         let bad = of("bad.test", None);
-        assert_eq!(bad[0], (false, "v=spf1 a -all does not cover _spf.provider.test; make it \"v=spf1 include:_spf.provider.test a -all\"".into()));
+        assert_eq!(
+            bad[0],
+            (
+                false,
+                "v=spf1 a -all does not cover _spf.provider.test; make it \"v=spf1 include:_spf.provider.test a -all\""
+                    .into()
+            )
+        );
         assert!(!bad[1].0);
         assert!(of("two.test", None)[0].1.contains("2 SPF records"));
         assert!(of("loop.test", None)[0].1.contains("more than 10 lookups"));

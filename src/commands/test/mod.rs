@@ -106,7 +106,11 @@ fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<Via<'c>>, Stri
     if names.is_empty() {
         let off = |via: &Via<'_>| matches!(via, Via::Sender(sender) if !sender.enabled);
         let on: Vec<Via<'_>> = all.into_iter().map(|(_, via)| via).filter(|via| !off(via)).collect();
-        return if on.is_empty() { Err("there is no sender to test; postrider setup makes one".into()) } else { Ok(on) };
+        return if on.is_empty() {
+            Err("there is no sender to test; postrider setup makes one".into())
+        } else {
+            Ok(on)
+        };
     }
     let find = |name: &String| {
         let same = |known: &&(&str, Via<'_>)| known.0.to_lowercase() == name.to_lowercase();
@@ -119,7 +123,10 @@ fn unknown(name: &str, all: &[(&str, Via<'_>)]) -> String {
     let near = all.iter().map(|(known, _)| *known).min_by_key(|known| strsim::damerau_levenshtein(known, name));
     match near.filter(|known| strsim::damerau_levenshtein(known, name) <= 3) {
         Some(near) => format!("no sender is named \"{name}\"; did you mean \"{near}\"?"),
-        None => format!("no sender is named \"{name}\"; there are {}", all.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "no sender is named \"{name}\"; there are {}",
+            all.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -216,7 +223,10 @@ impl Bench<'_> {
 fn own_address(via: Via<'_>) -> Option<Address> {
     let of_account = |account: &Account| {
         let texts = [account.from.as_deref(), account.relay.user.as_deref()];
-        texts.into_iter().flatten().find_map(|text| Address::parse(text).ok().filter(|_| !text.contains(['*', '%', '?'])))
+        texts
+            .into_iter()
+            .flatten()
+            .find_map(|text| Address::parse(text).ok().filter(|_| !text.contains(['*', '%', '?'])))
     };
     match via {
         Via::Sender(sender) | Via::Default(sender) => sender.own_address(),

@@ -57,6 +57,7 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, (Status, St
         hold: Some(NO_RULE.into()),
         report: false,
         bulk: false,
+        counted: None,
     };
     let accepted = daemon.store.accept(new).map_err(not_kept)?;
     tracing::info!(

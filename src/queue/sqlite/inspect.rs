@@ -98,7 +98,8 @@ mod tests {
         assert_eq!(inspect(&directory).unwrap().unwrap(), empty, "while it is open");
         drop(store);
         let list = || {
-            let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|one| one.unwrap().file_name()).collect();
+            let mut names: Vec<_> =
+                std::fs::read_dir(&directory).unwrap().map(|one| one.unwrap().file_name()).collect();
             names.sort();
             names
         };
