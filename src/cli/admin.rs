@@ -2,9 +2,12 @@
 
 use super::queue::Queue;
 use crate::commands;
+use crate::commands::check::Check;
 use crate::commands::desk::Desk;
 use crate::commands::import::{Program, Request};
 use crate::commands::mailq::Form;
+use crate::commands::setup::Answers;
+use crate::commands::test::Test;
 use crate::exit::Status;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -40,15 +43,42 @@ enum Command {
     /// Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing
     #[command(disable_help_flag = true)]
     Explain(Rest),
-    /// Read the whole configuration and say what is wrong with it
+    /// Look at everything that keeps mail from being sent, and say what mends it: the configuration and what it names, and
+    /// (unless --config names one) the machine around it. Status 0: all is well, 1: warnings, 2: errors
     Check {
         /// Read the configuration files alone: not the secrets, certificates and logs that they name
         #[arg(long)]
         parse_only: bool,
+        /// Look at the machine below this directory (a container, an image) instead of the running one
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
+    /// Go with each sender as far as a delivery would go before the message, and show the time of every step
+    Test {
+        /// These senders, `default`, or accounts of the msmtprc; all where none is given
+        #[arg(value_name = "SENDER")]
+        senders: Vec<String>,
+        /// All of them
+        #[arg(long, conflicts_with = "senders")]
+        all: bool,
+        /// Send a real message there too, and follow it to the server's reply
+        #[arg(long, value_name = "ADDRESS")]
+        send_to: Option<String>,
+        /// Look at SPF, DKIM and DMARC of the senders' domains
+        #[arg(long)]
+        dns: bool,
+        /// Ask this name server instead of the system's (192.0.2.1:53)
+        #[arg(long, value_name = "IP:PORT", requires = "dns")]
+        resolver: Option<std::net::SocketAddr>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a sender: ask for provider, address and password, try the login, write its files
+    Setup(Answers),
     /// Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them
     Serve {
         /// Listen here instead of /run/postrider/submit.sock
@@ -195,7 +225,13 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check { parse_only, json } => commands::check::run(admin.config, parse_only, json),
+        Command::Check { parse_only, root, json } => {
+            commands::check::run(&Check { config: admin.config, parse_only, root, json })
+        }
+        Command::Test { senders, all: _, send_to, dns, resolver, json } => {
+            commands::test::run(&Test { config: admin.config, senders, send_to, dns, resolver, json })
+        }
+        Command::Setup(answers) => commands::setup::run(admin.config, answers),
         Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),

@@ -383,6 +383,12 @@ pub static ACCOUNT: &[Key] = &[
     key("pace", TEXT, "as quickly as it goes", "At most so many messages, evenly: \"10/s\", \"30/m\", \"600/h\"."),
     key("idle", TIME, "10s", "How long a connection waits for the next message."),
     key("bulk", TEXT, "auto", "Whether its mail is bulk mail: \"auto\", \"never\", \"always\"."),
+    key(
+        "dkim_selector",
+        TEXT,
+        "",
+        "Which key of the domain its mail is signed with (s1 of s1._domainkey.example.com): postrider test --dns looks at it.",
+    ),
     key("reply_to", "address", "", "Where answers go, of messages that do not say so themselves."),
     key("reply_to_always", SWITCH, "false", "true: of all messages."),
     key("bcc", LIST, "", "Who gets a copy of every message; no header shows it."),

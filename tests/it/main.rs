@@ -6,6 +6,7 @@
 mod support;
 
 mod bs;
+mod check;
 mod clients;
 mod crash;
 mod daemon;
@@ -27,5 +28,7 @@ mod queue;
 mod real;
 mod rules;
 mod senders;
+mod setup;
 mod staging;
+mod test;
 mod told;
