@@ -1,6 +1,7 @@
 //! `postrider SUBCOMMAND`: the administrator's command line (clap).
 
 use super::queue::Queue;
+use super::senders::{Senders, Since};
 use crate::commands;
 use crate::commands::check::Check;
 use crate::commands::desk::Desk;
@@ -93,6 +94,17 @@ enum Command {
     Queue(Queue),
     /// Show whether the daemon runs, how much it holds, and which senders wait
     Status {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the senders: the use of their limits, what they have to do, what keeps them back
+    Senders(Senders),
+    /// Show what became of messages: sent, put off, failed, by sender and reason, and how long it took
+    Stats {
+        /// For so long (24h, 7d), or from a day on (2026-11-01)
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        since: Since,
         /// As one JSON object
         #[arg(long)]
         json: bool,
@@ -235,6 +247,10 @@ fn dispatch(admin: Admin) -> Status {
         Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
+        Command::Senders(senders) => commands::senders::run(&senders, &Desk::find(admin.config.as_deref())),
+        Command::Stats { since, json } => {
+            commands::stats::run(since, &Desk::find(admin.config.as_deref()), Form::of(json))
+        }
         Command::Passwd { name } => commands::passwd::run(name.as_deref()),
         Command::Reload => commands::queue::reload(&Desk::daemon()),
         Command::Import(import) => commands::import::run(&import.request()),

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod invocation;
 pub mod msmtp;
 pub mod queue;
+pub mod senders;
 pub mod sendmail;
 #[cfg(test)]
 mod tests;

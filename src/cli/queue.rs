@@ -124,7 +124,7 @@ pub fn number(text: &str) -> Result<MessageId, String> {
 }
 
 /// One line of at most 200 characters, since it stands in every listing.
-fn reason(text: &str) -> Result<String, &'static str> {
+pub(super) fn reason(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("a reason is a few words"),
         words if words.chars().count() > 200 || words.chars().any(char::is_control) => {

@@ -3,14 +3,16 @@
 //!
 //! A question is one connection. Nothing is cached; a listing comes in pages, so that neither side holds all of it.
 
+use super::own_senders;
 use super::surroundings::Surroundings;
 use crate::config::QueueConfig;
 use crate::daemon::client::{self, AskError};
 use crate::daemon::listen::PATH;
 use crate::daemon::listing;
 use crate::daemon::protocol::{Line, Reply, Request};
+use crate::limits;
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Action, Filter, MessageId, Store, StoreError};
+use crate::queue::{Action, Filter, MessageId, Stats, Store, StoreError};
 use crate::sys::users::Caller;
 use crate::sys::{clock, env};
 use std::path::{Path, PathBuf};
@@ -27,8 +29,8 @@ const PAGE: usize = 512;
 pub enum Desk {
     /// The daemon behind this socket, and nobody else.
     Daemon(PathBuf),
-    /// The caller's own queue.
-    Own,
+    /// The caller's own queue, with the configuration that was named.
+    Own(Option<PathBuf>),
     /// The daemon behind this socket; where none is, the caller's own queue.
     Usual(PathBuf),
 }
@@ -44,7 +46,7 @@ impl Desk {
     #[must_use]
     pub fn find(config: Option<&Path>) -> Self {
         let own = config.is_some() || env::path("POSTRIDER_CONFIG").is_some();
-        if own { Self::Own } else { Self::Usual(client::socket()) }
+        if own { Self::Own(config.map(Path::to_path_buf)) } else { Self::Usual(client::socket()) }
     }
 
     /// Whether the caller's own queue answers.
@@ -52,7 +54,7 @@ impl Desk {
     pub fn is_own(&self) -> bool {
         match self {
             Self::Daemon(_) => false,
-            Self::Own => true,
+            Self::Own(_) => true,
             Self::Usual(socket) => {
                 matches!(client::ask(socket, &Request::Status), Err(AskError::Absent(_))) && !waiting(socket)
             }
@@ -64,13 +66,13 @@ impl Ask for Desk {
     fn ask(&self, request: &Request) -> Result<Reply, AskError> {
         match self {
             Self::Daemon(socket) => client::ask(socket, request),
-            Self::Own => own(request),
+            Self::Own(config) => own(request, config.as_deref()),
             Self::Usual(socket) => match client::ask(socket, request) {
                 Err(AskError::Absent(what)) if waiting(socket) => Err(AskError::Absent(format!(
                     "{what}; what it has in {} stays there until it runs",
                     QueueConfig::default().directory.display()
                 ))),
-                Err(AskError::Absent(_)) => own(request),
+                Err(AskError::Absent(_)) => own(request, None),
                 answer => answer,
             },
         }
@@ -86,7 +88,7 @@ fn waiting(socket: &Path) -> bool {
 
 /// The caller's own queue, where temporary failures are kept without a daemon. Where there is none it is not made: it is
 /// empty.
-fn own(request: &Request) -> Result<Reply, AskError> {
+fn own(request: &Request, config: Option<&Path>) -> Result<Reply, AskError> {
     let directory = own_directory().filter(|directory| directory.join(DATABASE).exists());
     let Some(directory) = directory else {
         return match request {
@@ -95,25 +97,33 @@ fn own(request: &Request) -> Result<Reply, AskError> {
                 Ok(Reply::Touched(0))
             }
             Request::Status => Ok(counted(0)),
+            Request::Stats { since } => Ok(Reply::Stats(Stats { since: *since, ..Stats::default() })),
+            Request::Senders { .. } | Request::Steer { .. } => own_senders::answer(request, None, config),
             _ => Err(needs_daemon()),
         };
     };
     let failed = |error: StoreError| AskError::Broken(format!("queue {}: {error}", directory.display()));
-    let config = StoreConfig { directory: &directory, min_free: 0, exclusive: false };
-    let store = SqliteStore::open(&config).map_err(failed)?;
+    let place = StoreConfig { directory: &directory, min_free: 0, exclusive: false };
+    let store = SqliteStore::open(&place).map_err(failed)?;
     let now = clock::now().timestamp_millis();
     match request {
         Request::List { filter, limit } => {
             // Without a configuration that can be read nothing is sent either.
-            let config = Surroundings::look().load(None).ok();
+            let config = Surroundings::look().load(config.map(Path::to_path_buf)).ok();
             let staging = config.as_ref().and_then(|config| config.staging.as_ref());
-            listing::page(&store, filter, *limit, now, staging).map(Reply::Messages)
+            let mut lines = listing::page(&store, filter, *limit, now, staging).map_err(failed)?;
+            if let Some(config) = config.as_ref().filter(|config| limits::file(config).exists()) {
+                listing::add_waits(config, &mut lines);
+            }
+            Ok(Reply::Messages(lines))
         }
         Request::Act { filter, action } => store.act(filter, action, now).map(Reply::Touched),
         // Made due; whoever delivers from it (a queue run in this process) takes it from there.
         Request::Flush { filter } => store.act(filter, &Action::Retry, now).map(Reply::Touched),
         Request::Retry { filter } => retry(&store, filter, now).map(Reply::Touched),
         Request::Status => store.count().map(counted),
+        Request::Stats { since } => store.stats(*since).map(Reply::Stats),
+        Request::Senders { .. } | Request::Steer { .. } => return own_senders::answer(request, Some(&store), config),
         _ => return Err(needs_daemon()),
     }
     .map_err(failed)
@@ -139,7 +149,7 @@ pub fn own_directory() -> Option<PathBuf> {
 }
 
 fn counted(messages: u64) -> Reply {
-    Reply::Status { messages, paused: Vec::new(), pid: std::process::id(), since: 0 }
+    Reply::Status { messages, paused: Vec::new(), halted: Vec::new(), pid: std::process::id(), since: 0 }
 }
 
 fn needs_daemon() -> AskError {

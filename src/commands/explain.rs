@@ -3,14 +3,17 @@
 
 use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
-use crate::config::{Config, Endpoint, Relay, TlsMode};
+use crate::config::{AtLimit, Config, Relay};
+use crate::daemon::overview;
 use crate::deliver::gate;
 use crate::exit::Status;
+use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::message::read::{self, ReadRules};
 use crate::report::{self, printable};
 use crate::route::{self, Plan, RouteError};
+use crate::sys::clock;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
 
@@ -84,7 +87,7 @@ fn staged(config: &Config, to: &Address) -> Option<String> {
 }
 
 /// What may be said more than once, so that in JSON it is always a list.
-const LISTS: [&str; 3] = ["recipient", "change", "configuration"];
+const LISTS: [&str; 6] = ["recipient", "change", "configuration", "alias", "limit", "staging"];
 
 /// The explanation: a line `key: value` each.
 fn text(config: &Config, plan: &Plan<'_>) -> String {
@@ -96,7 +99,7 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
     facts.iter().map(|(key, value)| format!("{key:<14} {}\n", printable(value))).collect()
 }
 
-/// The same as one JSON object: `recipient`, `change` and `configuration` are lists.
+/// The same as one JSON object; what may be said more than once is a list.
 fn json(config: &Config, plan: &Plan<'_>) -> String {
     let mut object = serde_json::Map::new();
     for list in LISTS {
@@ -124,6 +127,7 @@ fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
     if let Some(why) = &plan.bulk {
         line("bulk:", format!("yes: {why}; single mail overtakes it"));
     }
+    limits(config, plan, &mut line);
     line("envelope-from:", plan.envelope.from.to_string());
     for step in &plan.expanded {
         line("alias:", step.clone());
@@ -150,20 +154,54 @@ fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Every server of the account, in the order in which they are asked.
-fn server(relay: &Relay) -> String {
-    relay.at_each_server().map(|relay| one_server(&relay)).collect::<Vec<_>>().join("; else ")
+/// The use of the sender's limits, and what they mean for this message now. Nothing is reserved.
+fn limits(config: &Config, plan: &Plan<'_>, line: &mut dyn FnMut(&'static str, String)) {
+    let now = clock::millis();
+    let usage = match limits::usage(config, &plan.via.name(), now) {
+        Ok(usage) => usage,
+        Err(error) => return line("limit:", format!("its use is not known: {error}")),
+    };
+    for one in &usage {
+        line("limit:", format!("{}: {} used, {} left", one.what, one.used, one.left));
+    }
+    if usage.is_empty() {
+        return;
+    }
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
+    let now = match limits::file(config).exists().then(|| limits::waiting(config, plan.via, ask)) {
+        None => None,
+        Some(Ok(full)) => full,
+        Some(Err(error)) => return line("at limit:", format!("not known: {error}")),
+    };
+    line(
+        "at limit:",
+        match now {
+            None => format!("not reached; {}", meant(config, plan, class, false)),
+            Some(full) => format!("{}; {}", full.what, meant(config, plan, class, true)),
+        },
+    );
 }
 
-/// Server, port and protection.
-fn one_server(relay: &Relay) -> String {
-    let tls = match relay.tls {
-        TlsMode::Implicit => "TLS from the start",
-        TlsMode::StartTls => "STARTTLS required",
-        TlsMode::Plain => "no TLS",
-    };
-    match &relay.endpoint {
-        Endpoint::Tcp(host, port) => format!("{host} port {port}, {tls}"),
-        Endpoint::Unix(path) => format!("{}, {tls}", path.display()),
+/// What a sender does at its limit: would do, or does now.
+fn meant(config: &Config, plan: &Plan<'_>, class: Class, now: bool) -> String {
+    let will = if now { "the message" } else { "a message beyond it" };
+    let at_limit = limits::scope::profile(plan.via).map(|sender| &sender.limits.at_limit);
+    match at_limit {
+        Some(AtLimit::Refuse) => format!("{will} is refused"),
+        Some(AtLimit::Overflow(name, _)) => match now.then(|| limits::overflow(config, plan.via, class)) {
+            None => format!("{will} goes over sender {name}"),
+            Some(Ok(Some(other))) => format!("{will} goes over sender {}", other.name),
+            Some(Ok(None)) => format!("{will} waits, as sender {name} has no room either"),
+            Some(Err(error)) => format!("sender {name}: {error}"),
+        },
+        _ => {
+            format!("{will} waits in the daemon's queue; without the daemon it is refused, or kept with [queue] direct")
+        }
     }
+}
+
+/// Every server of the account, in the order in which they are asked.
+fn server(relay: &Relay) -> String {
+    overview::servers(relay).join("; else ")
 }

@@ -6,7 +6,8 @@
 
 use super::desk::{Ask, Pages};
 use crate::daemon::client::AskError;
-use crate::daemon::protocol::{Line, LinePause, LineRecipient, Reply, Request};
+use crate::daemon::overview::PauseLine;
+use crate::daemon::protocol::{Line, LineRecipient, Reply, Request};
 use crate::exit::Status;
 use crate::queue::{Filter, Millis};
 use crate::report::{self, printable};
@@ -165,9 +166,9 @@ where
     if let Some(why) = &line.staging {
         reason(&mut text, why);
     }
-    if let Some(LinePause { until, reason: why }) = &line.paused {
-        let until = time(*until, zone, "%a %b %e %H:%M:%S");
-        reason(&mut text, &format!("sender {} is paused until {until}: {why}", line.sender));
+    if let Some(pause) = &line.paused {
+        let until = pause.until.map(|until| time(until, zone, "%a %b %e %H:%M:%S"));
+        reason(&mut text, &format!("sender {} {}", line.sender, paused(pause, until)));
     }
     let mut said: Option<&str> = line.paused.as_ref().map(|pause| pause.reason.as_str());
     for LineRecipient { address, last, .. } in line.recipients.iter().take(RECIPIENTS) {
@@ -182,6 +183,14 @@ where
         let _ = writeln!(text, "{:INDENT$}and {more} more", "");
     }
     text
+}
+
+/// How a sender is paused, in the words of every command: `is paused by an operator until ...: why`, `waits until ...: why`.
+#[must_use]
+pub fn paused(pause: &PauseLine, until: Option<String>) -> String {
+    let how = if pause.operator { "is paused by an operator" } else { "waits" };
+    let until = until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {until}"));
+    format!("{how} {until}: {}", pause.reason)
 }
 
 /// A reason in parentheses, to the right as far as it is short.

@@ -129,6 +129,7 @@ fn note(store: &SqliteStore, id: MessageId, now: Millis, limited: &[Address], fu
             said: full.what.clone(),
             via: queued.lane.clone(),
             unknown: one.unknown,
+            reason: String::new(),
         })
         .collect();
     if let Err(error) = store.record(id, now, &results, None) {

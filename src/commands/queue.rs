@@ -8,9 +8,10 @@ use super::mailq::{self, Form, ListError, time};
 use crate::cli::invocation::Usage;
 use crate::cli::queue::{Queue, Touched};
 use crate::daemon::client::AskError;
+use crate::daemon::overview::PauseLine;
 use crate::daemon::protocol::{Line, Reply, Request};
 use crate::exit::Status;
-use crate::queue::{Action, Filter, NEXT_RUN, Pause};
+use crate::queue::{Action, Filter, Halt, NEXT_RUN, Pause};
 use crate::report::{self, printable};
 use crate::sys::clock;
 use chrono::TimeZone;
@@ -155,6 +156,13 @@ where
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
     }
+    if let Some(pause) = &line.paused {
+        let until = pause.until.map(|until| time(until, zone, MOMENT));
+        let _ = writeln!(text, "  {:<9} sender {}", "paused", printable(&mailq::paused(pause, until)));
+    }
+    if let Some(moved) = &line.moved_from {
+        let _ = writeln!(text, "  {:<9} from sender {}", "moved", printable(moved));
+    }
     if let Some(waits) = &line.waits {
         let _ = writeln!(text, "  {:<9} {}: {}", "waits", time(waits.until, zone, MOMENT), printable(&waits.why));
     }
@@ -196,23 +204,30 @@ pub fn status(desk: &dyn Ask, form: Form) -> Status {
         Ok(reply) => reply,
         Err(error) => return failed("postrider", error),
     };
-    let Reply::Status { messages, paused, pid, since } = &reply else {
+    let Reply::Status { messages, paused, halted, pid, since } = &reply else {
         return failed("postrider", unexpected(&reply));
     };
     let text = match form {
         Form::Json => {
-            let value = serde_json::json!({"messages": messages, "paused": paused, "pid": pid, "since": since});
+            let value = serde_json::json!({"messages": messages, "paused": paused, "halted": halted, "pid": pid, "since": since});
             format!("{value}\n")
         }
-        Form::Table => state(*messages, paused, &format!("{pid} since {}", time(*since, &chrono::Local, MOMENT))),
+        Form::Table => {
+            state(*messages, paused, halted, &format!("{pid} since {}", time(*since, &chrono::Local, MOMENT)))
+        }
     };
     report::stdout(&text);
     Status::Ok
 }
 
-fn state(messages: u64, paused: &[Pause], process: &str) -> String {
+fn state(messages: u64, paused: &[Pause], halted: &[Halt], process: &str) -> String {
     let plural = if messages == 1 { "message" } else { "messages" };
     let mut text = format!("postrider serve, process {process}\n{messages} {plural} queued\n");
+    for halt in halted {
+        let pause = PauseLine::halted(halt);
+        let until = pause.until.map(|until| time(until, &chrono::Local, MOMENT));
+        let _ = writeln!(text, "sender {} {}", printable(&halt.lane), printable(&mailq::paused(&pause, until)));
+    }
     for Pause { lane, until, reason, times, .. } in paused {
         let until = time(*until, &chrono::Local, MOMENT);
         let again = if *times > 1 { format!(" (pause {times} in a row)") } else { String::new() };

@@ -14,7 +14,7 @@ use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::exit::Status;
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Pause, Store, StoreError, delivery, drain};
+use crate::queue::{Filter, Halt, Millis, Pause, Store, StoreError, delivery, drain};
 use crate::report::{self, log};
 use crate::sys::env;
 use sd_notify::NotifyState;
@@ -116,6 +116,9 @@ fn emptied(left: Result<u64, StoreError>, directory: &Path) -> Result<(), Fault>
 
 /// What a client that waits is told of a paused lane.
 fn waiting(pause: &Pause) -> String {
+    if pause.until == Millis::MAX {
+        return format!("kept; {}", pause.reason);
+    }
     let until = mailq::time(pause.until, &chrono::Local, "%Y-%m-%d %H:%M:%S %z");
     format!("kept; the sender is paused until {until} because {}", pause.reason)
 }
@@ -300,6 +303,22 @@ impl Host for Steering {
 
     fn paused(&self, lane: &str) -> Option<String> {
         self.runner.pause_of(lane).map(|pause| waiting(&pause))
+    }
+
+    fn halt(&self, halt: &Halt) -> Result<(), String> {
+        self.runner.halt(halt).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, lane: &str) -> Result<bool, String> {
+        self.runner.open(lane).map_err(|error| error.to_string())
+    }
+
+    fn limits_changed(&self, lane: Option<&str>) {
+        self.runner.limits_changed(lane);
+    }
+
+    fn connections(&self, lane: &str) -> usize {
+        self.runner.connections(lane)
     }
 
     fn bounce(&self, filter: &Filter) -> Result<u64, String> {

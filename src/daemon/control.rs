@@ -1,10 +1,13 @@
 //! What is asked of the daemon besides taking a message. Root and the daemon's own user see and touch everything,
 //! everybody else the messages that they submitted.
 
-use super::protocol::{Reply, Request};
+use super::overview::Sources;
+use super::protocol::{Reply, Request, Steer};
 use super::session::Peer;
+use super::steer::{self, Hands};
 use super::{Daemon, listing};
 use crate::queue::{Filter, StoreError};
+use crate::sys::users::Caller;
 
 /// The most messages of one listing.
 const LISTED: usize = 10_000;
@@ -33,6 +36,11 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::History { since, limit } if master => {
             daemon.store.history(since, limit.min(LISTED)).map(Reply::History).map_err(text)
         }
+        Request::Senders { name } => senders(daemon, peer, master, name.as_deref()),
+        Request::Steer { name, how } if master => steered(daemon, peer, &name, &how),
+        Request::Steer { .. } => Err("only root and the daemon's user may pause, resume and reset senders".into()),
+        Request::Stats { since } if master => daemon.store.stats(since).map(Reply::Stats).map_err(text),
+        Request::Stats { .. } => Err("only root and the daemon's user may see the history".into()),
         Request::History { .. } => Err("only root and the daemon's user may see the history".into()),
     };
     answered.unwrap_or_else(Reply::Refused)
@@ -51,13 +59,41 @@ fn list(daemon: &Daemon, filter: &Filter, limit: usize) -> Result<Reply, String>
     Ok(Reply::Messages(lines))
 }
 
+/// The senders: all for root and the daemon's user, for others those that they may use.
+fn senders(daemon: &Daemon, peer: Peer, master: bool, name: Option<&str>) -> Result<Reply, String> {
+    let (config, who) = (daemon.live.get(), (!master).then(|| Caller::of(peer.uid, peer.gid)));
+    let sources = Sources {
+        config: &config,
+        store: Some(daemon.store.as_ref()),
+        connections: Some(&|lane| daemon.host.connections(lane)),
+        who: who.as_ref(),
+        now: crate::sys::clock::millis(),
+    };
+    sources.lines(name).map(Reply::Senders)
+}
+
+fn steered(daemon: &Daemon, peer: Peer, name: &str, how: &Steer) -> Result<Reply, String> {
+    let hands = Hands {
+        config: &daemon.live.get(),
+        store: Some(daemon.store.as_ref()),
+        halt: &|halt| daemon.host.halt(halt),
+        open: &|lane| daemon.host.open(lane),
+        changed: &|lane| {
+            daemon.host.limits_changed(lane);
+            Ok(())
+        },
+    };
+    steer::steer(&hands, name, how, peer.uid, crate::sys::clock::millis()).map(Reply::Steered)
+}
+
 /// How many messages there are, and for those who may see it what is paused.
 fn status(daemon: &Daemon, master: bool, uid: u32) -> Result<Reply, String> {
-    let (messages, paused) = if master {
-        (daemon.store.count().map_err(text)?, daemon.store.paused().map_err(text)?)
+    let (messages, paused, halted) = if master {
+        let store = &daemon.store;
+        (store.count().map_err(text)?, store.paused().map_err(text)?, store.halted().map_err(text)?)
     } else {
         let own = Filter { uid: Some(uid), ..Filter::default() };
-        (daemon.store.list(&own, LISTED).map_err(text)?.len() as u64, Vec::new())
+        (daemon.store.list(&own, LISTED).map_err(text)?.len() as u64, Vec::new(), Vec::new())
     };
-    Ok(Reply::Status { messages, paused, pid: std::process::id(), since: daemon.since })
+    Ok(Reply::Status { messages, paused, halted, pid: std::process::id(), since: daemon.since })
 }

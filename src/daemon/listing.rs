@@ -1,11 +1,12 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LinePause, LineRecipient, Waits};
+use super::overview::PauseLine;
+use super::protocol::{Line, LineRecipient, Waits};
 use crate::config::{Config, Staging};
 use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
-use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError, lane};
+use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
@@ -24,12 +25,12 @@ pub fn page(
     now: Millis,
     staging: Option<&Staging>,
 ) -> Result<Vec<Line>, StoreError> {
-    let paused: HashMap<String, Pause> = store
-        .paused()?
-        .into_iter()
-        .filter(|pause| pause.until > now)
-        .map(|pause| (pause.lane.clone(), pause))
-        .collect();
+    let troubled = store.paused()?.into_iter().filter(|pause| pause.until > now);
+    let troubled = troubled.map(|pause| (pause.lane.clone(), PauseLine::troubled(&pause)));
+    // What an operator says comes first.
+    let halted = store.halted()?.into_iter().filter(|halt| halt.holds(now));
+    let halted = halted.map(|halt| (halt.lane.clone(), PauseLine::halted(&halt)));
+    let paused: HashMap<String, PauseLine> = troubled.chain(halted).collect();
     Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now, staging)).collect())
 }
 
@@ -47,7 +48,7 @@ fn waits(config: &Config, lane: &str) -> Option<Waits> {
     Some(Waits { until: full.until, why: full.what })
 }
 
-fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis, staging: Option<&Staging>) -> Line {
+fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, staging: Option<&Staging>) -> Line {
     let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
     let paused = paused.get(&queued.lane);
     let waits = paused.is_some() || queued.recipients.iter().all(|recipient| recipient.due > now);
@@ -72,7 +73,7 @@ fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis, staging: O
         from: queued.from.to_string(),
         state: state.into(),
         hold: queued.hold.map(shortened),
-        paused: paused.map(|pause| LinePause { until: pause.until, reason: shortened(pause.reason.clone()) }),
+        paused: paused.map(|pause| PauseLine { reason: shortened(pause.reason.clone()), ..pause.clone() }),
         moved_from: queued.moved.map(|moved| moved.from),
         waits: None,
         recipients: recipients.collect(),

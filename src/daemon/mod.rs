@@ -10,6 +10,8 @@
 //! inherited   sockets that the service manager passed
 //! smtp        the SMTP listeners
 //! listing     messages of the queue as they are shown
+//! overview    senders as they are shown
+//! steer       senders paused, resumed, their limits reset
 //! ```
 
 pub mod brake;
@@ -19,10 +21,12 @@ pub mod inherited;
 pub mod listen;
 pub mod listing;
 mod live;
+pub mod overview;
 pub mod protocol;
 mod quota;
 mod session;
 pub mod smtp;
+pub mod steer;
 pub mod stop;
 mod submit;
 pub mod waiters;
@@ -31,7 +35,7 @@ pub mod wire;
 pub use live::Live;
 pub use waiters::{Summary, Waiters};
 
-use crate::queue::{Filter, Millis, Store, StoreError};
+use crate::queue::{Filter, Halt, Millis, Store, StoreError};
 use brake::Brake;
 use quota::Quota;
 use std::sync::{Arc, Mutex};
@@ -55,6 +59,24 @@ pub trait Host: Send + Sync {
 
     /// How a lane is paused, where it is: for a client that waits, one line.
     fn paused(&self, lane: &str) -> Option<String>;
+
+    /// Pauses a lane as an operator says.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn halt(&self, halt: &Halt) -> Result<(), String>;
+
+    /// Opens a lane, whoever or whatever paused it; whether it was paused.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn open(&self, lane: &str) -> Result<bool, String>;
+
+    /// Sending limits were reset, of a lane or of all.
+    fn limits_changed(&self, lane: Option<&str>);
+
+    /// How many connections a lane has.
+    fn connections(&self, lane: &str) -> usize;
 
     /// Sends the messages that fit back to where they came from; how many there were.
     ///

@@ -9,8 +9,9 @@
 //! the END makes a message whole: a client that dies before it leaves nothing. Who asks is told by the kernel
 //! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
 
+use super::overview::{PauseLine, SenderLine};
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
-use crate::queue::{Action, Filter, Past, Pause};
+use crate::queue::{Action, Filter, Halt, Past, Pause, Stats};
 use serde::{Deserialize, Serialize};
 
 /// The first octets of a connection.
@@ -68,6 +69,40 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// Senders, their limits and what they have to do.
+    Senders {
+        /// This one alone.
+        name: Option<String>,
+    },
+    /// Pause, resume or reset a sender.
+    Steer {
+        /// Which; for a reset also a shared limit.
+        name: String,
+        /// How.
+        how: Steer,
+    },
+    /// What became of recipients.
+    Stats {
+        /// Since when, milliseconds since 1970.
+        since: i64,
+    },
+}
+
+/// What an operator does to a sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Steer {
+    /// Nothing of it goes.
+    Pause {
+        /// Until then, milliseconds since 1970; `None` until it is resumed.
+        until: Option<i64>,
+        /// Why.
+        reason: String,
+    },
+    /// It goes on, whoever or whatever paused it.
+    Resume,
+    /// Its limits are counted anew.
+    Reset,
 }
 
 /// A submission: what the command line said.
@@ -115,8 +150,11 @@ pub enum Reply {
     Status {
         /// Queued messages.
         messages: u64,
-        /// Paused lanes.
+        /// Lanes that wait for their servers.
         paused: Vec<Pause>,
+        /// Lanes that an operator paused.
+        #[serde(default)]
+        halted: Vec<Halt>,
         /// The daemon's process id.
         pid: u32,
         /// Since when it runs, milliseconds since 1970.
@@ -124,6 +162,12 @@ pub enum Reply {
     },
     /// Final results.
     History(Vec<Past>),
+    /// Senders, in order of their names.
+    Senders(Vec<SenderLine>),
+    /// A sender was steered; one line for people.
+    Steered(String),
+    /// What became of recipients.
+    Stats(Stats),
     /// The request could not be carried out; one line for people.
     Refused(String),
     /// There are too many clients. Nothing was read; ask again a little later.
@@ -163,7 +207,7 @@ pub struct Line {
     /// Why it is on hold.
     pub hold: Option<String>,
     /// How its sender is paused, where it is.
-    pub paused: Option<LinePause>,
+    pub paused: Option<PauseLine>,
     /// The sender that it was accepted for, where another one has taken it over.
     pub moved_from: Option<String>,
     /// What keeps its sender's mail back at the moment.
@@ -176,15 +220,6 @@ pub struct Line {
     /// What `[staging]` will do with it, where it holds it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<String>,
-}
-
-/// How a listed message's sender is paused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinePause {
-    /// Until when, milliseconds since 1970.
-    pub until: i64,
-    /// Why.
-    pub reason: String,
 }
 
 /// A sending limit that is reached.

@@ -271,6 +271,8 @@ pub fn waiting(config: &Config, via: Via<'_>, ask: Ask) -> Result<Option<Full>, 
 pub struct Usage {
     /// Whose limit, and which: `sender shop: 500 recipients per 24h`.
     pub what: String,
+    /// Whose limit: `sender shop`, `default relay`, `limit yandex-account`.
+    pub whose: String,
     /// What counts now, reservations that are out included.
     pub used: u64,
     /// The most.
@@ -292,6 +294,12 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
     if rules.is_empty() {
         return Ok(Vec::new());
     }
+    match file(config).try_exists() {
+        Ok(true) => {}
+        // Who looks makes no file.
+        Ok(false) => return Ok(rules.iter().map(unused).collect()),
+        Err(error) => return Err(unusable(config, via, &error.to_string())),
+    }
     let read = Reading { wall: now, ..reading() };
     open(config, via)?
         .with(read, Sync::Later, |view| {
@@ -300,6 +308,7 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
                 let (at, left) = (view.mark.at, tally.left(view.mark.at));
                 Usage {
                     what: format!("{}: {}", rule.whose, rule.window),
+                    whose: rule.whose.clone(),
                     used: tally.used(at),
                     limit: rule.window.most.into(),
                     left,
@@ -309,6 +318,13 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
             Ok((rules.iter().zip(&tallies).map(usage).collect(), false))
         })
         .map_err(|error| unusable(config, via, &error))
+}
+
+/// The use of a limit that has not been counted yet.
+fn unused(rule: &Rule) -> Usage {
+    let limit = u64::from(rule.window.most);
+    let what = format!("{}: {}", rule.whose, rule.window);
+    Usage { what, whose: rule.whose.clone(), used: 0, limit, left: limit, next_free: None }
 }
 
 /// Counts anew for a sender, the `default relay`, or a shared limit of that name; what is being sent at this moment still

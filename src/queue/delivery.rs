@@ -5,7 +5,7 @@
 use super::bounce::{self, Matter, Report};
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
-use super::{lane, types};
+use super::{lane, reason, types};
 use crate::config::{Config, Endpoint, Relay, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
@@ -175,7 +175,11 @@ impl Job<'_> {
                 }
             };
             let unknown = matches!(verdict, Verdict::Failed(trouble) if trouble.permanence == Permanence::Unknown);
-            results.push(Recorded { number: recipient.number, result, said, via: via.clone(), unknown });
+            let reason = match verdict {
+                Verdict::Sent(_) => String::new(),
+                Verdict::Failed(trouble) => reason::of(trouble, result),
+            };
+            results.push(Recorded { number: recipient.number, result, said, via: via.clone(), unknown, reason });
         }
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
         let firmness = |trouble: &Trouble| (schedule::effect(trouble), schedule::pause(trouble.wait, self.pauses));

@@ -20,10 +20,16 @@ const CLAIM: usize = 64;
 /// The store's; what was tried before is recorded.
 pub fn run(store: &dyn Store, config: &Config, host: &Host, told: &mut dyn FnMut(usize)) -> Result<usize, StoreError> {
     gone::release(store, config)?;
+    let (now, halted) = (clock::millis(), store.halted()?);
+    for halt in halted.iter().filter(|halt| !halt.holds(now)) {
+        store.unhalt(&halt.lane, now)?;
+    }
+    let halted: Vec<Busy> =
+        halted.iter().filter(|halt| halt.holds(now)).map(|halt| halt.lane.as_str().into()).collect();
     let paused = store.paused()?;
-    divert(store, config, &paused)?;
+    divert(store, config, &paused, &halted)?;
     let pauses = paused.into_iter().map(|pause| (pause.lane.clone(), pause)).collect();
-    let mut run = Run { store, config, host, courier: Courier::for_many(), at: None, broken: Vec::new(), pauses };
+    let mut run = Run { store, config, host, courier: Courier::for_many(), at: None, broken: halted, pauses };
     let mut tried = 0;
     loop {
         let mut claimed = store.claim(clock::millis(), &run.broken, CLAIM)?;
@@ -127,10 +133,13 @@ fn paused(before: Option<Pause>, queued: &Queued, reason: &str, wait: Wait, down
 }
 
 /// Gives what waits in lanes that are down to their backups.
-fn divert(store: &dyn Store, config: &Config, paused: &[Pause]) -> Result<(), StoreError> {
+fn divert(store: &dyn Store, config: &Config, paused: &[Pause], halted: &[Busy]) -> Result<(), StoreError> {
     let now = clock::millis();
-    let usable = |lane: &str| paused.iter().all(|pause| pause.lane != lane || pause.until <= now);
-    for pause in paused.iter().filter(|pause| pause.until > now && backup::is_due(config, pause, now)) {
+    let halted = |lane: &str| halted.iter().any(|halt| halt.lane == lane);
+    let usable = |lane: &str| !halted(lane) && paused.iter().all(|pause| pause.lane != lane || pause.until <= now);
+    for pause in
+        paused.iter().filter(|pause| !halted(&pause.lane) && pause.until > now && backup::is_due(config, pause, now))
+    {
         while !backup::divert(store, config, pause, now, &usable)? {}
     }
     Ok(())
@@ -139,7 +148,7 @@ fn divert(store: &dyn Store, config: &Config, paused: &[Pause]) -> Result<(), St
 /// A message that finds no room goes over the sender that its own overflows to, or waits until there is room.
 fn limited(store: &dyn Store, job: &Job<'_>, full: &Full) -> Result<(), StoreError> {
     let (queued, now) = (job.queued, clock::millis());
-    if let Some(other) = job.overflow() {
+    if let Some(other) = job.overflow().filter(|other| (job.usable)(&other.name)) {
         let why = format!("{}; over sender {} instead", full.what, other.name);
         tracing::info!(queued = %queued.id, sender = queued.lane, via = other.name, reason = why, "overflow");
         match store.move_lane(queued.id, &other.name, &why) {
@@ -163,5 +172,6 @@ fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
         said: full.what.clone(),
         via: job.via.name(),
         unknown: one.unknown,
+        reason: String::new(),
     }
 }

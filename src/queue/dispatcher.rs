@@ -101,6 +101,17 @@ impl<'s> Dispatcher<'s> {
             }
             Err(error) => tracing::error!("queue: {error}"),
         }
+        match self.shared.store.halted() {
+            Ok(halts) => {
+                let mut state = self.shared.lock();
+                for halt in halts {
+                    let name = halt.lane.clone();
+                    // Nothing has been claimed yet that could go back.
+                    state.lanes.lane(&name).halt(halt);
+                }
+            }
+            Err(error) => tracing::error!("queue: {error}"),
+        }
         self.shared.release_gone();
         if let Ok(Some(due)) = self.shared.store.next_due()
             && due > now + FAR
@@ -132,6 +143,7 @@ impl<'s> Dispatcher<'s> {
 
     /// Claims what is due and sees that there are workers for it; how long there is nothing to do.
     fn round(&mut self, now: Millis) -> Result<Duration, StoreError> {
+        self.lift(now)?;
         self.sweep(now)?;
         let diverted = self.divert(now)?;
         let full = self.shared.lock().lanes.full(now);
@@ -151,6 +163,17 @@ impl<'s> Dispatcher<'s> {
         let least = if some { Duration::from_millis(50) } else { Duration::from_secs(1) };
         let due = if due.is_zero() { least } else { due };
         Ok(due.min(opening).min(diverted.unwrap_or(TICK)).clamp(Duration::from_millis(1), TICK))
+    }
+
+    /// Ends the pauses of operators whose time is over.
+    fn lift(&self, now: Millis) -> Result<(), StoreError> {
+        let over = self.shared.lock().lanes.over(now);
+        for lane in over {
+            self.shared.store.unhalt(&lane, now)?;
+            self.shared.lock().lanes.unhalt(&lane);
+            tracing::info!(sender = lane, "the operator's pause of the sender is over");
+        }
+        Ok(())
     }
 
     /// Gives what waits in lanes that are down to their backups; when there is more to give, where there may be. Here and
@@ -228,11 +251,11 @@ impl<'s> Dispatcher<'s> {
         let config = self.shared.config();
         let keep = Millis::try_from(config.queue.history.as_millis()).unwrap_or(Millis::MAX);
         self.shared.store.tidy(now.saturating_sub(keep))?;
-        let (paused, limited) = {
+        let (paused, limited, halted) = {
             let state = self.shared.lock();
-            (state.lanes.paused(now), state.lanes.limited(now))
+            (state.lanes.paused(now), state.lanes.limited(now), state.lanes.halted())
         };
-        if paused.is_empty() && limited.is_empty() || config.queue.warn_after.is_zero() {
+        if paused.is_empty() && limited.is_empty() && halted.is_empty() || config.queue.warn_after.is_zero() {
             return Ok(());
         }
         let late = Millis::try_from(config.queue.warn_after.as_millis()).unwrap_or(Millis::MAX);
@@ -243,6 +266,7 @@ impl<'s> Dispatcher<'s> {
         self.warned_to = page.last().map(|last| last.id).filter(|_| page.len() == PAGE);
         for queued in page {
             let why = match &queued.lane {
+                lane if halted.contains(lane) => "the sender is paused by its administrator",
                 lane if paused.contains(lane) => "the sender's server cannot be used at the moment",
                 lane if limited.contains(lane) => "the sender's sending limit is reached; it goes on when that is over",
                 _ => continue,

@@ -9,7 +9,7 @@
 use super::lane::Rules;
 use super::pace::Bucket;
 use super::schedule;
-use super::types::{Busy, MessageId, Millis, Pause, Queued};
+use super::types::{Busy, Halt, MessageId, Millis, Pause, Queued};
 use crate::deliver::trouble::Wait;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar};
@@ -63,6 +63,8 @@ pub(super) struct Lane {
     firm: bool,
     /// Since when its server cannot be used at all.
     down: Option<Millis>,
+    /// An operator paused it.
+    halt: Option<Halt>,
     /// A sending limit is reached: until then nothing goes, and no bulk mail.
     waits: [Millis; 2],
     strikes: u32,
@@ -93,6 +95,12 @@ impl Lane {
         }
     }
 
+    /// Until when nothing goes, for its trouble or as an operator says; in the past where it is open.
+    fn shut_until(&self) -> Millis {
+        let halted = self.halt.as_ref().map_or(0, |halt| halt.until.unwrap_or(Millis::MAX));
+        self.until.max(halted)
+    }
+
     fn waiting(&self) -> usize {
         self.single.len() + self.bulk.len()
     }
@@ -119,7 +127,12 @@ impl Lane {
 
     fn is_unused(&mut self, now: Millis) -> bool {
         let held_back = self.opens(now) > now || self.waits != [0, 0];
-        self.waiting() == 0 && self.workers() == 0 && self.pauses == 0 && self.strikes == 0 && !held_back
+        self.waiting() == 0
+            && self.workers() == 0
+            && self.pauses == 0
+            && self.strikes == 0
+            && self.halt.is_none()
+            && !held_back
     }
 
     /// Until when a sending limit keeps a kind of mail back; in the past where none does.
@@ -134,12 +147,12 @@ impl Lane {
 
     /// How long a worker is to sleep that found nothing: until the pace lets the next one go, where one waits.
     pub(super) fn due_in(&mut self, now: Millis) -> Option<Millis> {
-        (self.ready() > 0 && self.until <= now).then(|| self.opens(now) - now).filter(|wait| *wait > 0)
+        (self.ready() > 0 && self.shut_until() <= now).then(|| self.opens(now) - now).filter(|wait| *wait > 0)
     }
 
     /// The next message for a worker that has none.
     pub(super) fn next(&mut self, now: Millis) -> Option<Queued> {
-        if self.until > now || self.busy >= self.allowed() || self.opens(now) > now {
+        if self.shut_until() > now || self.busy >= self.allowed() || self.opens(now) > now {
             return None;
         }
         let single = !self.single.is_empty() && self.waits(false) <= now;
@@ -216,6 +229,12 @@ impl Lane {
         (self.since, self.firm, self.down) = (since, firm, down);
     }
 
+    /// An operator pauses it: the messages that go back. What is under way ends.
+    pub(super) fn halt(&mut self, halt: Halt) -> Vec<Queued> {
+        self.halt = Some(halt);
+        self.single.drain(..).chain(self.bulk.drain(..)).collect()
+    }
+
     fn state(&self, name: &str) -> Pause {
         let (lane, until, reason, times) = (name.to_owned(), self.until, self.reason.clone(), self.pauses);
         Pause { lane, until, reason, times, since: self.since, firm: self.firm, down: self.down }
@@ -259,7 +278,7 @@ impl Lanes {
 
     /// Whether a lane is not paused.
     pub(super) fn is_usable(&self, name: &str, now: Millis) -> bool {
-        self.lanes.get(name).is_none_or(|lane| lane.until <= now && lane.waits(false) <= now)
+        self.lanes.get(name).is_none_or(|lane| lane.shut_until() <= now && lane.waits(false) <= now)
     }
 
     /// Gives every lane its rules anew; `None` leaves it those that it has.
@@ -279,7 +298,7 @@ impl Lanes {
         let mut full = Vec::new();
         for (name, lane) in &mut self.lanes {
             let probing = lane.pauses > 0 && lane.busy + lane.waiting() > 0;
-            let closed = [false, true].map(|bulk| lane.until > now || lane.waits(bulk) > now);
+            let closed = [false, true].map(|bulk| lane.shut_until() > now || lane.waits(bulk) > now);
             let [single, bulk] = [lane.single.len(), lane.bulk.len()].map(|waiting| probing || waiting >= WAITING);
             lane.shut = [single && !closed[0], bulk && !closed[1]];
             let busy = Busy { lane: name.clone(), single: single || closed[0], bulk: bulk || closed[1] };
@@ -294,7 +313,7 @@ impl Lanes {
     pub(super) fn add(&mut self, queued: Queued, rules: Rules) -> Option<Queued> {
         let lane = self.lane(&queued.lane);
         lane.rules = rules;
-        if lane.waits(queued.bulk) > 0 {
+        if lane.waits(queued.bulk) > 0 || lane.halt.is_some() {
             return Some(queued);
         }
         if queued.bulk {
@@ -319,7 +338,7 @@ impl Lanes {
         let mut hired = Vec::new();
         self.starved = false;
         let mut lanes: Vec<(&String, &mut Lane)> =
-            self.lanes.iter_mut().filter(|(_, lane)| lane.until <= now && lane.waits(false) <= now).collect();
+            self.lanes.iter_mut().filter(|(_, lane)| lane.shut_until() <= now && lane.waits(false) <= now).collect();
         lanes.sort_unstable_by_key(|(_, lane)| (lane.workers() > 0, lane.turn));
         for (name, lane) in lanes {
             for _ in 0..lane.wanted(now) {
@@ -383,20 +402,51 @@ impl Lanes {
         true
     }
 
-    /// How a lane is paused, where it is.
+    /// How a lane is paused, where it is; what an operator says comes first.
     pub(super) fn pause_of(&self, name: &str, now: Millis) -> Option<Pause> {
-        self.lanes.get(name).filter(|lane| lane.until > now).map(|lane| lane.state(name))
+        let lane = self.lanes.get(name)?;
+        match &lane.halt {
+            Some(halt) if halt.holds(now) => Some(halt.as_pause()),
+            _ => (lane.until > now).then(|| lane.state(name)),
+        }
+    }
+
+    /// Ends an operator's pause; whether there was one.
+    pub(super) fn unhalt(&mut self, name: &str) -> bool {
+        self.lanes.get_mut(name).is_some_and(|lane| lane.halt.take().is_some())
+    }
+
+    /// The lanes that an operator paused for a time which is over now.
+    pub(super) fn over(&self, now: Millis) -> Vec<String> {
+        let over = |lane: &Lane| lane.halt.as_ref().is_some_and(|halt| !halt.holds(now));
+        self.lanes.iter().filter(|(_, lane)| over(lane)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Limits are looked at again, as if none were known to be reached: of one lane, or of all.
+    pub(super) fn forget_limits(&mut self, name: Option<&str>) {
+        let meant = self.lanes.iter_mut().filter(|(lane, _)| name.is_none_or(|name| name == lane.as_str()));
+        meant.for_each(|(_, lane)| lane.waits = [0, 0]);
+    }
+
+    /// How many connections a lane has or is making.
+    pub(super) fn connections(&self, name: &str) -> usize {
+        self.lanes.get(name).map_or(0, Lane::workers)
     }
 
     /// The paused lanes whose servers cannot be used at all.
     pub(super) fn down(&self, now: Millis) -> Vec<Pause> {
-        let down = self.lanes.iter().filter(|(_, lane)| lane.until > now && lane.down.is_some());
+        let down = self.lanes.iter().filter(|(_, lane)| lane.until > now && lane.down.is_some() && lane.halt.is_none());
         down.map(|(name, lane)| lane.state(name)).collect()
     }
 
     /// The lanes that are paused.
     pub(super) fn paused(&self, now: Millis) -> Vec<String> {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The lanes that an operator paused.
+    pub(super) fn halted(&self) -> Vec<String> {
+        self.lanes.iter().filter(|(_, lane)| lane.halt.is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// The lanes that wait for a sending limit.
@@ -407,8 +457,9 @@ impl Lanes {
     /// The first end of a pause or of waiting for a sending limit, or the first moment at which a pace calls for a worker.
     pub(super) fn next_opening(&mut self, now: Millis) -> Option<Millis> {
         let openings = self.lanes.values_mut().flat_map(|lane| {
-            let calls = lane.until <= now && lane.ready() > 0 && lane.idle == 0 && lane.workers() < lane.allowed();
-            [lane.until, lane.waits[0], lane.waits[1], if calls { lane.opens(now) } else { now }]
+            let calls =
+                lane.shut_until() <= now && lane.ready() > 0 && lane.idle == 0 && lane.workers() < lane.allowed();
+            [lane.shut_until(), lane.until, lane.waits[0], lane.waits[1], if calls { lane.opens(now) } else { now }]
         });
         openings.filter(|opening| *opening > now).min()
     }
@@ -417,7 +468,8 @@ impl Lanes {
     pub(super) fn shift(&mut self, by: i64) {
         for lane in self.lanes.values_mut() {
             let times = lane.waits.iter_mut().chain([&mut lane.until]).filter(|until| **until > 0);
-            let times = times.chain(lane.since.as_mut()).chain(lane.down.as_mut());
+            let halt = lane.halt.iter_mut().flat_map(|halt| std::iter::once(&mut halt.since).chain(&mut halt.until));
+            let times = times.chain(halt).chain(lane.since.as_mut()).chain(lane.down.as_mut());
             times.for_each(|time| *time = time.saturating_add(by));
         }
     }

@@ -13,16 +13,21 @@ mod gone;
 pub mod lane;
 mod lanes;
 mod pace;
+pub mod reason;
 pub mod runner;
 pub mod schedule;
 pub mod sqlite;
+pub mod stats;
 pub mod types;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
+pub use stats::{ReasonCount, Stats, Tally};
 pub use types::*;
+
+use std::collections::BTreeMap;
 
 /// Where messages are kept. Every call that changes something returns when the change is on disk, or with an error and
 /// nothing changed. Safe to call from many threads at once; concurrent calls share one commit.
@@ -126,6 +131,37 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn paused(&self) -> Result<Vec<Pause>, StoreError>;
+
+    /// Pauses a lane as an operator says, whatever its server does; this takes the place of an earlier such pause of it.
+    /// Nothing of the lane is claimed until it is over, and its messages do not age.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn halt(&self, halt: &Halt) -> Result<(), StoreError>;
+
+    /// Ends an operator's pause. Nothing where there is none.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn unhalt(&self, lane: &str, now: Millis) -> Result<(), StoreError>;
+
+    /// The lanes that an operator paused, those whose time is over included until they are ended.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn halted(&self) -> Result<Vec<Halt>, StoreError>;
+
+    /// How many messages each lane has that has any.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn loads(&self) -> Result<BTreeMap<String, Load>, StoreError>;
+
+    /// What became of recipients since then, by lane and reason. It costs no memory that grows with the history.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn stats(&self, since: Millis) -> Result<Stats, StoreError>;
 
     /// Moves every time of the schedule by as much as the wall clock was seen to jump.
     ///

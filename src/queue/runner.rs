@@ -9,7 +9,7 @@ use super::dispatcher::Dispatcher;
 use super::lane;
 use super::lanes::{Lanes, Why};
 use super::schedule::Effect;
-use super::types::{Action, Fate, Filter, MessageId, Millis, Pause, Queued, Recorded, StoreError};
+use super::types::{Action, Fate, Filter, Halt, MessageId, Millis, Pause, Queued, Recorded, StoreError};
 use super::worker::Met;
 use super::{Store, gone};
 use crate::config::Config;
@@ -132,6 +132,45 @@ impl Runner {
         Ok(was)
     }
 
+    /// Pauses a lane as an operator says; what is under way ends. It outlives this process.
+    ///
+    /// # Errors
+    /// The store's; nothing was changed.
+    pub fn halt(&self, halt: &Halt) -> Result<(), StoreError> {
+        self.shared.store.halt(halt)?;
+        let back = {
+            let mut state = self.shared.lock();
+            state.lanes.lane(&halt.lane).halt(halt.clone())
+        };
+        self.shared.give_back(&back, &halt.as_pause().reason);
+        (self.shared.hooks.paused)(&halt.as_pause());
+        Ok(())
+    }
+
+    /// Opens a lane, whoever or whatever paused it. Whether it was paused.
+    ///
+    /// # Errors
+    /// The store's; then the lane is open until the process ends.
+    pub fn open(&self, lane: &str) -> Result<bool, StoreError> {
+        let halted = self.shared.lock().lanes.unhalt(lane);
+        self.shared.store.unhalt(lane, clock::millis())?;
+        let troubled = self.resume(lane)?;
+        self.kick();
+        Ok(halted || troubled)
+    }
+
+    /// Sending limits were reset, of a lane or of all: they are looked at again.
+    pub fn limits_changed(&self, lane: Option<&str>) {
+        self.shared.lock().lanes.forget_limits(lane);
+        self.kick();
+    }
+
+    /// How many connections a lane has or is making.
+    #[must_use]
+    pub fn connections(&self, lane: &str) -> usize {
+        self.shared.lock().lanes.connections(lane)
+    }
+
     /// Sends messages back to where they came from: how many. What is being sent at this moment is left alone.
     ///
     /// # Errors
@@ -171,6 +210,7 @@ impl Runner {
                 said: one.last.as_ref().map_or(WHY.to_owned(), |last| format!("{WHY}; before that: {last}")),
                 via: queued.lane.clone(),
                 unknown: false,
+                reason: WHY.to_owned(),
             })
             .collect();
         match self.shared.store.record(queued.id, clock::millis(), &results, report) {
@@ -330,10 +370,7 @@ impl Shared {
             reason = full.what,
             "a sending limit is reached; messages wait"
         );
-        for queued in back {
-            logged(self.store.release_claim(queued.id));
-            (self.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {}", full.what)));
-        }
+        self.give_back(back, &full.what);
     }
 
     pub(super) fn note_pause(&self, pause: &Pause, back: &[Queued]) {
@@ -341,11 +378,16 @@ impl Shared {
         let (name, reason) = (&pause.lane, &pause.reason);
         tracing::warn!(sender = name, seconds, reason, "the sender is paused; its messages wait");
         logged(self.store.pause(pause));
+        self.give_back(back, reason);
+        (self.hooks.paused)(pause);
+    }
+
+    /// Messages that were claimed wait again, for this reason.
+    fn give_back(&self, back: &[Queued], reason: &str) {
         for queued in back {
             logged(self.store.release_claim(queued.id));
             (self.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {reason}")));
         }
-        (self.hooks.paused)(pause);
     }
 
     /// Messages whose sender is not configured wait until it is.

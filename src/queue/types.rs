@@ -234,6 +234,8 @@ pub struct Recorded {
     pub via: String,
     /// Whether the server took it is not known (RFC 1047).
     pub unknown: bool,
+    /// Why it was not sent, in few words for counting (`reason::of`); empty where nothing was tried, or it was sent.
+    pub reason: String,
 }
 
 /// What became of a recipient.
@@ -305,6 +307,55 @@ pub struct Pause {
     pub firm: bool,
     /// Since when its server cannot be used at all, where that is the trouble.
     pub down: Option<Millis>,
+}
+
+/// What begins the reason of an operator's pause where pauses of both kinds are shown.
+const HALTED: &str = "an operator paused it: ";
+
+/// A lane that an operator paused. What its server says or does changes nothing about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// The lane.
+    pub lane: String,
+    /// Since when.
+    pub since: Millis,
+    /// Until when; `None` until it is resumed.
+    pub until: Option<Millis>,
+    /// Why, as the operator says.
+    pub reason: String,
+    /// The user id of who did it.
+    pub uid: u32,
+}
+
+impl Halt {
+    /// As a pause, for those who are told of one.
+    #[must_use]
+    pub fn as_pause(&self) -> Pause {
+        Pause {
+            lane: self.lane.clone(),
+            until: self.until.unwrap_or(Millis::MAX),
+            reason: format!("{HALTED}{}", self.reason),
+            times: 0,
+            since: Some(self.since),
+            firm: true,
+            down: None,
+        }
+    }
+
+    /// Whether it holds.
+    #[must_use]
+    pub fn holds(&self, now: Millis) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+/// How many messages a lane has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Those that wait or are under way.
+    pub waiting: u64,
+    /// Those on hold.
+    pub held: u64,
 }
 
 /// A final result.

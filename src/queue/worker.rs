@@ -98,7 +98,8 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
 /// that its messages keep their order.
 fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
     let queued = job.queued;
-    let moved = job.overflow().map(|other| {
+    let usable = job.overflow().filter(|other| (job.usable)(&other.name));
+    let moved = usable.map(|other| {
         let why = format!("{}; over sender {} instead", full.what, other.name);
         (shared.store.move_lane(queued.id, &other.name, &why), other, why)
     });
@@ -144,6 +145,7 @@ fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreEr
             said: format!("the stored text cannot be read: {error}"),
             via: queued.lane.clone(),
             unknown: false,
+            reason: "message unreadable".into(),
         })
         .collect();
     record(shared, queued.id, &results, None);

@@ -1,8 +1,8 @@
 //! What changes the queue, in SQL. Every function runs within a transaction of the writing thread and leaves the commit
 //! to it; files that are done with are named to the caller, who removes them after the commit.
 
-use super::read;
 use super::text::Text;
+use super::{counts, halts, read};
 use crate::envelope::Dsn;
 use crate::queue::{
     Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Pause, Recorded, StoreError,
@@ -20,7 +20,8 @@ const INSERT: &str = "INSERT INTO message
     (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14,
         coalesce((SELECT total FROM downtime WHERE lane = ?3), 0)
-            + coalesce((SELECT max(?9 - since, 0) FROM lane WHERE name = ?3), 0))";
+            + coalesce((SELECT max(?9 - min(since), 0) FROM (
+                SELECT since FROM lane WHERE name = ?3 UNION ALL SELECT since FROM halt WHERE lane = ?3)), 0))";
 
 /// A message whose text is ready.
 pub(super) struct Parcel {
@@ -122,6 +123,7 @@ pub(super) fn record(
                  WHERE message = ?1 AND number = ?2",
             )?
             .execute(params![id.0, one.number, due, counts, said, one.unknown])?;
+            defer(c, &lane, now, &one.reason)?;
             continue;
         }
         let address: Option<String> = c
@@ -129,7 +131,11 @@ pub(super) fn record(
             .query_row(params![id.0, one.number], |row| row.get(0))
             .optional()?;
         if let Some(address) = address {
-            c.prepare_cached("INSERT INTO history VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+            c.prepare_cached(
+                "INSERT INTO history (message, created, ended, lane, recipient, sent, said, via, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
                 id.0,
                 created,
                 now,
@@ -137,7 +143,8 @@ pub(super) fn record(
                 address,
                 one.result == Fate::Sent,
                 said,
-                one.via
+                one.via,
+                cut(&one.reason)
             ])?;
         }
     }
@@ -145,6 +152,17 @@ pub(super) fn record(
     let files = settle(c, id.0, warning)?;
     let report = report.map(|parcel| accept(c, parcel)).transpose()?;
     Ok(Done { files, report_again: report.is_some_and(|report| report.again) })
+}
+
+/// Counts an attempt that is to be followed by another one.
+fn defer(c: &Connection, lane: &str, now: Millis, reason: &str) -> Result<(), StoreError> {
+    if !reason.is_empty() {
+        c.prepare_cached(
+            "INSERT INTO deferral VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET recipients = recipients + 1",
+        )?
+        .execute(params![now.div_euclid(counts::SLOT), lane, cut(reason)])?;
+    }
+    Ok(())
 }
 
 /// Makes the message's row agree with its recipients; it goes with the last of them.
@@ -244,12 +262,9 @@ pub(super) fn resume(c: &Connection, lane: &str, now: Millis) -> Result<(), Stor
         .query_row([lane], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((until, since)) = pause else { return Ok(()) };
-    let length = since.map_or(0, |since| now.saturating_sub(since).max(0));
-    if length > 0 {
-        c.prepare_cached(
-            "INSERT INTO downtime VALUES (?1, ?2) ON CONFLICT (lane) DO UPDATE SET total = total + excluded.total",
-        )?
-        .execute(params![lane, length])?;
+    if let Some(since) = since {
+        let since = halts::trouble_over(c, lane, since, now)?;
+        halts::downtime(c, lane, now.saturating_sub(since))?;
     }
     let until = until.saturating_add(PAUSED_TOGETHER);
     let waiting: Vec<i64> = c
@@ -269,12 +284,14 @@ pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
     c.execute("UPDATE recipient SET due = due + ?1", [by])?;
     c.execute("UPDATE message SET due = due + ?1, created = created + ?1", [by])?;
     c.execute("UPDATE lane SET until = until + ?1, since = since + ?1, down = iif(down > 0, down + ?1, 0)", [by])?;
+    c.execute("UPDATE halt SET since = since + ?1, until = until + ?1", [by])?;
     Ok(())
 }
 
 /// Forgets what is older; the submissions of messages that are still queued stay.
 pub(super) fn forget(c: &Connection, before: Millis) -> Result<(), StoreError> {
     c.execute("DELETE FROM history WHERE ended < ?1", [before])?;
+    c.execute("DELETE FROM deferral WHERE slot < ?1", [before.div_euclid(counts::SLOT)])?;
     c.execute(
         "DELETE FROM submission WHERE created < ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE id = submission.message)",
         [before],
@@ -284,6 +301,6 @@ pub(super) fn forget(c: &Connection, before: Millis) -> Result<(), StoreError> {
 }
 
 /// At most `SAID` octets of a text, cut between characters.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(SAID)]
 }

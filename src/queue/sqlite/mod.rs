@@ -12,7 +12,9 @@
 //! to the process or the machine.
 
 mod change;
+mod counts;
 mod error;
+mod halts;
 pub mod inspect;
 mod lock;
 mod open;
@@ -27,13 +29,13 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Source, Store,
-    StoreError,
+    Accepted, Action, Busy, Filter, Halt, Load, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Source,
+    Stats, Store, StoreError,
 };
 use crate::message::Message;
 use change::Parcel;
 use rusqlite::Connection;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use text::Texts;
@@ -280,6 +282,31 @@ impl Store for SqliteStore {
 
     fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         read::pauses(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn halt(&self, halt: &Halt) -> Result<(), StoreError> {
+        let halt = halt.clone();
+        self.writer.change(move |c| halts::halt(c, &halt))
+    }
+
+    fn unhalt(&self, lane: &str, now: Millis) -> Result<(), StoreError> {
+        let lane = lane.to_owned();
+        self.writer.change(move |c| halts::unhalt(c, &lane, now))
+    }
+
+    fn halted(&self) -> Result<Vec<Halt>, StoreError> {
+        halts::all(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn loads(&self) -> Result<BTreeMap<String, Load>, StoreError> {
+        counts::loads(&lock(&self.operator)).map_err(|error| self.named(error))
+    }
+
+    fn stats(&self, since: Millis) -> Result<Stats, StoreError> {
+        let connection = lock(&self.operator);
+        // One moment for all of its questions.
+        let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
+        counts::stats(&snapshot, since).map_err(|error| self.named(error))
     }
 
     fn shift(&self, by: i64) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //!
 //! What runs often costs the same however much is queued: one index answers it, and no more rows are read than asked for.
 
+use super::halts;
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
 use crate::queue::{
@@ -49,8 +50,9 @@ pub(super) fn due(
     claimed: &HashSet<MessageId>,
     limit: usize,
 ) -> Result<Vec<MessageId>, StoreError> {
-    let paused: HashSet<String> =
-        pauses(c)?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane).collect();
+    let troubled = pauses(c)?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane);
+    let halted = halts::all(c)?.into_iter().filter(|halt| halt.holds(now)).map(|halt| halt.lane);
+    let paused: HashSet<String> = troubled.chain(halted).collect();
     let mut found: Vec<(bool, Millis, MessageId)> = Vec::new();
     for lane in lanes(c)?.iter().filter(|lane| !paused.contains(*lane)) {
         for bulk in [false, true] {
@@ -88,10 +90,15 @@ fn first_of(
 
 /// When the next message that is not claimed is due; where its lane is paused, not before the pause ends.
 pub(super) fn next_due(c: &Connection, claimed: &HashSet<MessageId>) -> Result<Option<Millis>, StoreError> {
-    let pauses = pauses(c)?;
+    let (pauses, halts) = (pauses(c)?, halts::all(c)?);
     let mut next = None;
     for lane in lanes(c)? {
-        let until = pauses.iter().find(|pause| pause.lane == lane).map(|pause| pause.until);
+        let halt = halts.iter().find(|halt| halt.lane == lane);
+        if halt.is_some_and(|halt| halt.until.is_none()) {
+            continue;
+        }
+        let pause = pauses.iter().find(|pause| pause.lane == lane).map(|pause| pause.until);
+        let until = pause.max(halt.and_then(|halt| halt.until));
         for bulk in [false, true] {
             let first = first_of(c, &lane, bulk, Millis::MAX, claimed, 1)?.first().map(|(due, _)| *due);
             let due = first.map(|due| due.max(until.unwrap_or(due)));
@@ -168,7 +175,8 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
     let mut statement = c.prepare_cached(
         "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned, home, moved,
             coalesce((SELECT total FROM downtime WHERE downtime.lane = message.lane), 0) - base,
-            (SELECT since FROM lane WHERE name = message.lane), bulk
+            (SELECT min(since) FROM (SELECT since FROM lane WHERE name = message.lane
+                UNION ALL SELECT since FROM halt WHERE halt.lane = message.lane)), bulk
          FROM message WHERE id = ?1",
     )?;
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;

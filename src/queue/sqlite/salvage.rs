@@ -173,7 +173,7 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
             Message::Lost => saved.lost += 1,
         }
     }
-    for table in ["submission", "lane", "downtime", "source"] {
+    for table in ["submission", "lane", "downtime", "source", "halt", "deferral"] {
         rows(source, &transaction, table, "1", &[])?;
     }
     for id in numbers(source, "history").0 {

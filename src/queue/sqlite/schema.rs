@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Version 1.
 ///
@@ -74,6 +74,21 @@ const FOURTH: &str = "
     CREATE TABLE source (
         slot INTEGER NOT NULL, name TEXT NOT NULL, messages INTEGER NOT NULL, held INTEGER NOT NULL,
         PRIMARY KEY (slot, name)) STRICT, WITHOUT ROWID;";
+
+/// Version 5: what an operator says and sees.
+///
+/// - `halt` are the lanes that an operator paused; `until` is NULL where it is until they are resumed.
+/// - `deferral` counts attempts that ended in another one to come, by the minute (`slot`) and reason, so that it is small
+///   however often is tried. `history.reason` is the reason of a failure; results of before have none.
+const FIFTH: &str = "
+    CREATE TABLE halt (
+        lane TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER, reason TEXT NOT NULL, uid INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID;
+    CREATE TABLE deferral (
+        slot INTEGER NOT NULL, lane TEXT NOT NULL, reason TEXT NOT NULL, recipients INTEGER NOT NULL,
+        PRIMARY KEY (slot, lane, reason)) STRICT, WITHOUT ROWID;
+    ALTER TABLE history ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    CREATE INDEX history_lane ON history (lane, sent, ended, created);";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

@@ -51,7 +51,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
 }
 
 fn recorded(number: u32, result: Fate, said: &str) -> Recorded {
-    Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false }
+    Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false, reason: String::new() }
 }
 
 fn paused(lane: &str, until: Millis, reason: &str) -> Pause {
