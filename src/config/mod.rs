@@ -20,6 +20,7 @@ pub mod parse;
 pub mod pattern;
 pub mod presets;
 mod queue;
+mod rules;
 pub mod server;
 pub mod staging;
 mod tls;

@@ -10,6 +10,7 @@ use super::server::Server;
 use super::staging::Staging;
 use crate::message::address::Address;
 use crate::message::bulk;
+use crate::rules::Rules;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub struct Config {
     pub listen: Vec<Listener>,
     /// `[[user]]`: who may log in there.
     pub users: Vec<User>,
+    /// `[rules]` and `[[rule]]`: where mail for this machine goes.
+    pub rules: Rules,
     /// `[limits]` and `[[limit]]`.
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
@@ -418,7 +421,7 @@ impl Timeouts {
     pub fn of(&self, phase: Phase) -> Duration {
         let phases = &self.phases;
         let given = match phase {
-            Phase::Resolve | Phase::Connect | Phase::Tls => return self.connect,
+            Phase::Resolve | Phase::Connect | Phase::Tls | Phase::Local => return self.connect,
             Phase::End => return self.data_end,
             Phase::Secret => return phases.password.unwrap_or(Self::PASSWORD),
             Phase::Quit => return phases.quit.unwrap_or(self.command).min(Self::QUIT),

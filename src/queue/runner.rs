@@ -444,7 +444,7 @@ impl<'s> Dispatcher<'s> {
     fn distribute(&self, claimed: Vec<Queued>) {
         let config = self.shared.config();
         let (ours, gone): (Vec<Queued>, Vec<Queued>) =
-            claimed.into_iter().partition(|queued| lane::find(&config, &queued.lane).is_some());
+            claimed.into_iter().partition(|queued| lane::way(&config, &queued.lane).is_some());
         let mut state = self.shared.lock();
         let back: Vec<Queued> = ours.into_iter().filter_map(|queued| state.lanes.add(queued)).collect();
         state.lanes.ring();
