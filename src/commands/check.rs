@@ -3,6 +3,7 @@
 use super::alias_files;
 use super::surroundings::Surroundings;
 use crate::config::{Config, DefaultRelay, LogTarget, Place, Relay, Staging, StagingTarget};
+use crate::deliver::sorted;
 use crate::exit::Status;
 use crate::net::acceptor::Acceptor;
 use crate::report::{self, printable};
@@ -67,6 +68,10 @@ fn faults(config: &Config, uid: u32) -> Vec<String> {
             faults
                 .extend(Acceptor::load(certificate, key, uid).err().map(|what| format!("{}: {what}", listener.place)));
         }
+    }
+    // Whose rights the daemon has only root and the daemon's own user can tell.
+    if uid == 0 {
+        faults.extend(sorted::faults(config, uid));
     }
     if let Some(source) = &config.local.aliases {
         faults.extend(alias_files::read(source).err().map(|error| error.to_string()));

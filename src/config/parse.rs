@@ -1,5 +1,6 @@
 //! What is wrong with the text of a configuration file by itself: nothing that it names is opened, looked up or run.
 
+use crate::rules::Rules;
 use super::build::{self, FileConfig};
 use super::error::{ConfigError, Place};
 use super::listen::Listener;
@@ -29,6 +30,16 @@ pub fn listeners(text: &str) -> Result<Vec<Listener>, Vec<ConfigError>> {
     let file = Place::new("postrider.toml", 0);
     let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
     if errors.is_empty() { Ok(config.listen) } else { Err(errors) }
+}
+
+/// The rules of a text as a postrider.toml.
+///
+/// # Errors
+/// Its faults; what concerns several tables is not looked at.
+pub fn rules(text: &str) -> Result<Rules, Vec<ConfigError>> {
+    let file = Place::new("postrider.toml", 0);
+    let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
+    if errors.is_empty() { Ok(config.rules) } else { Err(errors) }
 }
 
 fn faults(text: &str, parse: &Parse) -> Vec<ConfigError> {

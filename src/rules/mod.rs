@@ -107,3 +107,6 @@ pub const NOBODY: &str = "No mailbox here by that name";
 pub fn lane(rule: &str, kind: Kind) -> String {
     format!("{LANE}{rule} {kind}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,5 +24,6 @@ mod queue;
 mod real;
 mod rules;
 mod senders;
+mod sorting;
 mod staging;
 mod told;

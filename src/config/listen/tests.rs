@@ -21,6 +21,7 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         log: LogConfig::default(),
         queue: QueueConfig::default(),
         listen: file.listen,
+        rules: Default::default(),
         users: file.users,
         limits: file.limits,
         bulk: file.bulk,
