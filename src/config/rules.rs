@@ -157,15 +157,27 @@ impl Builder<'_> {
             Rule { name: OTHERWISE.into(), place, conditions, not: None, actions }
         };
         Rules {
-            list: list.into_iter().take(RULES).filter_map(|rule| self.rule(rule)).collect(),
+            list: self.list(list),
             otherwise: otherwise.zip(actions).map(rule),
             via: raw.via.map(Spanned::into_inner),
             alias_programs: raw.alias_programs.unwrap_or(false),
         }
     }
 
-    fn rule(&mut self, raw: Spanned<RawRule>) -> Option<Rule> {
-        let place = self.source.place(&raw);
+    fn list(&mut self, list: Vec<Spanned<RawRule>>) -> Vec<Rule> {
+        // Lines are counted on from rule to rule: counted from the beginning each time, thousands take minutes.
+        let (text, mut place, mut seen) = (self.source.text.as_bytes(), self.source.at(0), 0);
+        let mut rules = Vec::new();
+        for raw in list.into_iter().take(RULES) {
+            let start = raw.span().start;
+            place.line += text.get(seen..start).map_or(0, |between| memchr::memchr_iter(b'\n', between).count());
+            seen = start.max(seen);
+            rules.extend(self.rule(raw, place.clone()));
+        }
+        rules
+    }
+
+    fn rule(&mut self, raw: Spanned<RawRule>, place: Place) -> Option<Rule> {
         let mut raw = raw.into_inner();
         if raw.name.is_none() {
             return self.fault(&place, "this rule has no name; give name = \"tickets\"");
@@ -287,13 +299,14 @@ impl Builder<'_> {
             Ok(_) => Err("100ms to 1h"),
             Err(_) => Err("no duration; write 30s, 5m or 1h"),
         });
-        let at = argv.as_ref().map(|field| self.source.place(field));
+        let at = argv.as_ref().map(|field| field.span().start);
         let argv = self.each("pipe", argv, |text| {
             (!text.contains('\0')).then(|| text.to_owned()).ok_or("an argument holds no NUL")
         })?;
         let fine = argv.first().is_some_and(|program| program.starts_with('/'))
             && argv.iter().map(String::len).sum::<usize>() <= ARGUMENTS;
         if let Some(at) = at.filter(|_| !fine) {
+            let at = self.source.at(at);
             let what = "pipe is the absolute path of a program and its arguments: [\"/usr/bin/php\", \"/srv/mail.php\"]";
             return self.fault(&at, what);
         }
