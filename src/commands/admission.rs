@@ -29,12 +29,13 @@ pub fn ask<'c>(config: &'c Config, plan: &mut Plan<'c>) -> Result<Admission, Lim
     let recipients = plan.envelope.recipients().len();
     let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
     let mut first = None;
-    for via in scope::chain(config, plan.via) {
+    // What has been given to another sender already goes no further.
+    for via in scope::chain(config, plan.via).into_iter().take(if plan.moved { 1 } else { usize::MAX }) {
         match limits::reserve(config, via, Ask { recipients, class, whole: true })? {
             Leave::Go(lease) => {
                 if let Some(Full { what, .. }) = first {
                     tracing::info!(sender = plan.via.name(), via = via.name(), reason = what, "overflow");
-                    plan.via = via;
+                    (plan.via, plan.moved) = (via, true);
                 }
                 return Ok(Admission::Go(lease));
             }

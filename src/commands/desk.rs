@@ -91,7 +91,9 @@ fn own(request: &Request) -> Result<Reply, AskError> {
     let Some(directory) = directory else {
         return match request {
             Request::List { .. } => Ok(Reply::Messages(Vec::new())),
-            Request::Act { .. } | Request::Bounce { .. } | Request::Flush { .. } => Ok(Reply::Touched(0)),
+            Request::Act { .. } | Request::Bounce { .. } | Request::Flush { .. } | Request::Retry { .. } => {
+                Ok(Reply::Touched(0))
+            }
             Request::Status => Ok(counted(0)),
             _ => Err(needs_daemon()),
         };
@@ -110,10 +112,22 @@ fn own(request: &Request) -> Result<Reply, AskError> {
         Request::Act { filter, action } => store.act(filter, action, now).map(Reply::Touched),
         // Made due; whoever delivers from it (a queue run in this process) takes it from there.
         Request::Flush { filter } => store.act(filter, &Action::Retry, now).map(Reply::Touched),
+        Request::Retry { filter } => retry(&store, filter, now).map(Reply::Touched),
         Request::Status => store.count().map(counted),
         _ => return Err(needs_daemon()),
     }
     .map_err(failed)
+}
+
+/// Made due, and the pauses of their senders ended, of whatever kind.
+fn retry(store: &SqliteStore, filter: &Filter, now: i64) -> Result<u64, StoreError> {
+    for pause in store.paused()? {
+        let there = Filter { lane: Some(pause.lane.clone()), ..filter.clone() };
+        if !store.list(&there, 1)?.is_empty() {
+            store.resume(&pause.lane, now)?;
+        }
+    }
+    store.act(filter, &Action::Retry, now)
 }
 
 /// Where a user's own queue is: `$XDG_STATE_HOME/postrider/queue`, else `~/.local/state/postrider/queue`.

@@ -84,7 +84,8 @@ fn explain(asked: &Asked, config: Option<PathBuf>) -> Result<Status, (Status, Ve
     let to = asked.to.iter().map(|text| Address::parse(text).or_else(|_| Address::parse(&format!("{text}@{domain}"))));
     let to = to.collect::<Result<Vec<_>, _>>().map_err(|error| data(format!("--to: {error}")))?;
     let Some(envelope) = Envelope::new(from, to, Dsn::default()) else { return Err(data("no recipient".into())) };
-    let mail = Mail { envelope: &envelope, message: &message, listener: asked.listener.as_deref(), client: asked.client };
+    let mail =
+        Mail { envelope: &envelope, message: &message, listener: asked.listener.as_deref(), client: asked.client };
     for to in envelope.recipients() {
         let text = if asked.json { json(&config, &mail, to) } else { lines(&config, &mail, to) };
         report::stdout(&text);

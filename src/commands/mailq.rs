@@ -6,7 +6,7 @@
 
 use super::desk::{Ask, Pages};
 use crate::daemon::client::AskError;
-use crate::daemon::protocol::{Line, LineRecipient, Reply, Request};
+use crate::daemon::protocol::{Line, LinePause, LineRecipient, Reply, Request};
 use crate::exit::Status;
 use crate::queue::{Filter, Millis};
 use crate::report::{self, printable};
@@ -165,7 +165,11 @@ where
     if let Some(why) = &line.staging {
         reason(&mut text, why);
     }
-    let mut said: Option<&str> = None;
+    if let Some(LinePause { until, reason: why }) = &line.paused {
+        let until = time(*until, zone, "%a %b %e %H:%M:%S");
+        reason(&mut text, &format!("sender {} is paused until {until}: {why}", line.sender));
+    }
+    let mut said: Option<&str> = line.paused.as_ref().map(|pause| pause.reason.as_str());
     for LineRecipient { address, last, .. } in line.recipients.iter().take(RECIPIENTS) {
         if let Some(last) = last.as_deref().filter(|last| said != Some(*last)) {
             reason(&mut text, last);

@@ -47,6 +47,8 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         from: "shop@example.com".into(),
         state: state.into(),
         hold: (state == "hold").then(|| "by hand".into()),
+        paused: None,
+        moved_from: None,
         waits: None,
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod explain;
 pub mod explain_incoming;
 pub mod handover;
+pub mod import;
 pub mod mailq;
 pub mod msmtp_info;
 pub mod newaliases;

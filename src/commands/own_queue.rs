@@ -8,7 +8,7 @@ use super::surroundings::Surroundings;
 use super::{desk, submit};
 use crate::cli::invocation::Options;
 use crate::config::{Config, Direct};
-use crate::deliver::trouble::{Permanence, Trouble};
+use crate::deliver::trouble::{Permanence, Trouble, Wait};
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::Status;
@@ -17,7 +17,8 @@ use crate::message::address::Address;
 use crate::queue::delivery::Host;
 use crate::queue::schedule::{self, Times};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Fate, Filter, MessageId, Millis, NewMessage, Recorded, Store, StoreError, direct};
+use crate::queue::{Fate, Filter, MessageId, Millis, NewMessage, Pause, Recorded, Store, StoreError, direct};
+use crate::report::progress::Progress;
 use crate::report::{self, log};
 use crate::route::Plan;
 use crate::sys::{clock, random};
@@ -85,14 +86,34 @@ pub fn keep(
             hold: None,
             report: false,
             bulk: plan.bulk.is_some(),
+            counted: None,
         };
         let accepted = store.accept(new).map_err(|error| error.to_string())?;
+        if let Some(pause) = firm(plan, attempt, now) {
+            store.pause(&pause).map_err(|error| error.to_string())?;
+        }
         if let Some(full) = full {
             note(&store, accepted.id, now, &limited, full);
         }
         Ok(Kept { rest, count, directory })
     };
     Some(accept())
+}
+
+/// The pause that a queue run has to keep to, where the server has shut the account out for a fixed time.
+fn firm(plan: &Plan<'_>, attempt: &Attempt, now: Millis) -> Option<Pause> {
+    let troubles = attempt.troubles().map(|(_, trouble)| trouble);
+    let trouble = troubles.into_iter().find(|trouble| matches!(trouble.wait, Wait::Firm(_)))?;
+    let length = Millis::try_from(schedule::pause(trouble.wait, 0).as_millis()).unwrap_or(Millis::MAX);
+    Some(Pause {
+        lane: plan.via.name(),
+        until: now.saturating_add(length),
+        reason: trouble.line(&attempt.server, None),
+        times: 1,
+        since: Some(now),
+        firm: true,
+        down: None,
+    })
 }
 
 /// Writes down what the recipients wait for that a sending limit keeps back, so that `mailq` can tell. It is kept whether that can be written or not.
@@ -132,7 +153,11 @@ pub fn run(program: &str, config: Option<PathBuf>) -> Status {
     };
     let _ = log::open(&config.log, program);
     let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone() };
-    let ran = open(&config, &directory).and_then(|store| direct::run(&store, &config, &host));
+    let ran = open(&config, &directory).and_then(|store| {
+        let mut progress = Progress::new("delivering");
+        let queued = store.count()?;
+        direct::run(&store, &config, &host, &mut |tried| progress.at(tried as u64, queued))
+    });
     match ran {
         Ok(_) => Status::Ok,
         Err(error) => told(&format!("queue {}: {error}", directory.display()), Status::Unavailable),

@@ -17,6 +17,8 @@ use chrono::TimeZone;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
+/// Pages of the queue that a misspelt sender is looked for in.
+const HINT_PAGES: usize = 4;
 /// How moments are shown: without doubt, and in the order of time.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %z";
 
@@ -30,7 +32,7 @@ pub fn run(command: &Queue, desk: &dyn Ask) -> Status {
     let status = match command {
         Queue::List { which, json } => Ok(mailq::print("postrider", desk, which.filter(now), Form::of(*json))),
         Queue::Show { which, json } => Ok(show(desk, which.filter(now), Form::of(*json))),
-        Queue::Retry(which) => touched(which, "to be tried now", |filter| Request::Flush { filter }),
+        Queue::Retry(which) => touched(which, "to be tried now", |filter| Request::Retry { filter }),
         Queue::Hold { which, reason } => which.filter(now).map(|filter| {
             let action = Action::Hold(reason.clone());
             act(desk, filter, "on hold", |filter| Request::Act { filter, action })
@@ -60,14 +62,31 @@ pub fn flush(program: &str, desk: &dyn Ask, filter: Filter) -> Status {
 /// Does one thing to the messages that fit, and says to how many. Numbers that are not in the queue are status 1.
 fn act(desk: &dyn Ask, filter: Filter, done: &str, request: impl FnOnce(Filter) -> Request) -> Status {
     let named = filter.ids.len() as u64;
+    let sender = filter.sender.clone();
     match desk.ask(&request(filter)) {
         Ok(Reply::Touched(count)) => {
             let plural = if count == 1 { "message" } else { "messages" };
             report::stdout(&format!("{count} {plural} {done}\n"));
+            if count == 0 {
+                hint(desk, sender.as_deref());
+            }
             missing(count, named)
         }
         Ok(other) => failed("postrider", unexpected(&other)),
         Err(error) => failed("postrider", error),
+    }
+}
+
+/// Says which sender of the queue was most likely meant, where none is called that.
+fn hint(desk: &dyn Ask, wanted: Option<&str>) {
+    let Some(wanted) = wanted else { return };
+    let lines = Pages::new(desk, Filter::default()).take(HINT_PAGES).flatten().flatten();
+    let near = |line: &Line| strsim::jaro_winkler(&wanted.to_lowercase(), &line.sender.to_lowercase());
+    let best = lines.map(|line| (near(&line), line.sender)).max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((_, sender)) = best.filter(|(near, _)| *near > 0.8 && *near < 1.0) {
+        report::stderr(&format!(
+            "postrider: no sender of a queued message contains \"{wanted}\"; there is \"{sender}\""
+        ));
     }
 }
 
@@ -87,6 +106,7 @@ fn failed(program: &str, error: AskError) -> Status {
 /// `postrider queue show`: everything about the messages that fit.
 fn show(desk: &dyn Ask, filter: Filter, form: Form) -> Status {
     let named = filter.ids.len() as u64;
+    let sender = filter.sender.clone();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut shown = 0;
     let all = || -> Result<(), ListError> {
@@ -104,7 +124,12 @@ fn show(desk: &dyn Ask, filter: Filter, form: Form) -> Status {
         Ok(out.flush()?)
     };
     match all() {
-        Ok(()) => missing(shown, named),
+        Ok(()) => {
+            if shown == 0 {
+                hint(desk, sender.as_deref());
+            }
+            missing(shown, named)
+        }
         error => mailq::ended("postrider", error),
     }
 }
@@ -188,7 +213,7 @@ pub fn status(desk: &dyn Ask, form: Form) -> Status {
 fn state(messages: u64, paused: &[Pause], process: &str) -> String {
     let plural = if messages == 1 { "message" } else { "messages" };
     let mut text = format!("postrider serve, process {process}\n{messages} {plural} queued\n");
-    for Pause { lane, until, reason, times } in paused {
+    for Pause { lane, until, reason, times, .. } in paused {
         let until = time(*until, &chrono::Local, MOMENT);
         let again = if *times > 1 { format!(" (pause {times} in a row)") } else { String::new() };
         let _ = writeln!(text, "sender {} waits until {until}{again}: {}", printable(lane), printable(reason));

@@ -75,6 +75,8 @@ fn details_of_a_message() {
         from: "shop@example.com".into(),
         state: "hold".into(),
         hold: Some("by hand".into()),
+        paused: None,
+        moved_from: None,
         waits: None,
         recipients: vec![recipient(1_795_309_383_000, Some("451 later\n2")), recipient(NEXT_RUN, None)],
         more: 7,
@@ -100,7 +102,15 @@ fn details_of_a_message() {
 
 #[test]
 fn paused_senders_are_named() {
-    let pause = Pause { lane: "shop".into(), until: 0, reason: "535 5.7.8 no\r\n".into(), times: 2 };
+    let pause = Pause {
+        lane: "shop".into(),
+        until: 0,
+        reason: "535 5.7.8 no\r\n".into(),
+        times: 2,
+        since: None,
+        firm: false,
+        down: None,
+    };
     let text = state(1, &[pause], "7 since yesterday");
     assert!(text.starts_with("postrider serve, process 7 since yesterday\n1 message queued\nsender shop waits until "));
     assert!(text.ends_with(" (pause 2 in a row): 535 5.7.8 no  \n"), "{text:?}");

@@ -3,6 +3,7 @@
 //! Only what is wrong at the start ends it: a reload that fails keeps the last good configuration. It tells the service
 //! manager when it is ready (sd_notify(3)), when it ends, and that it is alive.
 
+use super::mailq;
 use crate::config::load::{self, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
 use crate::daemon::inherited::Inherited;
@@ -14,7 +15,7 @@ use crate::deliver::sorted;
 use crate::exit::Status;
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Store, StoreError, delivery};
+use crate::queue::{Filter, Pause, Store, StoreError, delivery, drain};
 use crate::report::{self, log};
 use crate::sys::env;
 use sd_notify::NotifyState;
@@ -40,10 +41,11 @@ impl Fault {
     }
 }
 
-/// Runs the daemon. `config` is what `--config` named, `socket` what `--socket` did.
+/// Runs the daemon. `config` is what `--config` named, `socket` what `--socket` did; with `drain` everything that is
+/// queued is tried once more before it ends, for at most that long.
 #[must_use]
-pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>) -> Status {
-    match serve(config, socket) {
+pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>, drain: Option<Duration>) -> Status {
+    match serve(config, socket, drain) {
         Ok(()) => Status::Ok,
         Err(Fault(status, lines)) => {
             for line in lines {
@@ -55,7 +57,7 @@ pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>) -> Status {
     }
 }
 
-fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
+fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>) -> Result<(), Fault> {
     let source = Source::new(config);
     let config =
         source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;
@@ -66,13 +68,15 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let store = open_store(&config)?;
     let passed = Inherited::collect().map_err(|error| Fault::new(Status::Os, error))?;
     let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
+    let directory = config.queue.directory.clone();
     let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
     let started = runner::start(store.clone(), live.get(), hooks(waiters.clone()));
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
     let listeners = OnceLock::new();
     let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone(), listeners });
     let host = Box::new(Steering { runner: runner.clone(), reload: reload.clone() });
-    let daemon = Arc::new(Daemon::new(live.clone(), store.clone(), waiters, host));
+    let daemon = Daemon::new(live.clone(), store.clone(), waiters, host);
+    let daemon = Arc::new(daemon.map_err(|error| Fault::new(Status::Unavailable, error))?);
     let listeners = reload.listeners.get_or_init(|| Listeners::new(daemon.clone(), passed));
     let socket = open_socket(listeners, &live.get(), path)?;
 
@@ -80,7 +84,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let steered = reload.clone();
     thread("signals", move || obey(&mut signals, &steered, &stopping))?;
     if let Some(period) = sd_notify::watchdog_enabled() {
-        let stopping = stop.clone();
+        let (store, stopping) = (store.clone(), stop.clone());
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
     say_staging(&daemon.live.get());
@@ -88,11 +92,33 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     tell(&[NotifyState::Ready]);
     listen::serve(&socket, &daemon, &stop, CLIENTS, || listeners.stop(CLIENTS));
     drop(socket);
+    let left = drain.map(|limit| drain::drain(&runner, store.as_ref(), limit));
     if !runner.stop(TRANSACTIONS) {
         tracing::warn!("transactions are cut short; their messages stay in the queue");
     }
     tracing::info!("ended");
-    Ok(())
+    left.map_or(Ok(()), |left| emptied(left, &directory))
+}
+
+/// What became of a queue that was to be emptied: the mail in it is lost where its directory is.
+fn emptied(left: Result<u64, StoreError>, directory: &Path) -> Result<(), Fault> {
+    let what = match left {
+        Ok(0) => return Ok(()),
+        Ok(1) => "1 message stays".to_owned(),
+        Ok(left) => format!("{left} messages stay"),
+        Err(error) => format!("what is left stays ({error})"),
+    };
+    let directory = directory.display();
+    Err(Fault::new(
+        Status::Unavailable,
+        format!("{what} in the queue {directory}; keep that directory for the next start"),
+    ))
+}
+
+/// What a client that waits is told of a paused lane.
+fn waiting(pause: &Pause) -> String {
+    let until = mailq::time(pause.until, &chrono::Local, "%Y-%m-%d %H:%M:%S %z");
+    format!("kept; the sender is paused until {until} because {}", pause.reason)
 }
 
 /// Opens the listeners, and the daemon's own socket: the one passed that no listener takes, else one bound here.
@@ -115,10 +141,13 @@ fn open_socket(listeners: &Listeners, config: &Config, path: Option<PathBuf>) ->
 /// What delivery needs of this process.
 fn hooks(waiters: Arc<Waiters>) -> Hooks {
     let uid = rustix::process::geteuid().as_raw();
-    let enough = Arc::clone(&waiters);
+    let (enough, lanes) = (Arc::clone(&waiters), Arc::clone(&waiters));
     Hooks {
         host: delivery::Host { name: env::hostname(), uid, home: None },
         is_enough: Box::new(move |id| enough.is_enough(id)),
+        paused: Box::new(move |pause| {
+            lanes.tell_lane(&pause.lane, || Summary { status: Status::Ok, text: Some(waiting(pause)) });
+        }),
         told: Box::new(move |id, status, text| waiters.tell(id, || Summary { status, text })),
     }
 }
@@ -206,7 +235,7 @@ impl Source {
         let faults = sorted::faults(&config, uid);
         match faults.is_empty() {
             true => Ok(config),
-            false => Err(faults.into_iter().map(|what| ConfigError { place: None, what }).collect()),
+            false => Err(faults),
         }
     }
 }
@@ -270,6 +299,14 @@ impl Host for Steering {
 
     fn flush(&self, filter: &Filter) -> Result<u64, String> {
         self.runner.flush(filter).map_err(|error| error.to_string())
+    }
+
+    fn retry(&self, filter: &Filter) -> Result<u64, String> {
+        self.runner.retry(filter).map_err(|error| error.to_string())
+    }
+
+    fn paused(&self, lane: &str) -> Option<String> {
+        self.runner.pause_of(lane).map(|pause| waiting(&pause))
     }
 
     fn bounce(&self, filter: &Filter) -> Result<u64, String> {

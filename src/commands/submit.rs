@@ -9,15 +9,16 @@ use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig};
-use crate::deliver::Attempt;
+use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig, Sender};
 use crate::deliver::attempt::{self, Context};
 use crate::deliver::gate::Gate;
+use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::{self, Contract, Status};
 use crate::limits::{self, Full, Lease};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
+use crate::queue::backup;
 use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Request, Via, choose, local};
@@ -164,7 +165,8 @@ impl Submitter<'_> {
         };
         let first = sorted.taken.first()?;
         let lane = sorted.lanes.first().map_or("rules", String::as_str);
-        let what = format!("mail for {first} is for {lane}, which the daemon delivers, and it does not run; nothing was sent");
+        let what =
+            format!("mail for {first} is for {lane}, which the daemon delivers, and it does not run; nothing was sent");
         Some(self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit)))
     }
 
@@ -232,6 +234,14 @@ impl Submitter<'_> {
         plan.expanded.iter().for_each(|step| self.aside(&format!("alias {step}")));
         let mut transcripts = Transcripts::open(plan.via, self.options.verbose);
         let attempt = self.carry(config, plan, lease, full, &mut transcripts);
+        if let Some(backup) = backup_for(config, plan, &attempt) {
+            transcripts.result(&attempt);
+            let why =
+                attempt.troubles().next().map(|(_, trouble)| trouble.line(&attempt.server, None)).unwrap_or_default();
+            tracing::warn!(sender = plan.via.name(), backup = backup.name, "goes over the backup: {why}");
+            self.aside(&format!("{why}; the backup takes over"));
+            return self.admit(config, plan.over(Via::Sender(backup)));
+        }
         let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
@@ -315,4 +325,13 @@ impl Submitter<'_> {
             report::stderr(&format!("{}: {what}", self.program));
         }
     }
+}
+
+/// The sender that takes over at once where a plan's server is down. One that stands in for another has none itself, and
+/// nothing is sent twice: nobody was asked for a recipient yet.
+fn backup_for<'c>(config: &'c Config, plan: &Plan<'c>, attempt: &Attempt) -> Option<&'c Sender> {
+    let Via::Sender(sender) = plan.via else { return None };
+    let down = attempt.outcomes.iter().all(|outcome| matches!(&outcome.verdict, Verdict::Failed(t) if t.is_down()));
+    let allowed = |other: &&Sender| backup::allows(other, backup::identities(plan.from.as_ref(), &plan.envelope.from));
+    backup::at_once(config, sender).find(allowed).filter(|_| down && !plan.moved)
 }

@@ -3,8 +3,10 @@
 //! Values only. Faults are collected, not thrown at the first; a value is never repeated where it may be a secret.
 
 use super::error::{ConfigError, Place};
+use super::flow::Portions;
 use super::model::{AuthChoice, Endpoint, PhaseLimits, Protocol, Relay, Timeouts, TlsOptions};
 use super::presets::{self, Preset};
+use super::replies::Replies;
 use super::server::{self, Server};
 use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source, Strings};
 use super::{presets::PRESETS, tls};
@@ -98,6 +100,7 @@ impl Builder<'_> {
         let proxy = self.field("proxy", raw.proxy, proxy_address);
         let source = self.field("source", raw.source, |text| text.parse().map_err(|_| "an IP address is needed"));
         let timeouts = self.timeouts(raw.timeouts);
+        let own = self.replies(raw.replies.unwrap_or_default());
         if !named {
             return self.fault(place, format!("{what} has no server; give server = \"smtps://...\" or a provider"));
         }
@@ -120,6 +123,8 @@ impl Builder<'_> {
             source,
             timeouts,
             backups: servers.collect(),
+            replies: Replies { own, all: [].into(), provider: provider.map(|provider| provider.name) },
+            portions: Portions::default(),
         };
         Some((relay, provider))
     }

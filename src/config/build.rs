@@ -3,6 +3,7 @@
 //! Values only: `load` reads the files. What concerns one value is checked here, what concerns several in `validate`.
 
 use super::account::{Builder, host_name};
+use super::brake::Brake;
 use super::bulk::{Named, choice as bulk_choice};
 use super::error::{ConfigError, Place};
 use super::limits::LimitsConfig;
@@ -10,6 +11,7 @@ use super::listen::{Listener, User};
 use super::local::LocalSpec;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
 use super::pattern::Pattern;
+use super::replies::ReplyRule;
 use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
 use crate::limits::window::Zone;
@@ -32,6 +34,7 @@ pub(super) struct FileConfig {
     /// `limits.timezone`.
     pub zone: Zone,
     pub bulk: bulk::Rules,
+    pub brake: Option<Brake>,
     /// Senders that rules name.
     pub named: Vec<Named>,
     pub local: LocalSpec,
@@ -39,6 +42,8 @@ pub(super) struct FileConfig {
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
+    /// `[[reply]]`.
+    pub replies: Vec<ReplyRule>,
     pub listen: Vec<Listener>,
     pub users: Vec<User>,
     pub rules: Rules,
@@ -79,7 +84,9 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         local,
         staging: build.staging(raw.staging, &queue.directory),
         queue,
+        brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),
+        replies: build.replies(raw.reply),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
         rules: build.rules(raw.rules.unwrap_or_default(), raw.rule),
@@ -186,8 +193,20 @@ impl Builder<'_> {
         let name = raw.name.is_some().then(|| self.sender_name(raw.name)).flatten();
         let users = self.principals("users", raw.users, &place);
         let groups = self.principals("groups", raw.groups, &place);
+        let backup = self.backup(raw.backup);
+        let backup_after = self.period("backup_after", raw.backup_after).unwrap_or(Sender::BACKUP_AFTER);
         let sender = self.profile(name, smtp, &place, "this sender")?;
-        Some(Sender { enabled: raw.enabled.unwrap_or(true), users, groups, ..sender })
+        Some(Sender { enabled: raw.enabled.unwrap_or(true), users, groups, backup, backup_after, ..sender })
+    }
+
+    /// Names of other senders, each with its place.
+    fn backup(&mut self, field: Field<Strings>) -> Vec<(String, Place)> {
+        let Some(field) = field else { return Vec::new() };
+        let at = self.source.place(&field);
+        let list = field.into_inner().0;
+        list.into_iter()
+            .map(|(span, name)| (name, span.map_or_else(|| at.clone(), |s| self.source.at(s.start))))
+            .collect()
     }
 
     /// What `[default]` with a server and a `[[sender]]` have in common. Without a name it is the first `from`.
@@ -204,8 +223,10 @@ impl Builder<'_> {
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
         let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
-        let limits = std::mem::take(&mut smtp.limits);
-        let (relay, provider) = self.account(smtp, place, what)?;
+        let (flow, limits) = (std::mem::take(&mut smtp.flow), std::mem::take(&mut smtp.limits));
+        let (mut relay, provider) = self.account(smtp, place, what)?;
+        let (flow, portions) = self.flow(flow, provider);
+        relay.portions = portions;
         let limits = self.sender_limits(limits, provider, self.zone);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
@@ -222,8 +243,11 @@ impl Builder<'_> {
             identity: IdentityRule { must_match, on_mismatch: on_mismatch.unwrap_or_default() },
             debug,
             log_file,
+            backup: Vec::new(),
+            backup_after: Sender::BACKUP_AFTER,
             limits,
             bulk: bulk.unwrap_or_default(),
+            flow,
         })
     }
 

@@ -387,7 +387,7 @@ fn the_samples_load() {
         rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     };
     // A table that is not set here stands in a comment as a whole.
-    let table = |line: &&str| line.starts_with('[') || line.starts_with("#[[");
+    let table = |line: &&str| line.starts_with('[') || line.starts_with("#[");
     for (at, line) in text.lines().enumerate() {
         let Some(rest) = line.strip_prefix("#").filter(|rest| key(rest)) else { continue };
         let open = text.lines().take(at).filter(table).last();

@@ -4,9 +4,15 @@
 //! file and line.
 
 mod account;
+mod brake;
 mod build;
 mod bulk;
+pub mod environment;
 pub mod error;
+mod flow;
+#[cfg(test)]
+mod flow_tests;
+pub mod keys;
 pub mod limits;
 pub mod listen;
 pub mod load;
@@ -20,6 +26,7 @@ pub mod parse;
 pub mod pattern;
 pub mod presets;
 mod queue;
+pub mod replies;
 mod rules;
 pub mod server;
 pub mod staging;
@@ -27,11 +34,14 @@ mod tls;
 mod toml;
 pub mod validate;
 
+pub use brake::{Brake, BrakeExcept};
 pub use error::{ConfigError, Place};
+pub use flow::{Flow, Pace, Portions};
 pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLimit};
 pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use local::{AliasFormat, AliasSource, LocalMail};
 pub use model::*;
 pub use outgoing::{AddedHeader, Outgoing};
+pub use replies::{Replies, ReplyRule};
 pub use server::Server;
 pub use staging::{Staging, StagingTarget};

@@ -1,6 +1,8 @@
 //! The typed configuration that the rest of the tree works with. Plain values: nothing here reads a file or a clock.
 
+use super::brake::Brake;
 use super::error::{ConfigError, Place};
+use super::flow::{Flow, Portions};
 use super::limits::{LimitsConfig, SenderLimits};
 use super::listen::{Listener, User};
 use super::local::LocalMail;
@@ -47,6 +49,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
     pub bulk: bulk::Rules,
+    /// `[brake]`, where it is given.
+    pub brake: Option<Brake>,
     /// Who gets the mail of local names.
     pub local: LocalMail,
     /// `[staging]`: nothing leaves for real recipients.
@@ -237,10 +241,16 @@ pub struct Sender {
     pub debug: bool,
     /// `log_file`: one line a message, and with `debug` the dialogue.
     pub log_file: Option<PathBuf>,
+    /// `backup`: names of the senders that take its mail over while its server is down, each with its place.
+    pub backup: Vec<(String, Place)>,
+    /// `backup_after`: after it was down for so long; zero is at once.
+    pub backup_after: Duration,
     /// `limits`, `at_limit`, `reserve`: its own limits, or its preset's.
     pub limits: SenderLimits,
     /// `bulk`: whether its mail is bulk.
     pub bulk: bulk::Choice,
+    /// How its mail flows out of the queue.
+    pub flow: Flow,
 }
 
 /// What the server demands of a message's identities (envelope sender, From, Sender).
@@ -295,6 +305,10 @@ pub struct Relay {
     pub timeouts: Timeouts,
     /// Servers that take over, in this order, where the ones before cannot be reached or do not serve.
     pub backups: Vec<Server>,
+    /// What its servers' replies mean, where that is not what they mean everywhere.
+    pub replies: super::replies::Replies,
+    /// What goes over one connection, and at once.
+    pub portions: Portions,
 }
 
 impl Relay {
@@ -480,6 +494,9 @@ pub enum LogTarget {
 }
 
 impl Sender {
+    /// How long a sender is down before its backup takes over, where nothing else is said.
+    pub const BACKUP_AFTER: Duration = Duration::from_secs(600);
+
     /// The address that the account itself stands for: the login where it is an address, else the first exact `from`.
     #[must_use]
     pub fn own_address(&self) -> Option<Address> {

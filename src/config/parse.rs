@@ -1,11 +1,11 @@
 //! What is wrong with the text of a configuration file by itself: nothing that it names is opened, looked up or run.
 
-use crate::rules::Rules;
 use super::build::{self, FileConfig};
 use super::error::{ConfigError, Place};
 use super::listen::Listener;
 use super::toml::Source;
 use crate::limits::window::Zone;
+use crate::rules::Rules;
 use std::path::Path;
 
 type Parse = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>);

@@ -84,6 +84,17 @@ impl Pattern {
         }
     }
 
+    /// Whether every address that fits `other` fits this one, as far as that is plain to see: the same pattern, or all of
+    /// the other's domain.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let domain = |text: &str| text.rsplit_once('@').map(|(_, domain)| domain.to_owned());
+        match (self, other) {
+            (Self::Domain(own), Self::Exact(text) | Self::Wildcard(text)) => domain(text).as_ref() == Some(own),
+            _ => self == other,
+        }
+    }
+
     /// How specific it is; of all patterns that fit an address, the greatest wins.
     #[must_use]
     pub fn specificity(&self) -> Specificity {
@@ -129,6 +140,15 @@ mod tests {
         assert!(fits("shop-?@example.com", "shop-1@example.com"));
         assert!(!fits("shop-?@example.com", "shop-12@example.com"));
         assert!(!fits("shop*@example.com", "a@shop.test"));
+    }
+
+    #[test]
+    fn a_domain_covers_its_addresses() {
+        let covers = |a, b| Pattern::parse(a).unwrap().covers(&Pattern::parse(b).unwrap());
+        assert!(covers("@example.com", "Shop@Example.com") && covers("*@example.com", "shop-?@example.com"));
+        assert!(covers("shop-*@example.com", "shop-*@example.com"));
+        assert!(!covers("@example.com", "*@*.example.com") && !covers("shop-*@example.com", "@example.com"));
+        assert!(!covers("shop-??@example.com", "shop-*@example.com"));
     }
 
     #[test]

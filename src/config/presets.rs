@@ -225,6 +225,17 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
+/// The preset whose server a host is.
+#[must_use]
+pub fn of_host(host: &str) -> Option<&'static Preset> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is = |pattern: &&str| match pattern.split_once("{region}") {
+        Some((before, behind)) => host.strip_prefix(before).is_some_and(|rest| rest.ends_with(behind)),
+        None => host == **pattern,
+    };
+    PRESETS.iter().find(|preset| preset.hosts.iter().any(&is))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,5 +248,9 @@ mod tests {
             assert!(preset.ports.iter().all(|port| port.tls != TlsMode::Plain));
         }
         assert!(find("hotmail").is_none());
+        for (host, name) in [("smtp.Gmail.com.", "gmail"), ("email-smtp.eu-west-1.amazonaws.com", "ses")] {
+            assert_eq!(of_host(host).map(|preset| preset.name), Some(name));
+        }
+        assert!(of_host("smtp.gmail.com.example.com").is_none() && of_host("amazonaws.com").is_none());
     }
 }

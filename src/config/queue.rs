@@ -51,7 +51,7 @@ impl Builder<'_> {
     }
 
     /// A period up to a year; `0s` is allowed and means never, or at once.
-    fn period(&mut self, key: &str, field: Field<String>) -> Option<Duration> {
+    pub(super) fn period(&mut self, key: &str, field: Field<String>) -> Option<Duration> {
         self.field(key, field, |text| match humantime::parse_duration(text) {
             Ok(period) if period <= YEAR => Ok(period),
             Ok(_) => Err("at most a year"),

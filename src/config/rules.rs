@@ -37,7 +37,6 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub struct RawRules {
     otherwise: Field<String>,
     via: Field<String>,
-    alias_programs: Option<bool>,
 }
 
 /// `[[rule]]`.
@@ -160,7 +159,6 @@ impl Builder<'_> {
             list: self.list(list),
             otherwise: otherwise.zip(actions).map(rule),
             via: raw.via.map(Spanned::into_inner),
-            alias_programs: raw.alias_programs.unwrap_or(false),
         }
     }
 
@@ -248,7 +246,8 @@ impl Builder<'_> {
     fn actions(&mut self, raw: RawRule, place: &Place) -> Option<Actions> {
         let pipe = self.pipe(raw.pipe, raw.user, raw.timeout, place);
         let refuse = self.field("refuse", raw.refuse, |text| {
-            let fine = !text.trim().is_empty() && text.len() <= 400 && text.is_ascii() && !text.chars().any(char::is_control);
+            let fine =
+                !text.trim().is_empty() && text.len() <= 400 && text.is_ascii() && !text.chars().any(char::is_control);
             fine.then(|| text.trim().to_owned()).ok_or("1 to 400 ASCII characters: it is said in an SMTP reply")
         });
         let end = match (refuse, raw.drop.unwrap_or(false), raw.stop.unwrap_or(false)) {
@@ -307,7 +306,8 @@ impl Builder<'_> {
             && argv.iter().map(String::len).sum::<usize>() <= ARGUMENTS;
         if let Some(at) = at.filter(|_| !fine) {
             let at = self.source.at(at);
-            let what = "pipe is the absolute path of a program and its arguments: [\"/usr/bin/php\", \"/srv/mail.php\"]";
+            let what =
+                "pipe is the absolute path of a program and its arguments: [\"/usr/bin/php\", \"/srv/mail.php\"]";
             return self.fault(&at, what);
         }
         Some(Pipe { argv, user, timeout: timeout.unwrap_or(TIMEOUT) })
@@ -330,7 +330,8 @@ impl Builder<'_> {
 }
 
 fn rule_name(name: &str) -> Result<String, &'static str> {
-    let fine = !name.trim().is_empty() && name.trim() == name && name.len() <= 64 && !name.chars().any(char::is_control);
+    let fine =
+        !name.trim().is_empty() && name.trim() == name && name.len() <= 64 && !name.chars().any(char::is_control);
     match fine && name != OTHERWISE {
         true => Ok(name.to_owned()),
         false => Err("1 to 64 octets without control characters, and not \"otherwise\""),
@@ -367,7 +368,9 @@ fn text(raw: RawText) -> Result<Text, String> {
             let glob = fine.then(|| WildMatch::new(&glob.to_lowercase()));
             glob.map(Text::Glob).ok_or_else(|| format!("a pattern such as *invoice*, at most {PATTERN} octets"))
         }
-        RawText::Regex(regex) if regex.len() > PATTERN => Err(format!("a regular expression has at most {PATTERN} octets")),
+        RawText::Regex(regex) if regex.len() > PATTERN => {
+            Err(format!("a regular expression has at most {PATTERN} octets"))
+        }
         RawText::Regex(regex) => {
             let built = RegexBuilder::new(&regex).size_limit(REGEX).dfa_size_limit(REGEX).build();
             built.map(Text::Regex).map_err(|error| {

@@ -4,6 +4,7 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::keys;
 use super::limits::RawSenderLimits;
 use super::listen::{RawListen, RawUser};
 use super::rules::{RawRule, RawRules};
@@ -30,6 +31,7 @@ pub(super) struct RawConfig {
     pub queue: Option<RawQueue>,
     #[serde(default)]
     pub bulk: Vec<Spanned<RawBulk>>,
+    pub brake: Field<RawBrake>,
     pub aliases: Field<String>,
     pub aliases_format: Field<String>,
     pub local_domains: Field<Strings>,
@@ -42,12 +44,28 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub sender: Vec<Spanned<RawSender>>,
     #[serde(default)]
+    pub reply: Vec<Spanned<RawReply>>,
+    #[serde(default)]
     pub listen: Vec<Spanned<RawListen>>,
     #[serde(default)]
     pub user: Vec<Spanned<RawUser>>,
     pub rules: Option<RawRules>,
     #[serde(default)]
     pub rule: Vec<Spanned<RawRule>>,
+}
+
+/// A rule for replies, in `[[reply]]` and in `replies` of an account.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReply {
+    pub code: Field<i64>,
+    pub enhanced: Field<String>,
+    pub text: Field<String>,
+    pub phase: Field<String>,
+    pub then: Field<String>,
+    #[serde(rename = "for")]
+    pub duration: Field<String>,
+    pub advice: Field<String>,
 }
 
 /// A file of `senders.d`.
@@ -80,6 +98,28 @@ pub(super) struct RawQueue {
     pub postmaster: Field<String>,
     pub connections: Field<i64>,
     pub bulk_recipients: Field<i64>,
+}
+
+/// `[brake]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBrake {
+    pub messages: Field<i64>,
+    pub per: Field<String>,
+    pub by: Field<Strings>,
+    pub alert: Option<Strings>,
+    pub exempt: Option<Strings>,
+    #[serde(default)]
+    pub except: Vec<Spanned<RawExcept>>,
+}
+
+/// `[[brake.except]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExcept {
+    pub script: Field<String>,
+    pub user: Field<String>,
+    pub messages: Field<i64>,
 }
 
 /// `[[bulk]]`.
@@ -193,6 +233,9 @@ macro_rules! with_account {
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            replies: Option<Vec<Spanned<RawReply>>>,
+            connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
+            pace: Field<String>, idle: Field<String>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -211,11 +254,19 @@ macro_rules! with_account {
                     proxy: self.proxy.take(), source: self.source.take(), from: self.from.take(),
                     names: self.names.take(), must_match: self.must_match.take(),
                     on_mismatch: self.on_mismatch.take(), debug: self.debug.take(), log_file: self.log_file.take(),
+                    replies: self.replies.take(),
                     limits: RawSenderLimits {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
                     bulk: self.bulk.take(),
+                    flow: RawFlow {
+                        connections: self.connections.take(),
+                        messages_per_connection: self.messages_per_connection.take(),
+                        recipients_per_transaction: self.recipients_per_transaction.take(),
+                        pace: self.pace.take(),
+                        idle: self.idle.take(),
+                    },
                     reply_to: self.reply_to.take(), reply_to_always: self.reply_to_always.take(),
                     bcc: self.bcc.take(), headers: self.headers.take(), remove_headers: self.remove_headers.take(),
                 }
@@ -235,6 +286,7 @@ with_account! {
     /// `[[sender]]`.
     RawSender {
         name: Field<String>, enabled: Option<bool>, users: Option<Strings>, groups: Option<Strings>,
+        backup: Field<Strings>, backup_after: Field<String>,
     }
 }
 
@@ -264,13 +316,25 @@ pub(super) struct RawAccount {
     pub on_mismatch: Field<String>,
     pub debug: Option<bool>,
     pub log_file: Field<String>,
+    pub replies: Option<Vec<Spanned<RawReply>>>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
+    pub flow: RawFlow,
     pub reply_to: Field<String>,
     pub reply_to_always: Option<bool>,
     pub bcc: Field<Strings>,
     pub headers: Option<BTreeMap<Spanned<String>, RawHeader>>,
     pub remove_headers: Field<Strings>,
+}
+
+/// The keys that say how a sender's mail flows.
+#[derive(Default)]
+pub(super) struct RawFlow {
+    pub connections: Field<i64>,
+    pub messages_per_connection: Field<i64>,
+    pub recipients_per_transaction: Field<i64>,
+    pub pace: Field<String>,
+    pub idle: Field<String>,
 }
 
 /// A field of `headers`: its value, or a table with `value` and `replace`.
@@ -452,10 +516,16 @@ impl Source<'_> {
     fn unknown_key(&self, rest: &str) -> String {
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
         let name = if self.quote { format!(" \"{}\"", shown(key)) } else { String::new() };
-        match close {
-            Some((distance, near)) if distance <= 1 + key.len() / 4 => {
+        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
+        match (close, keys::places(key).as_slice()) {
+            // A slip of one letter is a slip; the very name of a key that stands elsewhere is more than a likeness.
+            (Some((0 | 1, near)), _) => format!("unknown key{name}; did you mean {near}?"),
+            (_, [one, more @ ..]) => {
+                let places = more.iter().fold((*one).to_owned(), |all, place| format!("{all} or {place}"));
+                format!("unknown key{name} here; it belongs to {places}")
+            }
+            (Some((distance, near)), []) if distance <= 1 + key.len() / 4 => {
                 format!("unknown key{name}; did you mean {near}?")
             }
             _ => format!("unknown key{name}; known here: {}", known.join(", ")),

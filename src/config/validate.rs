@@ -6,7 +6,9 @@
 use super::error::{ConfigError, Place};
 use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay, Sender, TlsMode};
 use super::pattern::Pattern;
-use super::{listen, server};
+use super::{listen, replies, server};
+use crate::message::address::Address;
+use crate::route::guard;
 use std::collections::HashMap;
 
 /// All faults of a configuration, sorted by place; none, and it can be used.
@@ -22,6 +24,7 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
         identity(sender, &mut errors);
     }
     claims(&config.senders, &mut errors);
+    backups(&config.senders, &mut errors);
     listen::validate(config, &mut errors);
     super::rules::validate(config, &mut errors);
     super::limits::check(config, &mut errors);
@@ -128,4 +131,44 @@ fn claims(senders: &[Sender], errors: &mut Vec<ConfigError>) {
             }
         }
     }
+}
+
+/// A backup is another sender whose server takes what this one sends.
+fn backups(senders: &[Sender], errors: &mut Vec<ConfigError>) {
+    let names: Vec<&str> = senders.iter().map(|sender| sender.name.as_str()).collect();
+    for sender in senders {
+        for (number, (name, place)) in sender.backup.iter().enumerate() {
+            let mut fault = |what: String| {
+                errors.push(ConfigError::at(place, format!("sender {}: backup \"{name}\": {what}", sender.name)));
+            };
+            match senders.iter().find(|other| other.name == *name) {
+                None => fault(replies::nearest(name, &names)),
+                Some(other) if other.name == sender.name => fault("a sender is no backup of itself".into()),
+                Some(_) if sender.backup[..number].iter().any(|(before, _)| before == name) => {
+                    fault("it stands here twice".into());
+                }
+                Some(other) => {
+                    if let Some(pattern) = not_covered(sender, other) {
+                        fault(format!(
+                            "its server (sender {} at {}) takes only its own addresses, and {pattern} of the sender at \
+                             {} is none; add a pattern that covers it to its from, or set must_match = false there",
+                            other.name, other.place, sender.place
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first pattern of a sender that another one's server would not take.
+fn not_covered(sender: &Sender, other: &Sender) -> Option<Pattern> {
+    if !other.identity.must_match {
+        return None;
+    }
+    let covered = |pattern: &Pattern| match pattern.exact().and_then(|address| Address::parse(address).ok()) {
+        Some(address) => guard::may_send(other, &address),
+        None => other.claims().iter().any(|wider| wider.covers(pattern)),
+    };
+    sender.claims().into_iter().find(|pattern| !covered(pattern))
 }

@@ -1,11 +1,11 @@
 //! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
 //! submitted and whatever servers said.
 
-use super::protocol::{Line, LineRecipient, Waits};
+use super::protocol::{Line, LinePause, LineRecipient, Waits};
 use crate::config::{Config, Staging};
 use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
-use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
+use crate::queue::{Filter, Millis, Pause, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
@@ -24,7 +24,13 @@ pub fn page(
     now: Millis,
     staging: Option<&Staging>,
 ) -> Result<Vec<Line>, StoreError> {
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, now, staging)).collect())
+    let paused: HashMap<String, Pause> = store
+        .paused()?
+        .into_iter()
+        .filter(|pause| pause.until > now)
+        .map(|pause| (pause.lane.clone(), pause))
+        .collect();
+    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now, staging)).collect())
 }
 
 /// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
@@ -41,9 +47,10 @@ fn waits(config: &Config, lane: &str) -> Option<Waits> {
     Some(Waits { until: full.until, why: full.what })
 }
 
-fn line(queued: Queued, now: Millis, staging: Option<&Staging>) -> Line {
+fn line(queued: Queued, paused: &HashMap<String, Pause>, now: Millis, staging: Option<&Staging>) -> Line {
     let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
-    let waits = queued.recipients.iter().all(|recipient| recipient.due > now);
+    let paused = paused.get(&queued.lane);
+    let waits = paused.is_some() || queued.recipients.iter().all(|recipient| recipient.due > now);
     let state = match (&queued.hold, queued.claimed) {
         (Some(_), _) => "hold",
         (None, false) if waits => "deferred",
@@ -65,6 +72,8 @@ fn line(queued: Queued, now: Millis, staging: Option<&Staging>) -> Line {
         from: queued.from.to_string(),
         state: state.into(),
         hold: queued.hold.map(shortened),
+        paused: paused.map(|pause| LinePause { until: pause.until, reason: shortened(pause.reason.clone()) }),
+        moved_from: queued.moved.map(|moved| moved.from),
         waits: None,
         recipients: recipients.collect(),
         more,
@@ -116,9 +125,9 @@ mod tests {
             grace: Grace::default(),
             recipients: (0..30_000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), 5, None).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, 5, None).state, "hold");
-        let line = line(queued, 4, None);
+        assert_eq!(line(queued.clone(), &HashMap::new(), 5, None).state, "active");
+        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, &HashMap::new(), 5, None).state, "hold");
+        let line = line(queued, &HashMap::new(), 4, None);
         assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
         assert_eq!(line.more, 10_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));

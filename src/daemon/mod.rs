@@ -4,6 +4,7 @@
 //! client      the caller's side: hand over, wait for the verdict, never lose and never double
 //! listen      the socket: bound or inherited, clients admitted, a thread each
 //! session     one client: its request read under limits, its reply written
+//! brake       what holds a script or a user that sends far too much
 //! submit      a message that came: planned with the daemon's configuration, kept, waited for
 //! control     everything else that is asked
 //! inherited   sockets that the service manager passed
@@ -11,6 +12,7 @@
 //! listing     messages of the queue as they are shown
 //! ```
 
+pub mod brake;
 pub mod client;
 mod control;
 pub mod inherited;
@@ -29,7 +31,8 @@ pub mod wire;
 pub use live::Live;
 pub use waiters::{Summary, Waiters};
 
-use crate::queue::{Filter, Millis, Store};
+use crate::queue::{Filter, Millis, Store, StoreError};
+use brake::Brake;
 use quota::Quota;
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +46,15 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// Why not, one line.
     fn flush(&self, filter: &Filter) -> Result<u64, String>;
+
+    /// The same, as an operator says: the senders that they wait for try again, whatever keeps them back.
+    ///
+    /// # Errors
+    /// Why not, one line.
+    fn retry(&self, filter: &Filter) -> Result<u64, String>;
+
+    /// How a lane is paused, where it is: for a client that waits, one line.
+    fn paused(&self, lane: &str) -> Option<String>;
 
     /// Sends the messages that fit back to where they came from; how many there were.
     ///
@@ -69,6 +81,8 @@ pub struct Daemon {
     pub host: Box<dyn Host>,
     /// The user id that it runs under: as root, it may see and touch everything.
     pub uid: u32,
+    /// What holds a script or a user that sends far too much.
+    pub brake: Brake,
     /// Since when it runs.
     pub since: Millis,
     limits: Limits,
@@ -98,8 +112,15 @@ struct Limits {
 
 impl Daemon {
     /// A daemon that has no clients yet.
-    #[must_use]
-    pub fn new(live: Arc<Live>, store: Arc<dyn Store>, waiters: Arc<Waiters>, host: Box<dyn Host>) -> Self {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn new(
+        live: Arc<Live>,
+        store: Arc<dyn Store>,
+        waiters: Arc<Waiters>,
+        host: Box<dyn Host>,
+    ) -> Result<Self, StoreError> {
         let limits = Limits {
             seats: Quota::new(CLIENTS, CLIENTS_EACH),
             requests: Quota::new(REQUESTS.0, REQUESTS.1),
@@ -108,7 +129,8 @@ impl Daemon {
             large: Mutex::default(),
         };
         let since = crate::sys::clock::now().timestamp_millis();
+        let brake = Brake::new(store.as_ref(), since)?;
         let uid = rustix::process::geteuid().as_raw();
-        Self { live, store, waiters, host, uid, since, limits, refusing: Mutex::default() }
+        Ok(Self { live, store, waiters, host, uid, brake, since, limits, refusing: Mutex::default() })
     }
 }

@@ -52,6 +52,11 @@ pub enum Request {
         /// Which.
         filter: Filter,
     },
+    /// Try these now, whatever keeps their senders back.
+    Retry {
+        /// Which.
+        filter: Filter,
+    },
     /// Read the configuration again.
     Reload,
     /// Paused lanes and sizes.
@@ -157,6 +162,10 @@ pub struct Line {
     pub state: String,
     /// Why it is on hold.
     pub hold: Option<String>,
+    /// How its sender is paused, where it is.
+    pub paused: Option<LinePause>,
+    /// The sender that it was accepted for, where another one has taken it over.
+    pub moved_from: Option<String>,
     /// What keeps its sender's mail back at the moment.
     #[serde(default)]
     pub waits: Option<Waits>,
@@ -167,6 +176,15 @@ pub struct Line {
     /// What `[staging]` will do with it, where it holds it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<String>,
+}
+
+/// How a listed message's sender is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinePause {
+    /// Until when, milliseconds since 1970.
+    pub until: i64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A sending limit that is reached.

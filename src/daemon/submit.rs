@@ -3,6 +3,7 @@
 //!
 //! Everything that would be refused in-process is refused here in the same words and with the same status.
 
+use super::brake::{About, Who};
 use super::protocol::{Submit, Verdict};
 use super::session::{Peer, refused};
 use super::{Daemon, Summary};
@@ -44,8 +45,12 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
     let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
-    let (accepted, kept) = match keep(daemon, &around, &asked, text) {
-        Ok(accepted) => (accepted, kept(accepted.id)),
+    let (accepted, lane, kept) = match keep(daemon, &around, &asked, text) {
+        // Nothing happens to it until somebody releases it: there is nothing to wait for.
+        Ok(Kept { accepted, hold: Some(hold), .. }) => {
+            return Verdict { text: Some(format!("kept, on hold: {hold}")), ..kept(accepted.id) };
+        }
+        Ok(Kept { accepted, lane, hold: None }) => (accepted, lane, kept(accepted.id)),
         Err((status, what)) => {
             log::refused(&what, status, asked.tag.as_deref(), peer.uid);
             return refused(status, what);
@@ -56,7 +61,8 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     }
     // A resend may be of a message that has long been delivered: there is nothing to wait for.
     let Some(begun) = begun.filter(|_| !accepted.again || is_queued(daemon, accepted.id)) else { return kept };
-    match begun.on(accepted.id, Deadline::after(WAIT)) {
+    let paused = || daemon.host.paused(&lane).map(|text| Summary { status: Status::Ok, text: Some(text) });
+    match begun.on(accepted.id, &lane, Deadline::after(WAIT), paused) {
         Some(Summary { status, text }) => Verdict { status: status.code(), text, ..kept },
         None => Verdict { text: Some("kept, not yet delivered".into()), ..kept },
     }
@@ -71,13 +77,22 @@ fn kept(id: MessageId) -> Verdict {
     Verdict { status: Status::Ok.code(), kept: true, queued: Some(id.to_string()), text: None }
 }
 
+/// Whether a message that was kept before is queued and not on hold.
 fn is_queued(daemon: &Daemon, id: MessageId) -> bool {
-    let filter = Filter { ids: vec![id], ..Filter::default() };
+    let filter = Filter { ids: vec![id], held: Some(false), ..Filter::default() };
     daemon.store.list(&filter, 1).is_ok_and(|found| !found.is_empty())
 }
 
+/// A message that is on disk.
+pub(super) struct Kept {
+    pub accepted: Accepted,
+    pub lane: String,
+    /// Why it is on hold, where it is.
+    pub hold: Option<String>,
+}
+
 /// Reads, plans and keeps the message.
-fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Accepted, (Status, String)> {
+fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Kept, (Status, String)> {
     let _alone = alone(daemon, text.len());
     let message = message(text)?;
     queue(daemon, around, asked, message)
@@ -105,17 +120,18 @@ pub(super) fn queue(
     around: &Surroundings,
     asked: &Submit,
     message: Message,
-) -> Result<Accepted, (Status, String)> {
+) -> Result<Kept, (Status, String)> {
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
     let mut found = local::sort(&config, &request, &message).map_err(|error| (error.status, error.what))?;
     let parts = std::mem::take(&mut found.parts);
     if found.rest.is_none() {
         // Everybody is here: no account is needed.
-        let new = new_messages(around.who.uid, asked.id.to_ascii_lowercase(), asked.tag.clone(), parts, clock::millis());
+        let new =
+            new_messages(around.who.uid, asked.id.to_ascii_lowercase(), asked.tag.clone(), parts, clock::millis());
         let accepted = daemon.store.accept_all(new.map_err(|what| (Status::Os, what))?).map_err(not_kept)?;
         log_sorted(&accepted, &found, asked, around);
-        return Ok(accepted);
+        return Ok(Kept { accepted, lane: found.lanes.join(", "), hold: None });
     }
     let options = found.rest.take().unwrap_or(options);
     let request = around.request(&config, &options);
@@ -123,21 +139,37 @@ pub(super) fn queue(
     // One after the other, so that each sees those before it in the queue.
     let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
     refuse_beyond(daemon, &config, &plan)?;
-    let new = new_message(&plan, around, asked);
+    let remote = around.who.remote.as_ref().map(|remote| remote.name.as_str());
+    let user = remote.unwrap_or(&around.who.name);
+    let who = Who { uid: remote.is_none().then_some(around.who.uid), user, script: plan.script.as_deref() };
+    let said = daemon.brake.submit(config.brake.as_ref(), &who, around.now.timestamp_millis());
+    let new =
+        NewMessage { counted: said.counted.clone(), hold: said.hold.clone(), ..new_message(&plan, around, asked) };
     let accepted = match parts.is_empty() {
         true => daemon.store.accept(new),
         false => {
             // The submission's id stands for all of it.
             let id = random::token().map_err(|error| (Status::Os, format!("no random number: {error}")))?;
             let others = new_messages(around.who.uid, id, asked.tag.clone(), parts, new.now);
-            let others = others.map_err(|what| (Status::Os, what))?;
+            let mut others = others.map_err(|what| (Status::Os, what))?;
+            others.iter_mut().for_each(|other| other.hold.clone_from(&said.hold));
             daemon.store.accept_all(std::iter::once(new).chain(others).collect())
         }
     };
+    if !matches!(accepted, Ok(Accepted { again: false, .. })) {
+        daemon.brake.take_back(&said);
+    }
     let accepted = accepted.map_err(not_kept)?;
     log_sorted(&accepted, &found, asked, around);
-    log::queued(&plan, &accepted.id.to_string(), accepted.again, asked.tag.as_deref(), around.who.uid);
-    Ok(accepted)
+    let id = accepted.id.to_string();
+    log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
+    if accepted.again {
+        return Ok(Kept { accepted, lane: plan.via.name(), hold: None });
+    }
+    let from = plan.from.as_ref().map_or_else(String::new, ToString::to_string);
+    let about = About { id: &id, sender: &plan.via.name(), from: &from };
+    daemon.brake.kept(config.brake.as_ref(), &said, &who, about);
+    Ok(Kept { accepted, lane: plan.via.name(), hold: said.hold })
 }
 
 /// What the rules took of a message.
@@ -172,7 +204,21 @@ pub(super) fn new_messages(
         let (tag, hold) = (tag.clone(), None);
         let (report, bulk) = (false, false);
         let due = now;
-        all.push(NewMessage { submission, uid, lane, header_from, envelope, tag, message, now, due, hold, report, bulk });
+        all.push(NewMessage {
+            submission,
+            uid,
+            lane,
+            header_from,
+            envelope,
+            tag,
+            message,
+            now,
+            due,
+            hold,
+            report,
+            bulk,
+            counted: None,
+        });
     }
     Ok(all)
 }
@@ -211,6 +257,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         hold: None,
         report: false,
         bulk: plan.bulk.is_some(),
+        counted: None,
     }
 }
 

@@ -22,11 +22,19 @@ pub struct Summary {
     pub text: Option<String>,
 }
 
+/// A client that waits.
+#[derive(Debug)]
+struct Waiting {
+    /// It wants failures by mail too (`-oem`).
+    mail: bool,
+    /// The lane of its message.
+    lane: String,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     beginning: usize,
-    /// With whether the caller wants failures by mail too (`-oem`).
-    waiting: HashMap<MessageId, bool>,
+    waiting: HashMap<MessageId, Waiting>,
     results: HashMap<MessageId, Summary>,
     closed: bool,
 }
@@ -69,8 +77,8 @@ impl Waiters {
         let limit = Deadline::after(NUMBER);
         let mut inner = self.lock();
         loop {
-            if let Some(mail) = inner.waiting.get(&id) {
-                return !mail;
+            if let Some(waiting) = inner.waiting.get(&id) {
+                return !waiting.mail;
             }
             let Some(left) = limit.left().filter(|_| inner.beginning > 0) else { return false };
             inner = self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -86,6 +94,17 @@ impl Waiters {
         }
     }
 
+    /// A lane waits, and with it all that wait for messages of it and know nothing yet.
+    pub fn tell_lane(&self, lane: &str, summary: impl Fn() -> Summary) {
+        let mut inner = self.lock();
+        let Inner { waiting, results, .. } = &mut *inner;
+        for id in waiting.iter().filter(|(_, waiting)| waiting.lane == lane).map(|(id, _)| *id) {
+            results.entry(id).or_insert_with(&summary);
+        }
+        drop(inner);
+        self.news.notify_all();
+    }
+
     /// Sends everybody home: the daemon ends.
     pub fn close(&self) {
         self.lock().closed = true;
@@ -94,15 +113,23 @@ impl Waiters {
 }
 
 impl Begun<'_> {
-    /// Waits for the result of that message; `None` where there is none by the deadline, or the daemon ends.
+    /// Waits for the result of that message, of that lane; `None` where there is none by the deadline, or the daemon ends.
+    /// `known` may know it at once: it is asked when nothing that is told any more can be missed.
     #[must_use]
-    pub fn on(self, id: MessageId, deadline: Deadline) -> Option<Summary> {
+    pub fn on(
+        self,
+        id: MessageId,
+        lane: &str,
+        deadline: Deadline,
+        known: impl FnOnce() -> Option<Summary>,
+    ) -> Option<Summary> {
         let Self { waiters, mail } = self;
-        waiters.lock().waiting.insert(id, mail);
+        waiters.lock().waiting.insert(id, Waiting { mail, lane: lane.to_owned() });
         drop(self);
+        let known = known();
         let mut inner = waiters.lock();
         loop {
-            if let Some(summary) = inner.results.remove(&id) {
+            if let Some(summary) = inner.results.remove(&id).or_else(|| known.clone()) {
                 inner.waiting.remove(&id);
                 return Some(summary);
             }
@@ -145,12 +172,12 @@ mod tests {
         waiters.tell(MessageId(2), || summary("early"));
         waiters.tell(MessageId(3), || summary("another's"));
         let long = Deadline::after(Duration::from_secs(60));
-        assert_eq!(begun.on(MessageId(2), long), Some(summary("early")));
+        assert_eq!(begun.on(MessageId(2), "shop", long, || None), Some(summary("early")));
         assert!(waiters.lock().results.is_empty() && waiters.lock().waiting.is_empty());
         let begun = waiters.begin(false);
         std::thread::scope(|scope| {
             scope.spawn(|| waiters.tell(MessageId(4), || summary("late")));
-            assert_eq!(begun.on(MessageId(4), long), Some(summary("late")));
+            assert_eq!(begun.on(MessageId(4), "shop", long, || None), Some(summary("late")));
         });
     }
 
@@ -161,7 +188,8 @@ mod tests {
         for mail in [false, true] {
             let begun = waiters.begin(mail);
             std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| begun.on(MessageId(2), Deadline::after(Duration::from_secs(60))));
+                let waiting =
+                    scope.spawn(|| begun.on(MessageId(2), "shop", Deadline::after(Duration::from_secs(60)), || None));
                 assert_eq!(waiters.is_enough(MessageId(2)), !mail);
                 waiters.tell(MessageId(2), || summary("done"));
                 assert_eq!(waiting.join().unwrap(), Some(summary("done")));
@@ -170,11 +198,36 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_that_waits_sends_its_own_home_at_once() {
+        let waiters = Waiters::new();
+        let long = || Deadline::after(Duration::from_secs(600));
+        let known = waiters.begin(false).on(MessageId(1), "shop", long(), || Some(summary("paused")));
+        assert_eq!(known, Some(summary("paused")));
+        let (begun, other) = (waiters.begin(false), waiters.begin(false));
+        std::thread::scope(|scope| {
+            let shop = scope.spawn(|| begun.on(MessageId(2), "shop", long(), || None));
+            let news = scope.spawn(|| other.on(MessageId(3), "news", long(), || None));
+            while waiters.lock().waiting.len() < 2 {
+                std::thread::yield_now();
+            }
+            waiters.tell_lane("shop", || summary("paused"));
+            assert_eq!(shop.join().unwrap(), Some(summary("paused")));
+            waiters.tell(MessageId(3), || summary("its own"));
+            waiters.tell_lane("news", || summary("too late"));
+            assert_eq!(news.join().unwrap(), Some(summary("its own")));
+        });
+        assert!(waiters.lock().results.is_empty() && waiters.lock().waiting.is_empty());
+    }
+
+    #[test]
     fn the_end_sends_everybody_home() {
         let waiters = Waiters::new();
-        assert_eq!(waiters.begin(false).on(MessageId(1), Deadline::after(Duration::ZERO)), None);
+        assert_eq!(waiters.begin(false).on(MessageId(1), "shop", Deadline::after(Duration::ZERO), || None), None);
         waiters.close();
-        assert_eq!(waiters.begin(false).on(MessageId(1), Deadline::after(Duration::from_secs(600))), None);
+        assert_eq!(
+            waiters.begin(false).on(MessageId(1), "shop", Deadline::after(Duration::from_secs(600)), || None),
+            None
+        );
         assert_eq!(waiters.lock().beginning, 0);
     }
 }

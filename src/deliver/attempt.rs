@@ -6,7 +6,7 @@ use super::courier::Courier;
 use super::gate::Gate;
 use super::open::{Opened, on_any_server};
 use super::outcome::{Attempt, Outcome, Verdict};
-use super::trouble::{self, Trouble};
+use super::trouble::{self, Rules, Trouble};
 use crate::config::{Endpoint, Relay};
 use crate::envelope::Envelope;
 use crate::message::Message;
@@ -14,6 +14,7 @@ use crate::message::address::Address;
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::client::{Answer, Cause, Failure};
 use crate::smtp::dialogue::Transcript;
+use crate::smtp::phase::Phase;
 use crate::sys::clock::Deadline;
 use std::time::Duration;
 
@@ -38,9 +39,10 @@ pub fn attempt(relay: &Relay, envelope: &Envelope, message: &Message, context: &
 }
 
 /// One connection after the other, as long as the server says that the rest of the recipients wants another one.
-/// `carry` takes a part of the envelope to the server.
+/// `rules` say what refusals mean; `carry` takes a part of the envelope to the server.
 pub(super) fn to_everybody(
     envelope: &Envelope,
+    rules: &Rules<'_>,
     carry: &mut dyn FnMut(&Envelope) -> Result<Vec<Answer>, Trouble>,
 ) -> Vec<Outcome> {
     let mut verdicts: Vec<Option<Verdict>> = vec![None; envelope.recipients().len()];
@@ -58,7 +60,7 @@ pub(super) fn to_everybody(
                     }
                     verdicts[index] = Some(match answer {
                         Ok(reply) => Verdict::Sent(reply),
-                        Err(failure) => Verdict::Failed(trouble::judge(&failure)),
+                        Err(failure) => Verdict::Failed(trouble::judge(&failure, rules)),
                     });
                 }
             }
@@ -69,8 +71,7 @@ pub(super) fn to_everybody(
         }
         open = next;
     }
-    let unknown =
-        || Verdict::Failed(trouble::judge(&Failure::new(crate::smtp::phase::Phase::Rcpt, Cause::NextSession)));
+    let unknown = || Verdict::Failed(trouble::judge(&Failure::new(Phase::Rcpt, Cause::NextSession), rules));
     let all = envelope.recipients().iter().cloned().zip(verdicts);
     all.map(|(recipient, verdict)| Outcome { recipient, verdict: verdict.unwrap_or_else(unknown) }).collect()
 }

@@ -7,19 +7,18 @@
 use super::attempt::{Context, server, to_everybody};
 use super::open::{Opened, on_any_server};
 use super::outcome::Attempt;
-use super::trouble::Trouble;
+use super::trouble::{Rules, Trouble};
 use crate::config::Relay;
 use crate::envelope::Envelope;
 use crate::message::Message;
 use crate::net::wire::Wire;
-use crate::smtp::client::{Answer, Cause, Failure, Limits, Parked, Session};
+use crate::smtp::client::{Answer, Cause, Failure, Limits, Parked, Session, Splits};
 use crate::smtp::dialogue::{Event, Silent};
 use crate::smtp::phase::Phase;
+use crate::smtp::reply::Reply;
 use crate::sys::clock::{self, Deadline};
 use std::time::Duration;
 
-/// Messages that one connection takes; servers have limits of their own, mostly at or above this.
-const MESSAGES: u32 = 100;
 /// How long taking leave may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -87,7 +86,8 @@ impl Courier {
         let started = clock::instant();
         let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
         let total = Deadline::after(relay.timeouts.total);
-        let outcomes = to_everybody(envelope, &mut |part| {
+        let rules = Rules::of(relay);
+        let outcomes = to_everybody(envelope, &rules, &mut |part| {
             if let Some(answers) = self.over_kept(relay, part, message, context, total, &mut opened) {
                 return Ok(answers);
             }
@@ -114,7 +114,7 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Option<Vec<Answer>> {
-        if self.kept.as_ref().is_some_and(|kept| kept.messages >= MESSAGES) {
+        if self.kept.as_ref().is_some_and(|kept| kept.session.is_spent()) {
             // Only now: the result of the last message is recorded, which no farewell may delay.
             self.close();
         }
@@ -126,7 +126,7 @@ impl Courier {
         context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
         *opened = known;
         let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
-        let (answers, session) = send(session, part, message, true);
+        let (answers, session) = send(session, part, message, &Rules::of(relay), true);
         if answers.iter().all(died_early) {
             context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
             return None;
@@ -146,8 +146,9 @@ impl Courier {
         opened: &mut Opened,
     ) -> Result<Vec<Answer>, Trouble> {
         let keep = self.keep;
-        let (answers, session) =
-            on_any_server(relay, context, total, opened, &mut |session| send(session, part, message, keep))?;
+        let (answers, session) = on_any_server(relay, context, total, opened, &mut |session| {
+            send(session, part, message, &Rules::of(relay), keep)
+        })?;
         self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: 1 });
         Ok(answers)
     }
@@ -158,12 +159,14 @@ fn send(
     mut session: Session<'_, Wire>,
     part: &Envelope,
     message: &Message,
+    rules: &Rules<'_>,
     keep: bool,
 ) -> (Vec<Answer>, Option<Parked<Wire>>) {
     if keep {
         session.keep_open();
     }
-    let answers = session.send(part, message);
+    let wanted = |phase, reply: &Reply| rules.splits(phase, reply);
+    let answers = session.send_split(part, message, Splits { wanted: &wanted, late: rules.splits_late() });
     // A server that says good-bye closes at once.
     let over = answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::is_goodbye));
     if !keep || over {

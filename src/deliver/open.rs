@@ -4,7 +4,7 @@
 //! It never judges: every failure goes through `trouble`.
 
 use super::attempt::{Context, FetchSecret, server};
-use super::trouble::{self, Trouble};
+use super::trouble::{self, Rules, Trouble};
 use crate::config::{AuthChoice, Endpoint, Relay, TlsMode};
 use crate::net::certificate::Presented;
 use crate::net::connect::connect;
@@ -69,7 +69,10 @@ pub(super) fn on_any_server<T>(
         before.push_str(&format!("; before that: {line}"));
     }
     // `at_each_server` has at least one.
-    Err(trouble::judge(&Failure::new(Phase::Connect, Cause::Config("no server is configured".into()))))
+    Err(trouble::judge(
+        &Failure::new(Phase::Connect, Cause::Config("no server is configured".into())),
+        &Rules::of(relay),
+    ))
 }
 
 /// How a connection came to be protected.
@@ -92,19 +95,20 @@ fn open<'t>(
     transcript.event(&Event::Connected { server: &opened.server, address: &connected.address });
     let Protected { wire, binding } = protect(relay, connected.stream, host, &fetch, &mut **transcript, opened)?;
     let mut session = Session::new(wire, relay.protocol, fetch.limits, &mut **transcript);
-    judged(|| {
+    judged(relay, || {
         if opened.greeting.is_none() {
             opened.greeting = Some(session.greeting()?);
         }
         session.ehlo(host, relay.tls == TlsMode::Plain && relay.auth == AuthChoice::Off)?;
         opened.capabilities = session.capabilities().clone();
         opened.login = login(relay, &mut session, opened.tls != "none", binding.as_deref(), &fetch)?;
+        session.limit(relay.portions);
         Ok(session)
     })
 }
 
-fn judged<T>(ready: impl FnOnce() -> Result<T, Failure>) -> Result<T, Trouble> {
-    ready().map_err(|failure| trouble::judge(&failure))
+fn judged<T>(relay: &Relay, ready: impl FnOnce() -> Result<T, Failure>) -> Result<T, Trouble> {
+    ready().map_err(|failure| trouble::judge(&failure, &Rules::of(relay)))
 }
 
 /// TLS as the configuration demands it, or the bare connection where it says so.
@@ -126,7 +130,7 @@ fn protect(
         }
     };
     let passphrase = relay.client_password.as_ref().map(|source| fetch.run(source)).transpose();
-    let (host, passphrase) = judged(|| Ok((tls_name(relay)?, passphrase?)))?;
+    let (host, passphrase) = judged(relay, || Ok((tls_name(relay)?, passphrase?)))?;
     stream.set_deadline(fetch.limits.from_now(Phase::Tls));
     let target = Target { host, server: &opened.server, options: &relay.tls_options, passphrase: passphrase.as_ref() };
     let secured = tls::handshake(stream, target).map_err(|error| trouble::judge_tls(&error))?;
@@ -161,7 +165,7 @@ fn starttls(
     transcript: &mut dyn Transcript,
 ) -> Result<(Reply, TimedStream), Trouble> {
     let mut session = Session::new(stream, relay.protocol, limits, transcript);
-    judged(|| {
+    judged(relay, || {
         let greeting = session.greeting()?;
         session.ehlo(host, false)?;
         Ok((greeting, session.starttls()?))

@@ -67,7 +67,9 @@ pub fn rights(user: Option<&str>, own: u32) -> Result<Option<Account>, String> {
     let account = users::account(name).ok_or_else(|| format!("there is no user {name}"))?;
     match account.uid {
         uid if uid == own || own == 0 => Ok(Some(account)),
-        _ => Err(format!("only a daemon that runs as root may run a program as {name}; leave user out, or run it as root")),
+        _ => Err(format!(
+            "only a daemon that runs as root may run a program as {name}; leave user out, or run it as root"
+        )),
     }
 }
 
@@ -154,14 +156,18 @@ mod tests {
     fn the_message_and_its_envelope_arrive() {
         let text = sh("cat | tr '\\n' '|'", 20_000).unwrap();
         assert_eq!(text, "Return-Path: <>|Delivered-To: bob+box@example.com|Subject: x||body|");
-        let text = sh("echo \"$SENDER,$RECIPIENT,$EXTENSION,$CLIENT_ADDRESS,$QUEUE_ID,$RULE,$DOMAIN\"", 20_000).unwrap();
+        let text =
+            sh("echo \"$SENDER,$RECIPIENT,$EXTENSION,$CLIENT_ADDRESS,$QUEUE_ID,$RULE,$DOMAIN\"", 20_000).unwrap();
         assert_eq!(text, ",bob+box@example.com,box,192.0.2.1,0000000A,r,example.com");
         assert_eq!(sh("exec <&-; exit 0", 20_000).unwrap(), "", "what is not read is no failure");
     }
 
     #[test]
     fn the_exit_status_decides() {
-        assert_eq!(permanence("echo later >&2; exit 75"), (Permanence::Temporary, "rule r: exit status 75: later".into()));
+        assert_eq!(
+            permanence("echo later >&2; exit 75"),
+            (Permanence::Temporary, "rule r: exit status 75: later".into())
+        );
         assert_eq!(permanence("exit 127").0, Permanence::Temporary);
         assert_eq!(permanence("kill -9 $$"), (Permanence::Temporary, "rule r: ended by signal 9".into()));
         let (permanence, line) = permanence("echo one; echo no such ticket >&2; exit 1");

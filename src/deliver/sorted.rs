@@ -2,11 +2,11 @@
 //!
 //! Maildir and program; what was dropped or refused is finished here too, so that it is in the history as everything else.
 
+use super::maildir;
 use super::outcome::{Attempt, Outcome, Verdict};
 use super::pipe::{self, Letter};
 use super::trouble::{self, Trouble};
-use super::maildir;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::message::Message;
 use crate::queue::{Queued, QueuedRecipient};
 use crate::report::printable;
@@ -51,7 +51,10 @@ fn carry_out(
             message.header.prepend("Delivered-To", to.address.as_str());
             let done = maildir::deliver_below(&place.base, &place.below, &queued.from, &message, host);
             let done = done.map(|_| format!("in {shown}"));
-            (format!("rule {rule}, maildir {shown}"), done.map_err(|error| trouble::judge_local(error.to_string(), None)))
+            (
+                format!("rule {rule}, maildir {shown}"),
+                done.map_err(|error| trouble::judge_local(error.to_string(), None)),
+            )
         }
         Order::Pipe(order) => {
             let number = queued.id.to_string();
@@ -87,11 +90,13 @@ fn client(queued: &Queued) -> Option<IpAddr> {
 
 /// Programs that could not be run with the rights of the daemon: one line each.
 #[must_use]
-pub fn faults(config: &Config, own: u32) -> Vec<String> {
+pub fn faults(config: &Config, own: u32) -> Vec<ConfigError> {
     let rules = config.rules.list.iter();
     let fault = |rule: &crate::rules::Rule| {
         let user = rule.actions.pipe.as_ref()?.user.as_deref();
-        pipe::rights(user, own).err().map(|what| format!("{}: rule {}: user: {what}", rule.place, rule.name))
+        pipe::rights(user, own)
+            .err()
+            .map(|what| ConfigError::at(&rule.place, format!("rule {}: user: {what}", rule.name)))
     };
     rules.filter_map(fault).collect()
 }

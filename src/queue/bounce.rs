@@ -158,6 +158,7 @@ impl Report<'_> {
             hold: None,
             report: true,
             bulk: false,
+            counted: None,
         })
     }
 

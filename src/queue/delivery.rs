@@ -3,15 +3,15 @@
 //! The same for the daemon's workers and for `sendmail -q`. It changes nothing in the store.
 
 use super::bounce::{self, Matter, Report};
+use super::lane::Way;
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
-use super::lane::Way;
 use super::{lane, types};
 use crate::config::{Config, Endpoint, Relay, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
-use crate::deliver::trouble::{Kind, Permanence, Trouble};
+use crate::deliver::trouble::{Kind, Permanence, Trouble, Wait};
 use crate::deliver::{Attempt, Verdict, sorted};
 use crate::envelope::Envelope;
 use crate::exit::{self, Status};
@@ -65,6 +65,10 @@ pub struct Tried {
     pub effect: Effect,
     /// Why the lane waits, where it does.
     pub reason: String,
+    /// How long it waits.
+    pub wait: Wait,
+    /// Its server cannot be used at all.
+    pub down: bool,
     /// The status for a caller that waits: 0 where all was sent or is kept.
     pub status: Status,
     /// What went wrong, one line.
@@ -173,8 +177,8 @@ impl Job<'_> {
         let mut results = Vec::new();
         for recipient in due {
             let Some(verdict) = verdicts.get(&recipient.address.canonical()) else { continue };
-            let times =
-                Times { created: self.queued.created, now, attempts: recipient.attempts, random, pauses: self.pauses };
+            let created = self.queued.aged_from(now);
+            let times = Times { created, now, attempts: recipient.attempts, random, pauses: self.pauses };
             let (result, said) = match verdict {
                 Verdict::Sent(reply) => (Fate::Sent, reply.to_string()),
                 Verdict::Failed(trouble) => {
@@ -185,13 +189,16 @@ impl Job<'_> {
             results.push(Recorded { number: recipient.number, result, said, via: via.clone(), unknown });
         }
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
-        let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| schedule::effect(trouble));
+        let firmness = |trouble: &Trouble| (schedule::effect(trouble), schedule::pause(trouble.wait, self.pauses));
+        let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| firmness(trouble));
         let (status, text) = summary(&attempt, &results, later);
         Tried {
             report: self.report(due, &attempt, &results, now),
             results,
             effect: worst.map(schedule::effect).unwrap_or_default(),
             reason: worst.map(|trouble| trouble.line(&attempt.server, None)).unwrap_or_default(),
+            wait: worst.map(|trouble| trouble.wait).unwrap_or_default(),
+            down: worst.is_some_and(Trouble::is_down),
             status,
             text,
             attempt,
@@ -212,7 +219,7 @@ impl Job<'_> {
         let matter = match failed {
             true => Matter::Failed,
             false if late && results.iter().any(|one| one.result != Fate::Sent) => {
-                Matter::Delayed(schedule::expires(&self.config.queue, self.queued.created))
+                Matter::Delayed(schedule::expires(&self.config.queue, self.queued.aged_from(now)))
             }
             false => return None,
         };

@@ -2,10 +2,11 @@
 
 use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
-use super::types::{Busy, Fate, Millis, Queued, QueuedRecipient, Recorded, StoreError};
-use super::{Store, gone, lane};
+use super::types::{Busy, Fate, Millis, Pause, Queued, QueuedRecipient, Recorded, StoreError};
+use super::{Store, backup, gone, lane};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::deliver::trouble::Wait;
 use crate::limits::{self, Full};
 use crate::sys::clock;
 use std::collections::HashMap;
@@ -13,13 +14,15 @@ use std::collections::HashMap;
 /// Messages claimed at once.
 const CLAIM: usize = 64;
 
-/// Delivers what is due, each message once; how many messages were tried.
+/// Delivers what is due, each message once; how many messages were tried. `told` hears that number after each of them.
 ///
 /// # Errors
 /// The store's; what was tried before is recorded.
-pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, StoreError> {
+pub fn run(store: &dyn Store, config: &Config, host: &Host, told: &mut dyn FnMut(usize)) -> Result<usize, StoreError> {
     gone::release(store, config)?;
-    let pauses = store.paused()?.into_iter().map(|pause| (pause.lane, pause.times)).collect();
+    let paused = store.paused()?;
+    divert(store, config, &paused)?;
+    let pauses = paused.into_iter().map(|pause| (pause.lane.clone(), pause)).collect();
     let mut run = Run { store, config, host, courier: Courier::for_many(), at: None, broken: Vec::new(), pauses };
     let mut tried = 0;
     loop {
@@ -31,6 +34,7 @@ pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, Sto
         claimed.sort_by(|a, b| a.lane.cmp(&b.lane));
         for queued in claimed {
             tried += usize::from(run.one(&queued)?);
+            told(tried);
         }
     }
     run.courier.close();
@@ -46,8 +50,8 @@ struct Run<'r> {
     at: Option<String>,
     /// Lanes that wait.
     broken: Vec<Busy>,
-    /// Pauses in a row.
-    pauses: HashMap<String, u32>,
+    /// Lanes that are or were paused and have not served since.
+    pauses: HashMap<String, Pause>,
 }
 
 impl Run<'_> {
@@ -69,12 +73,12 @@ impl Run<'_> {
             self.courier.close();
             self.at = Some(queued.lane.clone());
         }
-        let pauses = self.pauses.get(&queued.lane).copied().unwrap_or_default();
+        let pauses = self.pauses.get(&queued.lane).map_or(0, |pause| pause.times);
         let broken = &self.broken;
         let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
         let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable };
-        let tried = match job.run(&mut self.courier) {
+        let mut tried = match job.run(&mut self.courier) {
             Ran::Tried(tried) => *tried,
             Ran::Idle => {
                 self.store.release_claim(queued.id)?;
@@ -85,7 +89,8 @@ impl Run<'_> {
                 return Ok(false);
             }
         };
-        let recorded = self.store.record(queued.id, clock::millis(), &tried.results, tried.report);
+        let report = tried.report.take();
+        let recorded = self.store.record(queued.id, clock::millis(), &tried.results, report);
         if let Some(lease) = tried.lease {
             lease.settle(limits::taken(&tried.attempt));
         }
@@ -93,18 +98,44 @@ impl Run<'_> {
         recorded?;
         match tried.effect {
             Effect::Pause => {
-                let length = Millis::try_from(schedule::pause(pauses).as_millis()).unwrap_or(Millis::MAX);
-                self.store.pause(&queued.lane, Some(clock::millis().saturating_add(length)), &tried.reason)?;
+                let pause = paused(self.pauses.remove(&queued.lane), queued, &tried.reason, tried.wait, tried.down);
+                self.store.pause(&pause)?;
                 self.broken.push(queued.lane.as_str().into());
             }
             Effect::Serves if pauses > 0 => {
-                self.store.pause(&queued.lane, None, "")?;
+                self.store.resume(&queued.lane, clock::millis())?;
                 self.pauses.remove(&queued.lane);
             }
             Effect::Serves | Effect::Doubtful => {}
         }
         Ok(true)
     }
+}
+
+/// The pause that follows from an attempt, and from those before it.
+fn paused(before: Option<Pause>, queued: &Queued, reason: &str, wait: Wait, down: bool) -> Pause {
+    let now = clock::millis();
+    let (times, since, known) = before.map_or((0, None, None), |pause| (pause.times, pause.since, pause.down));
+    let length = Millis::try_from(schedule::pause(wait, times).as_millis()).unwrap_or(Millis::MAX);
+    Pause {
+        lane: queued.lane.clone(),
+        until: now.saturating_add(length),
+        reason: reason.to_owned(),
+        times: times.saturating_add(1),
+        since: since.or(Some(now)),
+        firm: matches!(wait, Wait::Firm(_)),
+        down: down.then_some(known.unwrap_or(now)),
+    }
+}
+
+/// Gives what waits in lanes that are down to their backups.
+fn divert(store: &dyn Store, config: &Config, paused: &[Pause]) -> Result<(), StoreError> {
+    let now = clock::millis();
+    let usable = |lane: &str| paused.iter().all(|pause| pause.lane != lane || pause.until <= now);
+    for pause in paused.iter().filter(|pause| pause.until > now && backup::is_due(config, pause, now)) {
+        while !backup::divert(store, config, pause, now, &usable)? {}
+    }
+    Ok(())
 }
 
 /// A message that finds no room goes over the sender that its own overflows to, or waits until there is room.

@@ -1,10 +1,44 @@
 //! A lane's name and the account behind it, as the configuration has it now. Values only.
 
 use super::types::Queued;
-use crate::config::{Account, Config, DefaultRelay};
+use crate::config::{Account, Config, DefaultRelay, Flow, Pace, QueueConfig};
 use crate::message::address::Address;
-use crate::rules::{Order, sort};
 use crate::route::Via;
+use crate::rules::{Order, sort};
+use std::time::Duration;
+
+/// What the configuration says of a lane's connections, pace and idle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Messages under way at once, each over a connection of its own.
+    pub(super) connections: usize,
+    /// How quickly messages go.
+    pub(super) pace: Option<Pace>,
+    /// How long a worker keeps its connection without a message.
+    pub(super) idle: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::of(&Flow::default(), QueueConfig::default().connections)
+    }
+}
+
+impl Rules {
+    fn of(flow: &Flow, usual: usize) -> Self {
+        Self { connections: flow.connections(usual), pace: flow.pace, idle: flow.idle }
+    }
+
+    /// The rules of an account.
+    pub(super) fn new(config: &Config, way: Way<'_>) -> Self {
+        match way {
+            Way::Account(Via::Sender(sender) | Via::Default(sender)) => {
+                Self::of(&sender.flow, config.queue.connections)
+            }
+            Way::Account(Via::Account(_)) | Way::Rule(_) => Self::of(&Flow::default(), config.queue.connections),
+        }
+    }
+}
 
 /// Begins the reason of a hold that ends by itself when the sender is there again.
 const GONE: &str = "sender gone: ";

@@ -3,12 +3,16 @@
 //! `Store` is the one door to the disk. The policy (when to try again, when to give up, what to tell) is in `schedule`
 //! and `bounce`, which have neither IO nor a clock; `runner` puts the two together with `deliver`.
 
+pub mod backup;
 pub mod bounce;
 pub mod delivery;
 pub mod direct;
+mod dispatcher;
+pub mod drain;
 mod gone;
 pub mod lane;
 mod lanes;
+mod pace;
 pub mod runner;
 pub mod schedule;
 pub mod sqlite;
@@ -111,11 +115,18 @@ pub trait Store: Send + Sync {
     /// `Gone` where there is no such message; nothing was changed.
     fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError>;
 
-    /// Pauses a lane, or (with `until` `None`) opens it again.
+    /// Pauses a lane; this takes the place of an earlier pause of it.
     ///
     /// # Errors
     /// Nothing was changed.
-    fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError>;
+    fn pause(&self, pause: &Pause) -> Result<(), StoreError>;
+
+    /// Opens a lane again: what waited for the end of its pause is due now, and its messages are credited with the time of
+    /// its trouble (`Queued::grace`). Nothing where it is not paused.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn resume(&self, lane: &str, now: Millis) -> Result<(), StoreError>;
 
     /// The paused lanes.
     ///
@@ -134,6 +145,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError>;
+
+    /// What was counted (`NewMessage::counted`) from `since` on, earliest first. What is older than two days is forgotten.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn counted(&self, since: Millis) -> Result<Vec<Source>, StoreError>;
 
     /// Housekeeping: forgets history and submission ids older than `before`, and gives free space back.
     ///

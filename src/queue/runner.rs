@@ -5,35 +5,23 @@
 
 use super::bounce::Matter;
 use super::delivery::{self, Host};
-use super::lanes::Lanes;
-use super::schedule::{self, Effect};
-use super::types::{Action, Fate, Filter, MessageId, Millis, NEXT_RUN, Queued, Recorded, StoreError};
-use super::worker::{self, Met};
-use super::{Store, gone, lane};
+use super::dispatcher::Dispatcher;
+use super::lane;
+use super::lanes::{Lanes, Why};
+use super::schedule::Effect;
+use super::types::{Action, Fate, Filter, MessageId, Millis, Pause, Queued, Recorded, StoreError};
+use super::worker::Met;
+use super::{Store, gone};
 use crate::config::Config;
 use crate::exit::Status;
 use crate::limits::{Class, Full};
 use crate::sys::clock::{self, Deadline};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Messages claimed at once.
-const CLAIM: usize = 64;
-/// The longest sleep of the dispatcher: so often the clock is looked at.
-const TICK: Duration = Duration::from_secs(20);
-/// How long it waits after the store failed.
-const STORE_WAIT: Duration = Duration::from_secs(5);
-/// How often messages of paused lanes are looked through for a warning that is due, and the housekeeping is done.
-const SWEEP: Duration = Duration::from_secs(60);
 /// However long a sending limit says to wait: so often it is looked at again, as it may have been reset or raised.
 const LOOK: Millis = 60_000;
-/// Messages looked through at a time.
-const PAGE: usize = 2000;
-/// What is due later than this was written by a clock that was wrong, unless it waits for a run of the queue.
-const FAR: Millis = 3 * 86_400_000;
-/// What is due later than this waits for a run of the queue.
-const NEVER: Millis = NEXT_RUN / 2;
 
 /// What the runner needs of its process.
 pub struct Hooks {
@@ -43,6 +31,8 @@ pub struct Hooks {
     pub is_enough: Box<dyn Fn(MessageId) -> bool + Send + Sync>,
     /// Is told the result of every attempt: the status for a caller that waits, and what went wrong.
     pub told: Box<dyn Fn(MessageId, Status, Option<String>) + Send + Sync>,
+    /// Is told that a lane waits, and why.
+    pub paused: Box<dyn Fn(&Pause) + Send + Sync>,
 }
 
 /// Delivery from a queue, under way. It goes on until `stop`.
@@ -57,16 +47,16 @@ pub(super) struct Shared {
     config: Mutex<Arc<Config>>,
     state: Mutex<State>,
     /// For the dispatcher: something is new.
-    news: Condvar,
+    pub(super) news: Condvar,
     /// For those who wait for the end. Workers without a message sleep on their lane's bell.
-    work: Condvar,
+    pub(super) work: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    lanes: Lanes,
-    kicked: bool,
-    stopping: bool,
+pub(super) struct State {
+    pub(super) lanes: Lanes,
+    pub(super) kicked: bool,
+    pub(super) stopping: bool,
     dispatching: bool,
 }
 
@@ -94,7 +84,8 @@ impl Runner {
         self.shared.kick();
     }
 
-    /// Makes messages due at once: how many. Without a user in the filter paused lanes try again too.
+    /// Makes messages due at once: how many. Without a user in the filter paused lanes try again too, but for those whose
+    /// pause has a fixed length.
     ///
     /// # Errors
     /// The store's.
@@ -105,6 +96,40 @@ impl Runner {
         }
         self.kick();
         Ok(touched)
+    }
+
+    /// Makes messages due at once, as an operator says who knows why: how many. The lanes that they wait in try again
+    /// whatever kind of pause they have.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn retry(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let mut lanes = std::collections::BTreeSet::new();
+        gone::pages(self.shared.store.as_ref(), filter.clone(), &mut |page| {
+            lanes.extend(page.iter().map(|queued| queued.lane.clone()));
+            Ok(())
+        })?;
+        let touched = self.shared.store.act(filter, &Action::Retry, clock::millis())?;
+        for lane in lanes {
+            self.resume(&lane)?;
+        }
+        self.kick();
+        Ok(touched)
+    }
+
+    /// Ends the pause of a lane, of whatever kind: one message is tried, and what waited goes on where it is served.
+    /// Whether it was paused.
+    ///
+    /// # Errors
+    /// The store's; then the lane is open until the process ends.
+    pub fn resume(&self, lane: &str) -> Result<bool, StoreError> {
+        let was = self.shared.lock().lanes.resume(lane);
+        if was {
+            tracing::info!(sender = lane, "the sender tries again, as an operator says");
+            self.shared.store.resume(lane, clock::millis())?;
+            self.kick();
+        }
+        Ok(was)
     }
 
     /// Sends messages back to where they came from: how many. What is being sent at this moment is left alone.
@@ -154,9 +179,11 @@ impl Runner {
         }
     }
 
-    /// Goes on with another configuration: connections are made anew, paused lanes try again, and messages go on whose
-    /// sender is back.
+    /// Goes on with another configuration: connections are made anew, paused lanes try again (but for those whose pause has
+    /// a fixed length), and messages go on whose sender is back.
     pub fn reload(&self, config: Arc<Config>) {
+        let rules = |lane: &str| lane::way(&config, lane).map(|way| lane::Rules::new(&config, way));
+        self.shared.lock().lanes.govern(rules);
         *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.shared.open_lanes();
         self.shared.release_gone();
@@ -167,6 +194,12 @@ impl Runner {
     #[must_use]
     pub fn is_paused(&self, lane: &str) -> bool {
         !self.shared.is_usable(lane)
+    }
+
+    /// How a lane is paused, where it is.
+    #[must_use]
+    pub fn pause_of(&self, lane: &str) -> Option<Pause> {
+        self.shared.lock().lanes.pause_of(lane, clock::millis())
     }
 
     /// Ends: takes nothing new, and waits so long for what is under way. Whether all of it ended.
@@ -190,7 +223,7 @@ impl Runner {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -222,54 +255,67 @@ impl Shared {
     }
 
     /// The next message for a worker of a lane; `None` when it is to end.
-    pub(super) fn next(&self, name: &str) -> Option<Queued> {
-        let idle = Deadline::after(worker::IDLE);
+    ///
+    /// `served`: how many it has had.
+    pub(super) fn next(&self, name: &str, served: u32) -> Option<Queued> {
+        let begun = clock::instant();
         let mut state = self.lock();
         loop {
-            let connections = self.config().queue.connections;
-            if !state.stopping
-                && let Some(queued) = state.lanes.lane(name).next(clock::millis(), connections)
-            {
+            let now = clock::millis();
+            let ends = state.stopping || state.lanes.gives_way(name, served);
+            let starved = state.lanes.starved;
+            let lane = state.lanes.lane(name);
+            if !ends && let Some(queued) = lane.next(now) {
                 return Some(queued);
             }
-            let Some(left) = idle.left().filter(|_| !state.lanes.starved && !state.stopping) else {
-                state.lanes.retire(name);
+            let left = lane.rules.idle.saturating_sub(clock::instant().saturating_duration_since(begun));
+            let paced = lane.due_in(now).map(|wait| Duration::from_millis(wait.unsigned_abs()));
+            if ends || left.is_zero() || starved {
+                // Whoever waits for the pace, or for a thread in turn, is seen to by the dispatcher.
+                if state.lanes.retire(name) {
+                    state.kicked = true;
+                    self.news.notify_one();
+                }
                 return None;
-            };
+            }
             let bell = state.lanes.bell(name);
-            state = bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = paced.map_or(left, |paced| paced.min(left));
+            state = bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// A worker has done with a message.
-    pub(super) fn done(&self, name: &str, met: &Met) {
-        let (now, connections) = (clock::millis(), self.config().queue.connections);
+    pub(super) fn done(&self, name: &str, bulk: bool, met: &Met) {
+        let now = clock::millis();
         let mut state = self.lock();
         let lane = state.lanes.lane(name);
-        lane.done();
+        lane.done(bulk);
         let mut opened = false;
         let paused = match met.effect {
             None => None,
             Some(Effect::Serves) => {
-                opened = lane.serves();
+                opened = lane.serves(now);
                 None
             }
             Some(Effect::Doubtful) if !lane.strike() => None,
-            Some(Effect::Doubtful | Effect::Pause) => lane.pause(now),
+            Some(effect) => {
+                let doubtful = effect == Effect::Doubtful;
+                lane.pause(name, now, Why { reason: &met.reason, wait: met.wait, down: met.down, doubtful })
+            }
         };
         let waits =
             met.full.as_ref().map(|full| (full, lane.wait(full.class == Class::Bulk, full.until.min(now + LOOK))));
-        if opened || paused.is_some() || waits.is_some() || state.lanes.wants_more(name, connections) {
+        if opened || paused.is_some() || waits.is_some() || state.lanes.wants_more(name) {
             state.kicked = true;
             self.news.notify_one();
         }
         drop(state);
         if opened {
             tracing::info!(sender = name, "the sender's server serves again");
-            logged(self.store.pause(name, None, ""));
+            logged(self.store.resume(name, now));
         }
-        if let Some((until, back)) = paused {
-            self.note_pause(name, until, &met.reason, &back);
+        if let Some((pause, back)) = paused {
+            self.note_pause(&pause, &back);
         }
         if let Some((full, back)) = waits {
             self.note_limit(name, full, &back);
@@ -290,14 +336,16 @@ impl Shared {
         }
     }
 
-    fn note_pause(&self, name: &str, until: Millis, reason: &str, back: &[Queued]) {
-        let seconds = (until - clock::millis()).max(0) / 1000;
+    pub(super) fn note_pause(&self, pause: &Pause, back: &[Queued]) {
+        let seconds = (pause.until - clock::millis()).max(0) / 1000;
+        let (name, reason) = (&pause.lane, &pause.reason);
         tracing::warn!(sender = name, seconds, reason, "the sender is paused; its messages wait");
-        logged(self.store.pause(name, Some(until), reason));
+        logged(self.store.pause(pause));
         for queued in back {
             logged(self.store.release_claim(queued.id));
             (self.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {reason}")));
         }
+        (self.hooks.paused)(pause);
     }
 
     /// Messages whose sender is not configured wait until it is.
@@ -309,7 +357,7 @@ impl Shared {
     }
 
     /// Messages go on that were on hold for want of their sender.
-    fn release_gone(&self) {
+    pub(super) fn release_gone(&self) {
         if let Err(error) = gone::release(self.store.as_ref(), &self.config()) {
             tracing::error!("messages whose sender is back cannot be released: {error}");
         }
@@ -318,219 +366,15 @@ impl Shared {
     /// Paused lanes try one message.
     fn open_lanes(&self) {
         let opened = self.lock().lanes.open();
-        opened.iter().for_each(|name| logged(self.store.pause(name, None, "")));
+        let now = clock::millis();
+        opened.iter().for_each(|name| logged(self.store.resume(name, now)));
     }
 }
 
-fn logged(done: Result<(), StoreError>) {
+pub(super) fn logged(done: Result<(), StoreError>) {
     match done {
         // Deleted by an operator.
         Ok(()) | Err(StoreError::Gone) => {}
         Err(error) => tracing::error!("queue: {error}"),
-    }
-}
-
-/// Takes a worker off the books however it ends.
-struct Employed {
-    shared: Arc<Shared>,
-    lane: String,
-}
-
-impl Drop for Employed {
-    fn drop(&mut self) {
-        let fell = std::thread::panicking();
-        if fell {
-            // Its message stays claimed until the restart, so that it does not fell the next one at once.
-            tracing::error!(sender = self.lane, "a worker failed; its message waits for a restart");
-        }
-        self.shared.lock().lanes.end(&self.lane, fell);
-        self.shared.work.notify_all();
-        self.shared.news.notify_one();
-    }
-}
-
-/// The thread that claims.
-struct Dispatcher<'s> {
-    shared: &'s Arc<Shared>,
-    /// The two clocks at the last look.
-    seen: (Millis, Instant),
-    swept: Option<Instant>,
-    /// How far messages were looked through for warnings.
-    warned_to: Option<MessageId>,
-}
-
-impl<'s> Dispatcher<'s> {
-    fn new(shared: &'s Arc<Shared>) -> Self {
-        Self { shared, seen: (clock::millis(), clock::instant()), swept: None, warned_to: None }
-    }
-
-    fn run(&mut self) {
-        self.take_up();
-        while let Some(now) = self.awake() {
-            let pause = match self.round(now) {
-                Ok(pause) => pause,
-                Err(error) => {
-                    tracing::error!("queue: {error}");
-                    STORE_WAIT
-                }
-            };
-            self.sleep(pause);
-        }
-    }
-
-    /// What an earlier process left: pauses, holds that are over, and times of a clock that was wrong.
-    fn take_up(&self) {
-        let now = clock::millis();
-        match self.shared.store.paused() {
-            Ok(pauses) => {
-                let mut state = self.shared.lock();
-                for pause in pauses {
-                    let lane = state.lanes.lane(&pause.lane);
-                    // No pause is longer than an hour, whatever the clock said.
-                    lane.pauses = pause.times;
-                    lane.until = pause.until.min(now + 3_600_000);
-                }
-            }
-            Err(error) => tracing::error!("queue: {error}"),
-        }
-        self.shared.release_gone();
-        if let Ok(Some(due)) = self.shared.store.next_due()
-            && due > now + FAR
-            && due < NEVER
-        {
-            tracing::warn!("the queue was written by a clock that was ahead; its times are set back");
-            logged(self.shared.store.shift(now - due));
-        }
-    }
-
-    /// The time, or `None` at the end. Notices that the wall clock was set.
-    fn awake(&mut self) -> Option<Millis> {
-        let mut state = self.shared.lock();
-        if state.stopping {
-            return None;
-        }
-        state.kicked = false;
-        let (now, instant) = (clock::millis(), clock::instant());
-        let (wall, monotonic) = self.seen;
-        self.seen = (now, instant);
-        if let Some(by) = schedule::jump(now - wall, instant.saturating_duration_since(monotonic)) {
-            state.lanes.shift(by);
-            drop(state);
-            tracing::warn!(seconds = by / 1000, "the clock was set; the schedule goes with it");
-            logged(self.shared.store.shift(by));
-        }
-        Some(now)
-    }
-
-    /// Claims what is due and sees that there are workers for it; how long there is nothing to do.
-    fn round(&mut self, now: Millis) -> Result<Duration, StoreError> {
-        self.sweep(now)?;
-        let full = self.shared.lock().lanes.full(now);
-        let claimed = self.shared.store.claim(now, &full, CLAIM)?;
-        let (some, all) = (!claimed.is_empty(), claimed.len() == CLAIM);
-        self.distribute(claimed);
-        self.hire(now);
-        if all {
-            return Ok(Duration::ZERO);
-        }
-        let opening = self.shared.lock().lanes.next_opening(now);
-        let next = self.shared.store.next_due()?.into_iter().chain(opening).min();
-        let wait = next.map_or(TICK, |next| Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs()));
-        // What is due and was not claimed waits for a worker, who says when.
-        let least = if some { Duration::from_millis(50) } else { Duration::from_secs(1) };
-        Ok(wait.clamp(if wait.is_zero() { least } else { Duration::from_millis(1) }, TICK))
-    }
-
-    fn distribute(&self, claimed: Vec<Queued>) {
-        let config = self.shared.config();
-        let (ours, gone): (Vec<Queued>, Vec<Queued>) =
-            claimed.into_iter().partition(|queued| lane::way(&config, &queued.lane).is_some());
-        let mut state = self.shared.lock();
-        let back: Vec<Queued> = ours.into_iter().filter_map(|queued| state.lanes.add(queued)).collect();
-        state.lanes.ring();
-        drop(state);
-        back.iter().for_each(|queued| logged(self.shared.store.release_claim(queued.id)));
-        if !gone.is_empty() {
-            self.shared.hold_gone(&gone);
-        }
-    }
-
-    fn hire(&self, now: Millis) {
-        let connections = self.shared.config().queue.connections;
-        let mut state = self.shared.lock();
-        let hired = state.lanes.hire(now, connections);
-        if state.lanes.starved {
-            state.lanes.ring_all();
-        }
-        drop(state);
-        for lane in hired {
-            let employed = Employed { shared: self.shared.clone(), lane };
-            let (name, lane) = (format!("lane {}", employed.lane), employed.lane.clone());
-            let worker = move || worker::run(&employed.shared, &employed.lane);
-            if let Err(error) = std::thread::Builder::new().name(name).spawn(worker) {
-                tracing::error!("no thread for a worker: {error}");
-                // The messages wait for the next round.
-                self.shared.lock().lanes.retire(&lane);
-            }
-        }
-    }
-
-    /// Once a minute: warnings for messages that wait in paused lanes, where no attempt would tell, and housekeeping.
-    fn sweep(&mut self, now: Millis) -> Result<(), StoreError> {
-        let instant = clock::instant();
-        if self.swept.is_some_and(|swept| instant.saturating_duration_since(swept) < SWEEP) {
-            return Ok(());
-        }
-        self.swept = Some(instant);
-        let config = self.shared.config();
-        let keep = Millis::try_from(config.queue.history.as_millis()).unwrap_or(Millis::MAX);
-        self.shared.store.tidy(now.saturating_sub(keep))?;
-        let (paused, limited) = {
-            let state = self.shared.lock();
-            (state.lanes.paused(now), state.lanes.limited(now))
-        };
-        if paused.is_empty() && limited.is_empty() || config.queue.warn_after.is_zero() {
-            return Ok(());
-        }
-        let late = Millis::try_from(config.queue.warn_after.as_millis()).unwrap_or(Millis::MAX);
-        let before = Some(now.saturating_sub(late));
-        let filter = Filter { before, held: Some(false), after: self.warned_to.take(), ..Filter::default() };
-        let page = self.shared.store.list(&filter, PAGE)?;
-        // A page a minute, and from the beginning again after the last.
-        self.warned_to = page.last().map(|last| last.id).filter(|_| page.len() == PAGE);
-        for queued in page {
-            let why = match &queued.lane {
-                lane if paused.contains(lane) => "the sender's server cannot be used at the moment",
-                lane if limited.contains(lane) => "the sender's sending limit is reached; it goes on when that is over",
-                _ => continue,
-            };
-            if !queued.warned && !queued.claimed && !queued.report {
-                self.warn(&config, &queued, why, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn warn(&self, config: &Config, queued: &Queued, why: &str, now: Millis) -> Result<(), StoreError> {
-        let matter = Matter::Delayed(schedule::expires(&config.queue, queued.created));
-        let text = match self.shared.store.text(queued.id) {
-            Err(StoreError::Gone) => return Ok(()),
-            text => text?,
-        };
-        let lines = delivery::last_words(queued, "4.4.1", why);
-        let usable = |lane: &str| self.shared.is_usable(lane);
-        let report = delivery::report(config, &self.shared.hooks.host, queued, &text, matter, &lines, &usable);
-        match report {
-            None => Ok(()),
-            report => self.shared.store.record(queued.id, now, &[], report),
-        }
-    }
-
-    fn sleep(&self, length: Duration) {
-        let deadline = Deadline::after(length);
-        let mut state = self.shared.lock();
-        while let Some(left) = deadline.left().filter(|_| !state.kicked && !state.stopping) {
-            state = self.shared.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::types::{Fate, Millis};
 use crate::config::QueueConfig;
-use crate::deliver::trouble::{Permanence, Scope, Trouble};
+use crate::deliver::trouble::{Permanence, Scope, Trouble, Wait};
 use crate::smtp::phase::Phase;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use std::time::Duration;
 const UNKNOWN: Duration = Duration::from_secs(15 * 60);
 /// The first pause of a lane in trouble; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause of a lane.
+/// The same where the provider's window is used up: it frees no sooner.
+const WINDOW: Duration = Duration::from_secs(300);
+/// The longest pause of a lane, but for one of a fixed length.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// A wall clock that goes wrong by more than this was set.
 const JUMP: Duration = Duration::from_secs(60);
@@ -21,7 +23,7 @@ const JUMP: Duration = Duration::from_secs(60);
 /// A recipient's place in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// When the message was accepted.
+    /// When the message was accepted, or as much later as it waited for troubles that were not its own.
     pub created: Millis,
     /// Now.
     pub now: Millis,
@@ -49,7 +51,7 @@ pub enum Effect {
 #[must_use]
 pub fn after(queue: &QueueConfig, trouble: &Trouble, times: Times) -> Fate {
     if effect(trouble) == Effect::Pause {
-        return Fate::Retry { due: times.now.saturating_add(millis(pause(times.pauses))), counts: false };
+        return Fate::Retry { due: times.now.saturating_add(millis(pause(trouble.wait, times.pauses))), counts: false };
     }
     if trouble.permanence == Permanence::Permanent || is_over(queue, times) {
         return Fate::Failed;
@@ -80,6 +82,9 @@ pub fn effect(trouble: &Trouble) -> Effect {
             _ => Effect::Serves,
         };
     }
+    if trouble.wait != Wait::Growing {
+        return Effect::Pause;
+    }
     match (trouble.phase, &trouble.reply) {
         (Phase::Data | Phase::Body | Phase::End, Some(reply)) if reply.code == 421 => Effect::Doubtful,
         (Phase::Mail | Phase::Rcpt | Phase::Data | Phase::Body | Phase::End, None)
@@ -93,8 +98,14 @@ pub fn effect(trouble: &Trouble) -> Effect {
 
 /// How long a lane waits that was paused so many times in a row.
 #[must_use]
-pub fn pause(times: u32) -> Duration {
-    PAUSE.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE)
+pub fn pause(wait: Wait, times: u32) -> Duration {
+    let growing = |first: Duration| first.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
+    match wait {
+        Wait::Growing => growing(PAUSE),
+        Wait::UpTo(most) => growing(PAUSE).min(most),
+        Wait::Window => growing(WINDOW),
+        Wait::Firm(length) => length,
+    }
 }
 
 /// Whether the sender is to be told of the delay by now.
@@ -154,7 +165,16 @@ mod tests {
 
     fn trouble(scope: Scope, permanence: Permanence, phase: Phase, code: u16) -> Trouble {
         let reply = (code > 0).then(|| Reply { code, enhanced: None, lines: vec!["no".into()] });
-        Trouble { scope, permanence, kind: Kind::Refused, phase, reply, what: "no".into(), advice: None }
+        Trouble {
+            scope,
+            permanence,
+            kind: Kind::Refused,
+            phase,
+            reply,
+            what: "no".into(),
+            advice: None,
+            wait: Wait::Growing,
+        }
     }
 
     fn times(now: Millis, attempts: u32) -> Times {
@@ -194,6 +214,41 @@ mod tests {
     }
 
     #[test]
+    fn time_in_trouble_makes_nothing_older() {
+        let queue = QueueConfig::default();
+        let temporary = trouble(Scope::Message, Permanence::Temporary, Phase::End, 451);
+        // Accepted at 0; its sender was paused for three days and has been again for the last two.
+        let grace = crate::queue::Grace { before: 3 * DAY, since: Some(7 * DAY) };
+        let at = |now: Millis| Times { created: grace.at(now), ..times(now, 30) };
+        assert_eq!(after(&queue, &temporary, times(9 * DAY, 30)), Fate::Failed, "without it");
+        assert!(matches!(after(&queue, &temporary, at(9 * DAY)), Fate::Retry { .. }), "four days old");
+        assert_eq!(expires(&queue, grace.at(9 * DAY)), 10 * DAY);
+        let over = crate::queue::Grace { before: 5 * DAY, since: None };
+        assert_eq!(
+            after(&queue, &temporary, Times { created: over.at(10 * DAY), ..times(10 * DAY, 30) }),
+            Fate::Failed
+        );
+        assert!(is_late(&queue, 0, 5 * 60 * MINUTE), "but the sender is told all the same");
+    }
+
+    #[test]
+    fn what_a_rule_holds_waits_as_long_as_it_says() {
+        let queue = QueueConfig::default();
+        for (wait, minutes) in [
+            (Wait::Window, 5),
+            (Wait::UpTo(Duration::from_secs(600)), 1),
+            (Wait::Firm(Duration::from_secs(86_400)), 1440),
+        ] {
+            let trouble = Trouble { wait, ..trouble(Scope::Site, Permanence::Temporary, Phase::End, 421) };
+            assert_eq!(effect(&trouble), Effect::Pause, "whatever the code");
+            assert_eq!(
+                after(&queue, &trouble, times(30 * DAY, 90)),
+                Fate::Retry { due: 30 * DAY + minutes * MINUTE, counts: false }
+            );
+        }
+    }
+
+    #[test]
     fn faults_of_the_account_neither_count_nor_bounce() {
         let queue = QueueConfig::default();
         for (permanence, phase, code) in [
@@ -223,8 +278,14 @@ mod tests {
 
     #[test]
     fn pauses_double_to_an_hour() {
-        let minutes: Vec<u64> = [0, 1, 2, 3, 4, 5, 6, 7, 60, u32::MAX].map(|n| pause(n).as_secs() / 60).to_vec();
+        let minutes: Vec<u64> =
+            [0, 1, 2, 3, 4, 5, 6, 7, 60, u32::MAX].map(|n| pause(Wait::Growing, n).as_secs() / 60).to_vec();
         assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
+        let ten = Duration::from_secs(600);
+        let of = |wait| [0, 1, 3, 4, 9].map(|n| pause(wait, n).as_secs() / 60);
+        assert_eq!(of(Wait::UpTo(ten)), [1, 2, 8, 10, 10]);
+        assert_eq!(of(Wait::Window), [5, 10, 40, 60, 60]);
+        assert_eq!(of(Wait::Firm(24 * 6 * ten)), [24 * 60; 5]);
     }
 
     #[test]

@@ -57,6 +57,30 @@ pub struct NewMessage {
     pub report: bool,
     /// It is bulk mail, which single mail of its lane overtakes (`message::bulk`).
     pub bulk: bool,
+    /// What the message is counted for in the same commit (the brake's sources), if anything.
+    pub counted: Option<Counted>,
+}
+
+/// What a submission is counted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The begin of the stretch of time.
+    pub slot: Millis,
+    /// Where the message came from: each name gets one more.
+    pub names: Vec<String>,
+}
+
+/// What was submitted from one place in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The place.
+    pub name: String,
+    /// The begin of the time.
+    pub slot: Millis,
+    /// Messages.
+    pub messages: u32,
+    /// Those of them that were put on hold.
+    pub held: u32,
 }
 
 /// What accepting came to.
@@ -144,6 +168,12 @@ impl Queued {
         let dsn = Dsn { recipients, ..self.dsn.clone() };
         Envelope::new(self.from.clone(), of.iter().map(|one| one.address.clone()).collect(), dsn)
     }
+
+    /// When its age begins: when it was accepted, or as much later as it had to wait for troubles that were not its own.
+    #[must_use]
+    pub fn aged_from(&self, now: Millis) -> Millis {
+        self.created.saturating_add(self.grace.at(now))
+    }
 }
 
 /// A recipient that is not done.
@@ -230,6 +260,8 @@ pub struct Filter {
     pub ids: Vec<MessageId>,
     /// Part of the sender: lane, From or envelope sender.
     pub sender: Option<String>,
+    /// Of this lane, by its whole name.
+    pub lane: Option<String>,
     /// Part of a recipient.
     pub recipient: Option<String>,
     /// Accepted before.
@@ -267,6 +299,12 @@ pub struct Pause {
     pub reason: String,
     /// How many times in a row it was paused.
     pub times: u32,
+    /// Since when it has been in trouble; `None` where that is not reckoned, as messages of its own may be to blame.
+    pub since: Option<Millis>,
+    /// Nothing is tried before it ends, whatever is read again; an operator alone can end it.
+    pub firm: bool,
+    /// Since when its server cannot be used at all, where that is the trouble.
+    pub down: Option<Millis>,
 }
 
 /// A final result.

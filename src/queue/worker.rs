@@ -4,30 +4,34 @@
 //! it does: a message that was sent must not be sent again for want of a note.
 
 use super::delivery::{Job, Ran, Tried};
+use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
 use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
-use super::lane::Way;
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
+use crate::deliver::trouble::Wait;
 use crate::exit::Status;
 use crate::limits::{self, Full};
 use crate::sys::clock;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a worker waits for its next message before it takes leave of the server.
-pub(super) const IDLE: Duration = Duration::from_secs(10);
 /// The first and the longest wait for a store that takes nothing.
 const STORE_WAIT: Duration = Duration::from_millis(500);
 const STORE_LONGEST: Duration = Duration::from_secs(30);
 
 /// Serves a lane until there is nothing to do for a while.
-pub(super) fn run(shared: &Shared, name: &str) {
+/// `bulk` says at any time whether the message in hand is.
+pub(super) fn run(shared: &Shared, name: &str, bulk: &Cell<bool>) {
     let mut courier = Courier::for_many();
     let mut known: Option<Arc<Config>> = None;
-    while let Some(queued) = shared.next(name) {
+    let mut served = 0;
+    while let Some(queued) = shared.next(name, served) {
+        bulk.set(queued.bulk);
+        served += 1;
         let config = shared.config();
         if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &config)) {
             // The account may be another one now.
@@ -35,22 +39,25 @@ pub(super) fn run(shared: &Shared, name: &str) {
             known = Some(config.clone());
         }
         let effect = serve(shared, &config, &queued, &mut courier);
-        shared.done(name, &effect);
+        shared.done(name, queued.bulk, &effect);
     }
     courier.close();
 }
 
 /// What a message meant for its lane.
+#[derive(Default)]
 pub(super) struct Met {
     pub(super) effect: Option<Effect>,
     pub(super) reason: String,
+    pub(super) wait: Wait,
+    pub(super) down: bool,
     /// Which sending limit the lane waits for.
     pub(super) full: Option<Full>,
 }
 
 /// One message: text, attempt, result on disk, and whoever waits is told.
 fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
-    let nothing = Met { effect: None, reason: String::new(), full: None };
+    let nothing = Met::default();
     let Some(way) = lane::way(config, &queued.lane) else {
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
@@ -73,7 +80,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         }
         Ran::Full(full) => return Met { full: limited(shared, &job, full), ..nothing },
     };
-    let Tried { results, report, effect, reason, status, text, attempt, lease } = tried;
+    let Tried { results, report, effect, reason, wait, down, status, text, attempt, lease } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
@@ -88,7 +95,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     if reported || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
-    Met { effect: Some(effect), reason, full }
+    Met { effect: Some(effect), reason, wait, down, full }
 }
 
 /// A message that finds no room goes over the sender that its own overflows to, or waits: then the whole lane does, so
@@ -182,6 +189,7 @@ fn again(report: &NewMessage) -> NewMessage {
         tag: report.tag.clone(),
         message: report.message.clone(),
         hold: report.hold.clone(),
+        counted: report.counted.clone(),
         ..*report
     }
 }

@@ -56,7 +56,12 @@ pub(super) fn all(
 }
 
 /// The recipients through the aliases that hold for the account.
-fn aliased(config: &Config, request: &Request<'_>, all: Vec<Mailbox>, via: Option<Via<'_>>) -> Result<Expansion, RouteError> {
+fn aliased(
+    config: &Config,
+    request: &Request<'_>,
+    all: Vec<Mailbox>,
+    via: Option<Via<'_>>,
+) -> Result<Expansion, RouteError> {
     match via {
         Some(Via::Account(account)) if account.aliases.is_some() => {
             let path = account.aliases.clone().unwrap_or_default();

@@ -154,8 +154,10 @@ impl Conditions {
 
     /// Every condition that is given, cheap ones first.
     fn each<'c>(&'c self, facts: &'c Facts<'c>) -> impl Iterator<Item = (String, Holds)> + 'c {
-        let given = |key: &'static str, given: bool, holds: &dyn Fn() -> Holds| given.then(|| (key.to_owned(), holds()));
-        let with = |test: &dyn Fn(Content<'_>) -> bool| facts.content.map_or(Holds::Unknown, |content| test(content).into());
+        let given =
+            |key: &'static str, given: bool, holds: &dyn Fn() -> Holds| given.then(|| (key.to_owned(), holds()));
+        let with =
+            |test: &dyn Fn(Content<'_>) -> bool| facts.content.map_or(Holds::Unknown, |content| test(content).into());
         let plain = [
             given("to", !self.to.is_empty(), &|| fits(&self.to, facts.to).into()),
             given("from", !self.from.is_empty(), &|| self.from.iter().any(|one| one.matches(facts.from)).into()),
@@ -166,7 +168,9 @@ impl Conditions {
                 let client = facts.client.map(|client| client.to_canonical());
                 client.is_some_and(|client| self.client.iter().any(|network| network.contains(&client))).into()
             }),
-            given("larger", self.larger.is_some(), &|| with(&|content| self.larger.is_some_and(|size| content.size > size))),
+            given("larger", self.larger.is_some(), &|| {
+                with(&|content| self.larger.is_some_and(|size| content.size > size))
+            }),
             given("smaller", self.smaller.is_some(), &|| {
                 with(&|content| self.smaller.is_some_and(|size| content.size < size))
             }),
@@ -176,7 +180,9 @@ impl Conditions {
             given("header_to", !self.header_to.is_empty(), &|| {
                 with(&|content| names(content.header, &["To", "Cc"], &self.header_to))
             }),
-            given("subject", !self.subject.is_empty(), &|| with(&|content| says(content.header, "Subject", &self.subject))),
+            given("subject", !self.subject.is_empty(), &|| {
+                with(&|content| says(content.header, "Subject", &self.subject))
+            }),
         ];
         let headers = self.headers.iter().map(move |(name, texts)| {
             let holds = facts.content.map_or(Holds::Unknown, |content| says(content.header, name, texts).into());

@@ -81,7 +81,9 @@ fn finish<'r>(
         Fate::Nobody => match &rules.otherwise {
             Some(rule) => {
                 asked(rule, None);
-                rule.act(&mut deliveries, &mut marks).filter(|fate| matches!(fate, Fate::Refused(_))).unwrap_or(Fate::Taken)
+                rule.act(&mut deliveries, &mut marks)
+                    .filter(|fate| matches!(fate, Fate::Refused(_)))
+                    .unwrap_or(Fate::Taken)
             }
             None => Fate::Nobody,
         },

@@ -40,8 +40,6 @@ pub struct Rules {
     pub otherwise: Option<Rule>,
     /// `via`: the sender that forwarded mail takes where its rule names none, and that reports about sorted mail take.
     pub via: Option<String>,
-    /// `alias_programs`: `|command` and `/file` in the alias file are delivered to.
-    pub alias_programs: bool,
 }
 
 /// One rule.

@@ -40,7 +40,9 @@ pub fn check(template: &str) -> Result<(), &'static str> {
     while let Some(at) = rest.find('%') {
         match rest[at + 1..].chars().next() {
             Some('u' | 'd' | 'e' | '%') => rest = &rest[at + 2..],
-            _ => return Err("%u is the part before the @, %d the domain, %e what stands behind a +, %% a percent sign"),
+            _ => {
+                return Err("%u is the part before the @, %d the domain, %e what stands behind a +, %% a percent sign");
+            }
         }
     }
     Ok(())

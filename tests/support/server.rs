@@ -67,6 +67,10 @@ struct Shared {
     context: Option<SslContext>,
     connections: Mutex<Vec<Connection>>,
     reached: Mutex<HashMap<String, usize>>,
+    /// Connections that are open, and the most that were at once.
+    open: Mutex<(usize, usize)>,
+    /// Messages taken, in the order of their coming.
+    order: Mutex<Vec<Message>>,
     stopped: AtomicBool,
 }
 
@@ -86,6 +90,8 @@ impl Server {
             script,
             connections: Mutex::default(),
             reached: Mutex::default(),
+            open: Mutex::default(),
+            order: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
         let mine = Arc::clone(&shared);
@@ -115,6 +121,21 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.shared.connections.lock().unwrap().clone()
+    }
+
+    /// The most connections that were open at once.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.open.lock().unwrap().1
+    }
+
+    /// The subjects of all messages taken, in the order of their coming; waits for nothing.
+    pub fn subjects(&self) -> Vec<String> {
+        let order = self.shared.order.lock().unwrap();
+        let subject = |message: &Message| {
+            let text = String::from_utf8_lossy(&message.text).into_owned();
+            text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().to_owned()
+        };
+        order.iter().map(subject).collect()
     }
 
     /// All messages taken, over all connections.
@@ -182,6 +203,11 @@ impl<'a> Dialogue<'a> {
             all.push(Connection::default());
             all.len() - 1
         };
+        {
+            let mut open = shared.open.lock().unwrap();
+            open.0 += 1;
+            open.1 = open.1.max(open.0);
+        }
         raw.set_nodelay(true).unwrap();
         // Short, so that a server that hangs sees that the test is over.
         raw.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -189,6 +215,7 @@ impl<'a> Dialogue<'a> {
         let (input, spoke, in_tls, account, message) = (Vec::new(), true, false, None, None);
         let mut dialogue = Dialogue { shared, number, raw, wire, input, spoke, in_tls, account, message };
         let _ = dialogue.converse();
+        shared.open.lock().unwrap().0 -= 1;
         let _ = dialogue.raw.shutdown(Shutdown::Both);
         dialogue.note(|connection| connection.ended = true);
     }
@@ -416,9 +443,13 @@ impl<'a> Dialogue<'a> {
         let Some(mut message) = self.message.take() else { return Err(Over) };
         message.text = text;
         if !self.shared.script.lmtp {
+            let self_order = &self.shared.order;
             // Noted before the reply, so that it is there when the client has ended; taken back where it was refused.
             return self
-                .answer_then("DOT", "250 2.0.0 taken", |connection| connection.messages.push(message))
+                .answer_then("DOT", "250 2.0.0 taken", |connection| {
+                    self_order.lock().unwrap().push(message.clone());
+                    connection.messages.push(message);
+                })
                 .map(drop);
         }
         for recipient in message.recipients.clone() {

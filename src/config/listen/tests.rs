@@ -20,6 +20,7 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         tempfail_exit: TempFailExit::default(),
         log: LogConfig::default(),
         queue: QueueConfig::default(),
+        brake: None,
         listen: file.listen,
         rules: Default::default(),
         users: file.users,

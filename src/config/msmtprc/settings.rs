@@ -169,6 +169,8 @@ impl Maker<'_> {
             timeouts: timeouts(all.number("timeout")),
             client_password: None,
             backups: Vec::new(),
+            replies: Default::default(),
+            portions: Default::default(),
         })
     }
 

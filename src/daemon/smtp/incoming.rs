@@ -12,7 +12,7 @@ use crate::exit::Status;
 use crate::message::Message;
 use crate::queue::{Accepted, NewMessage};
 use crate::rules::sort::Mail;
-use crate::rules::{Fate, Facts, NOBODY, OTHERWISE, Part, End, Unsorted, decide, sort};
+use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsorted, decide, sort};
 use std::net::IpAddr;
 
 /// The lane of messages that came in while there was no rule.

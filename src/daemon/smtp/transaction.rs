@@ -247,7 +247,8 @@ impl<'c> Host<'c> {
             recipients: transaction.to.iter().map(|to| to.address.to_string()).collect(),
         };
         let around = Surroundings::of(self.caller());
-        submit::queue(self.daemon, &around, &asked, message).map_err(|(status, what)| {
+        let kept = submit::queue(self.daemon, &around, &asked, message).map(|kept| kept.accepted);
+        kept.map_err(|(status, what)| {
             log::refused(&what, status, Some(tag), around.who.uid);
             refusal((status, what))
         })

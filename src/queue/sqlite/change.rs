@@ -4,13 +4,17 @@
 use super::read;
 use super::text::Text;
 use crate::envelope::Dsn;
-use crate::queue::{Accepted, Action, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Recorded, StoreError};
+use crate::queue::{
+    Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Pause, Recorded, StoreError,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 /// Most octets kept of what a server said.
 const SAID: usize = 2000;
 
+/// Attempts that began before a pause and failed in it wait this much longer at most.
+const PAUSED_TOGETHER: Millis = 60_000;
 /// A new message's row.
 const INSERT: &str = "INSERT INTO message
     (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
@@ -64,6 +68,9 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?])?;
     }
     c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
+    if let Some(counted) = &new.counted {
+        count(c, counted, new.hold.is_some())?;
+    }
     Ok(Accepted { id: MessageId(id), again: false })
 }
 
@@ -75,6 +82,21 @@ pub(super) fn accept_all(c: &Connection, parcels: &[Parcel]) -> Result<Accepted,
         accept(c, parcel)?;
     }
     Ok(accepted)
+}
+
+/// How long counts are kept: longer than anybody looks back.
+const COUNTS: Millis = 2 * 86_400_000;
+
+fn count(c: &Connection, counted: &Counted, held: bool) -> Result<(), StoreError> {
+    c.prepare_cached("DELETE FROM source WHERE slot < ?1")?.execute([counted.slot.saturating_sub(COUNTS)])?;
+    let mut add = c.prepare_cached(
+        "INSERT INTO source VALUES (?1, ?2, 1, ?3)
+         ON CONFLICT DO UPDATE SET messages = messages + 1, held = held + ?3",
+    )?;
+    for name in &counted.names {
+        add.execute(params![counted.slot, name, held])?;
+    }
+    Ok(())
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -210,17 +232,45 @@ pub(super) fn move_lane(c: &Connection, id: MessageId, lane: &str, why: &str) ->
     settle(c, id.0, false).map(drop)
 }
 
-/// Pauses a lane, or opens it.
-pub(super) fn pause(c: &Connection, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
-    match until {
-        None => c.prepare_cached("DELETE FROM lane WHERE name = ?1")?.execute([lane])?,
-        Some(until) => c
-            .prepare_cached(
-                "INSERT INTO lane VALUES (?1, ?2, ?3, 1, NULL, 0, 0)
-                 ON CONFLICT (name) DO UPDATE SET until = ?2, reason = ?3, times = min(times + 1, 4294967295)",
-            )?
-            .execute(params![lane, until, cut(reason)])?,
-    };
+/// Pauses a lane.
+pub(super) fn pause(c: &Connection, pause: &Pause) -> Result<(), StoreError> {
+    let Pause { lane, until, reason, times, since, firm, down } = pause;
+    c.prepare_cached("INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+        lane,
+        until,
+        cut(reason),
+        times,
+        since,
+        firm,
+        down.unwrap_or_default()
+    ])?;
+    Ok(())
+}
+
+/// Opens a lane: its trouble goes into its downtime, and what waited for the end is due.
+pub(super) fn resume(c: &Connection, lane: &str, now: Millis) -> Result<(), StoreError> {
+    let pause: Option<(Millis, Option<Millis>)> = c
+        .prepare_cached("DELETE FROM lane WHERE name = ?1 RETURNING until, since")?
+        .query_row([lane], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((until, since)) = pause else { return Ok(()) };
+    let length = since.map_or(0, |since| now.saturating_sub(since).max(0));
+    if length > 0 {
+        c.prepare_cached(
+            "INSERT INTO downtime VALUES (?1, ?2) ON CONFLICT (lane) DO UPDATE SET total = total + excluded.total",
+        )?
+        .execute(params![lane, length])?;
+    }
+    let until = until.saturating_add(PAUSED_TOGETHER);
+    let waiting: Vec<i64> = c
+        .prepare_cached("SELECT id FROM message WHERE hold IS NULL AND lane = ?1 AND due > ?2 AND due <= ?3")?
+        .query_map(params![lane, now, until], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in waiting {
+        c.prepare_cached("UPDATE recipient SET due = ?2 WHERE message = ?1 AND due > ?2 AND due <= ?3")?
+            .execute(params![id, now, until])?;
+        settle(c, id, false)?;
+    }
     Ok(())
 }
 
@@ -228,7 +278,7 @@ pub(super) fn pause(c: &Connection, lane: &str, until: Option<Millis>, reason: &
 pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
     c.execute("UPDATE recipient SET due = due + ?1", [by])?;
     c.execute("UPDATE message SET due = due + ?1, created = created + ?1", [by])?;
-    c.execute("UPDATE lane SET until = until + ?1, since = since + ?1", [by])?;
+    c.execute("UPDATE lane SET until = until + ?1, since = since + ?1, down = iif(down > 0, down + ?1, 0)", [by])?;
     Ok(())
 }
 

@@ -26,7 +26,8 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Store, StoreError,
+    Accepted, Action, Busy, Filter, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Source, Store,
+    StoreError,
 };
 use crate::message::Message;
 use change::Parcel;
@@ -290,9 +291,14 @@ impl Store for SqliteStore {
         self.writer.change(move |c| change::move_lane(c, id, &lane, &why))
     }
 
-    fn pause(&self, lane: &str, until: Option<Millis>, reason: &str) -> Result<(), StoreError> {
-        let (lane, reason) = (lane.to_owned(), reason.to_owned());
-        self.writer.change(move |c| change::pause(c, &lane, until, &reason))
+    fn pause(&self, pause: &Pause) -> Result<(), StoreError> {
+        let pause = pause.clone();
+        self.writer.change(move |c| change::pause(c, &pause))
+    }
+
+    fn resume(&self, lane: &str, now: Millis) -> Result<(), StoreError> {
+        let lane = lane.to_owned();
+        self.writer.change(move |c| change::resume(c, &lane, now))
     }
 
     fn paused(&self) -> Result<Vec<Pause>, StoreError> {
@@ -305,6 +311,10 @@ impl Store for SqliteStore {
 
     fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
         read::history(&lock(&self.operator), since, limit).map_err(|error| self.named(error))
+    }
+
+    fn counted(&self, since: Millis) -> Result<Vec<Source>, StoreError> {
+        read::counted(&lock(&self.operator), since).map_err(|error| self.named(error))
     }
 
     fn tidy(&self, before: Millis) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@
 
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
-use crate::queue::{Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, StoreError};
+use crate::queue::{
+    Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, Source, StoreError,
+};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -15,6 +17,8 @@ pub(super) const NEXT_LANE: &str =
     "SELECT lane FROM message INDEXED BY message_due WHERE hold IS NULL AND lane > ?1 ORDER BY lane LIMIT 1";
 /// The single or the bulk messages of a lane, earliest due first.
 pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due <= ?3 ORDER BY due, id";
+/// What was counted from a time on.
+pub(super) const COUNTED: &str = "SELECT slot, name, messages, held FROM source WHERE slot >= ?1 ORDER BY slot, name";
 /// The newest results.
 pub(super) const HISTORY: &str = "SELECT message, created, ended, lane, recipient, sent, said FROM history
      WHERE ended >= ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
@@ -99,9 +103,12 @@ pub(super) fn next_due(c: &Connection, claimed: &HashSet<MessageId>) -> Result<O
 
 /// All pauses, those that are over included.
 pub(super) fn pauses(c: &Connection) -> Result<Vec<Pause>, StoreError> {
-    let mut statement = c.prepare_cached("SELECT name, until, reason, times FROM lane ORDER BY name")?;
+    let mut statement =
+        c.prepare_cached("SELECT name, until, reason, times, since, firm, down FROM lane ORDER BY name")?;
     let rows = statement.query_map([], |row| {
-        Ok(Pause { lane: row.get(0)?, until: row.get(1)?, reason: row.get(2)?, times: row.get(3)? })
+        let down = Some(row.get(6)?).filter(|down| *down > 0);
+        let (lane, until, reason, times) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Pause { lane, until, reason, times, since: row.get(4)?, firm: row.get(5)?, down })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -126,6 +133,10 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
     if let Some(sender) = &filter.sender {
         clauses.push("instr(lower(lane || char(10) || header_from || char(10) || coalesce(sender, '<>')), ?) > 0");
         values.push(Value::Text(sender.to_ascii_lowercase()));
+    }
+    if let Some(lane) = &filter.lane {
+        clauses.push("lane = ?");
+        values.push(Value::Text(lane.clone()));
     }
     if let Some(recipient) = &filter.recipient {
         clauses.push("EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND instr(lower(address), ?) > 0)");
@@ -256,6 +267,15 @@ pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
 pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
     let count: i64 = c.prepare_cached("SELECT queued FROM state")?.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// What was counted, earliest first.
+pub(super) fn counted(c: &Connection, since: Millis) -> Result<Vec<Source>, StoreError> {
+    let mut statement = c.prepare_cached(COUNTED)?;
+    let rows = statement.query_map([since], |row| {
+        Ok(Source { slot: row.get(0)?, name: row.get(1)?, messages: row.get(2)?, held: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// How many recipients the messages of a lane have that are not on hold.

@@ -50,6 +50,7 @@ fn refused(code: u16, enhanced: Option<(u8, u16, u16)>, text: &str) -> Trouble {
         reply: Some(Reply { code, enhanced, lines: vec![text.into()] }),
         what: "refused".into(),
         advice: None,
+        wait: Default::default(),
     }
 }
 

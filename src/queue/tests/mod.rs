@@ -70,6 +70,7 @@ fn new(lane: &str, recipients: &[&str]) -> NewMessage {
         hold: None,
         report: false,
         bulk: false,
+        counted: None,
     }
 }
 
@@ -98,6 +99,7 @@ impl Queue {
         let hooks = Hooks {
             host: host(),
             is_enough: Box::new(|_| false),
+            paused: Box::new(|_| {}),
             told: Box::new(move |id, status, text| told.lock().unwrap().push((id, status, text))),
         };
         self.runner = Some(run::start(self.store.clone(), config, hooks).unwrap());

@@ -236,7 +236,9 @@ fn late_messages_of_a_paused_lane_are_told_of_once() {
     }
     queue.accept(new("shop", &["fresh@example.org"]));
     // Paused by an earlier process.
-    queue.store.pause("shop", Some(clock::millis() + hours), "login refused").unwrap();
+    let (lane, reason) = ("shop".into(), "login refused".into());
+    let until = clock::millis() + hours;
+    queue.store.pause(&Pause { lane, until, reason, times: 1, since: None, firm: false, down: None }).unwrap();
     queue.start(config("", &[("shop", &broken)]));
     queue.until("two warnings", || queue.count() == 5);
     let (reports, others): (Vec<Queued>, Vec<Queued>) = queue.all().into_iter().partition(|queued| queued.report);
@@ -281,13 +283,17 @@ fn a_run_without_the_daemon() {
     });
     queue.accept(new("gone", &["d@example.org"]));
     let config = config(QUICK, &[("shop", &server), ("news", &broken)]);
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 3, "two of shop, one of news");
+    assert_eq!(
+        direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(),
+        3,
+        "two of shop, one of news"
+    );
     assert_eq!(queue.count(), 5);
     assert_eq!(queue.all().iter().filter(|queued| queued.hold.is_some()).count(), 1);
     assert_eq!((bodies(&server).len(), broken.record.lock().unwrap().connections), (1, 1));
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 0, "nothing is due");
+    assert_eq!(direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(), 0, "nothing is due");
     on.store(false, Ordering::SeqCst);
     queue.store.act(&Filter::default(), &Action::Retry, clock::millis()).unwrap();
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 1);
+    assert_eq!(direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(), 1);
     assert_eq!(queue.count(), 4);
 }

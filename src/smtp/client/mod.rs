@@ -14,7 +14,7 @@ mod transaction;
 
 pub use failure::{Cause, Failure};
 pub use parked::Parked;
-pub use send::Answer;
+pub use send::{Answer, Splits};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -23,7 +23,7 @@ use super::dialogue::{Event, Transcript};
 use super::ehlo::Capabilities;
 use super::phase::Phase;
 use super::reply::{Parser, Reply};
-use crate::config::{Protocol, Timeouts};
+use crate::config::{Portions, Protocol, Timeouts};
 use crate::net::deadline::Timed;
 use crate::sys::clock::Deadline;
 use zeroize::Zeroizing;
@@ -104,6 +104,15 @@ impl<'t, W: Timed> Session<'t, W> {
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Takes no more recipients at once, and no more transactions in the session, than these; the server's own limits hold
+    /// as well.
+    pub fn limit(&mut self, portions: Portions) {
+        let least = |own: Option<u32>, server: Option<u32>| own.into_iter().chain(server).min();
+        let limits = &mut self.capabilities.limits;
+        limits.recipients = least(portions.recipients_per_transaction, limits.recipients);
+        limits.mails = least(Some(portions.messages_per_connection), limits.mails);
     }
 
     /// Waits for the server's 220.

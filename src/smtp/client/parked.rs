@@ -29,12 +29,11 @@ impl<'t, W: Timed> Session<'t, W> {
     /// # Errors
     /// It can take none (the connection is lost, has ended, or the two sides are out of step): the connection, to be closed.
     pub fn park(self) -> Result<Parked<W>, W> {
-        let spent = self.capabilities.limits.mails.is_some_and(|most| self.mails >= most);
         let idle = self.input.is_empty() && self.output.is_empty() && !self.parser.is_midway();
         if self.broken || self.quit_sent {
             return Err(self.wire);
         }
-        if spent || !idle {
+        if !idle {
             return Err(self.quit());
         }
         let Self { wire, protocol, capabilities, mails, in_transaction, .. } = self;
@@ -47,6 +46,12 @@ impl<W: Timed> Parked<W> {
     #[must_use]
     pub fn wire(&self) -> &W {
         &self.wire
+    }
+
+    /// Whether it takes no further transaction.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.capabilities.limits.mails.is_some_and(|most| self.mails >= most)
     }
 
     /// Takes the session up again.

@@ -26,11 +26,41 @@ pub(super) struct To {
     pub dsn: RecipientDsn,
 }
 
+/// Which refusals ask for smaller transactions, in which what was refused goes on at once.
+#[derive(Clone, Copy)]
+pub struct Splits<'r> {
+    /// Whether a reply in a phase (RCPT, DATA, end of the message) does.
+    pub wanted: &'r dyn Fn(Phase, &Reply) -> bool,
+    /// Whether one after RCPT may: then the connection is kept until a message for several is taken.
+    pub late: bool,
+}
+
+impl Splits<'_> {
+    /// As RFC 5321 section 4.5.3.1.10 has it.
+    pub const USUAL: Splits<'static> =
+        Splits { wanted: &|phase, reply| phase == Phase::Rcpt && reply.too_many_recipients(), late: false };
+
+    /// The phase of a refusal that asks for it.
+    pub(super) fn asked_by<T>(&self, result: &Result<T, Failure>) -> Option<Phase> {
+        match result {
+            Err(Failure { phase, cause: Cause::Refused(reply), in_doubt: false }) => {
+                (reply.code != 421 && (self.wanted)(*phase, reply)).then_some(*phase)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<W: Timed> Session<'_, W> {
     /// Sends a message; one answer for every recipient, in the envelope's order. Recipients beyond what the server takes
     /// in one transaction get another one at once; those beyond one session `Cause::NextSession`. QUIT may have gone out
     /// with the message.
     pub fn send(&mut self, envelope: &Envelope, message: &Message) -> Vec<Answer> {
+        self.send_split(envelope, message, Splits::USUAL)
+    }
+
+    /// The same with the server's own ways to ask for smaller transactions.
+    pub fn send_split(&mut self, envelope: &Envelope, message: &Message, splits: Splits<'_>) -> Vec<Answer> {
         let recipients = envelope.recipients();
         let utf8 = self.capabilities.utf8;
         let ready = Path::of_sender(&envelope.from, utf8).and_then(|from| Ok((from, self.adapted(message)?)));
@@ -38,7 +68,7 @@ impl<W: Timed> Session<'_, W> {
             Ok(ready) => ready,
             Err(failure) => return vec![Err(failure); recipients.len()],
         };
-        let job = Job { from: &from, message: &message, dsn: &envelope.dsn };
+        let job = Job { from: &from, message: &message, dsn: &envelope.dsn, splits };
         let unasked = Failure::new(Phase::Rcpt, Cause::Closed);
         let mut answers: Vec<Answer> = vec![Err(unasked); recipients.len()];
         let mut open: VecDeque<To> = VecDeque::new();
@@ -48,8 +78,9 @@ impl<W: Timed> Session<'_, W> {
                 Err(failure) => answers[index] = Err(failure),
             }
         }
+        let mut most = usize::MAX;
         while !open.is_empty() {
-            let stop = self.next_transaction(&job, &mut open, &mut answers);
+            let stop = self.next_transaction(&job, &mut open, &mut most, &mut answers);
             if let Err(failure) = stop {
                 open.drain(..).for_each(|to| answers[to.index] = Err(failure.clone()));
             }
@@ -65,29 +96,38 @@ impl<W: Timed> Session<'_, W> {
         &mut self,
         job: &Job<'_>,
         open: &mut VecDeque<To>,
+        most: &mut usize,
         answers: &mut [Answer],
     ) -> Result<(), Failure> {
         if self.capabilities.limits.mails.is_some_and(|most| self.mails >= most) {
             return Err(Failure::new(Phase::Mail, Cause::NextSession));
         }
         self.end_transaction()?;
-        let batch = batch(open, self.capabilities.limits);
+        let batch = batch(open, self.capabilities.limits, *most);
         let to: Vec<&To> = batch.iter().collect();
         let results = Transaction::new(self, *job, &to, open.is_empty()).run();
         let went = results.iter().any(Result::is_ok);
+        // Nobody was taken, and fewer at a time may be.
+        let halved = !went && batch.len() > 1 && !self.quit_sent && !self.broken && {
+            let asked = |result: &Answer| job.splits.asked_by(result).is_some();
+            results.iter().any(asked) && results.iter().all(|result| asked(result) || refused_alone(result))
+        };
+        if halved {
+            *most = batch.len().div_ceil(2);
+        }
         let whole =
             results.iter().find_map(|result| result.as_ref().err().filter(|failure| is_of_all(failure))).cloned();
         let (mut again, mut put_off_reason) = (Vec::new(), None);
         for (to, result) in batch.into_iter().zip(results) {
             let index = to.index;
-            if went && is_put_off(&result) {
+            if (went || halved) && job.splits.asked_by(&result).is_some() {
                 put_off_reason = result.as_ref().err().cloned();
                 again.push(to);
             }
             answers[index] = result;
         }
         again.into_iter().rev().for_each(|one| open.push_front(one));
-        match (whole.filter(|_| !went), self.quit_sent || self.broken) {
+        match (whole.filter(|_| !went && !halved), self.quit_sent || self.broken) {
             // Of these nobody was in a message that may have arrived.
             (Some(failure), _) => Err(Failure { in_doubt: false, ..failure }),
             (None, true) => Err(put_off_reason.unwrap_or_else(|| Failure::new(Phase::Rcpt, Cause::Closed))),
@@ -110,14 +150,15 @@ fn is_of_all(failure: &Failure) -> bool {
     failure.phase != Phase::Rcpt || failure.is_goodbye() || !matches!(failure.cause, Cause::Refused(_))
 }
 
-fn is_put_off(answer: &Answer) -> bool {
-    matches!(answer, Err(Failure { phase: Phase::Rcpt, cause: Cause::Refused(reply), .. }) if reply.too_many_recipients())
+/// Whether a recipient was refused for itself.
+fn refused_alone(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(|failure| !is_of_all(failure))
 }
 
 /// The next recipients that fit one transaction; at least one. Those of too many domains wait for another.
-fn batch(open: &mut VecDeque<To>, limits: Limits) -> Vec<To> {
+fn batch(open: &mut VecDeque<To>, limits: Limits, at_most: usize) -> Vec<To> {
     let most = |limit: Option<u32>| limit.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let (recipients, domains) = (most(limits.recipients), most(limits.domains));
+    let (recipients, domains) = (most(limits.recipients).min(at_most), most(limits.domains));
     if recipients >= open.len() && limits.domains.is_none() {
         return open.drain(..).collect();
     }

@@ -4,7 +4,7 @@
 //! One refused recipient does not stop the others. After the final dot nothing is ever sent again.
 
 use super::adapt::Path;
-use super::send::{Answer, To};
+use super::send::{Answer, Splits, To};
 use super::stuffing::Stuffing;
 use super::{Cause, Failure, Session, commands};
 use crate::config::Protocol;
@@ -43,6 +43,8 @@ pub(super) struct Job<'r> {
     pub message: &'r Message,
     /// What notifications are asked for.
     pub dsn: &'r Dsn,
+    /// Which refusals ask for smaller transactions.
+    pub splits: Splits<'r>,
 }
 
 /// A transaction under way.
@@ -327,9 +329,8 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     }
 
     fn queue_quit(&mut self) -> Result<(), Failure> {
-        let more = self.known.iter().flatten().any(
-            |known| matches!(known, Err(Failure { cause: Cause::Refused(reply), .. }) if reply.too_many_recipients()),
-        );
+        let more = self.job.splits.late && self.recipients.len() > 1
+            || self.known.iter().flatten().any(|known| self.job.splits.asked_by(known).is_some());
         if self.session.capabilities.pipelining && self.is_farewell() && !more {
             self.session.queue("QUIT")?;
             self.session.quit_sent = true;
@@ -357,7 +358,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     }
 
     fn mail_command(&self) -> String {
-        let Job { from, message, dsn } = self.job;
+        let Job { from, message, dsn, .. } = self.job;
         let utf8 = !from.as_str().is_ascii() || self.recipients.iter().any(|to| !to.path.as_str().is_ascii());
         commands::mail(&self.session.capabilities, from, utf8, message, dsn)
     }

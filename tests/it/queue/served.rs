@@ -12,52 +12,57 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A daemon, and a home whose `sendmail` finds it.
-struct Daemon {
-    home: Home,
+pub struct Daemon {
+    pub home: Home,
     child: Child,
 }
 
 impl Daemon {
-    fn start(queue: &str, senders: &str) -> Self {
+    pub fn start(queue: &str, senders: &str) -> Self {
         let home = Home::new();
         let socket = home.path("submit.sock");
         let home = home.env("POSTRIDER_SOCKET", &socket);
         configure(&home, queue, senders);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
-        command.arg("--config").arg(home.path("postrider.toml")).arg("serve").arg("--socket").arg(&socket);
-        command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let child = serve(&home);
         let daemon = Self { home, child };
         daemon.until("it answers", || UnixStream::connect(&socket).is_ok());
         daemon
+    }
+
+    /// Kills it and starts it again.
+    pub fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = serve(&self.home);
+        self.until("it answers", || UnixStream::connect(self.socket()).is_ok());
     }
 
     fn socket(&self) -> PathBuf {
         self.home.path("submit.sock")
     }
 
-    fn ask(&self, request: &Request) -> Reply {
+    pub fn ask(&self, request: &Request) -> Reply {
         client::ask(&self.socket(), request).unwrap()
     }
 
-    fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<Line> {
         match self.ask(&Request::List { filter: Filter::default(), limit: 1000 }) {
             Reply::Messages(lines) => lines,
             other => panic!("{other:?}"),
         }
     }
 
-    fn flush(&self) {
+    pub fn flush(&self) {
         self.ask(&Request::Flush { filter: Filter::default() });
     }
 
-    fn send(&self, sender: &str, how: &str, to: &str) -> Finished {
+    pub fn send(&self, sender: &str, how: &str, to: &str) -> Finished {
         let mail = format!("From: {sender}@example.com\nSubject: a message\n\nhello\n");
         self.home.run("sendmail", &[how, "-i", to], mail)
     }
 
     #[track_caller]
-    fn until(&self, what: &str, happened: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, happened: impl Fn() -> bool) {
         for _ in 0..3000 {
             if happened() {
                 return;
@@ -75,7 +80,14 @@ impl Drop for Daemon {
     }
 }
 
-fn configure(home: &Home, queue: &str, senders: &str) {
+fn serve(home: &Home) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command.arg("--config").arg(home.path("postrider.toml")).arg("serve").arg("--socket").arg(home.path("submit.sock"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::null()).spawn().unwrap()
+}
+
+pub fn configure(home: &Home, queue: &str, senders: &str) {
     let log = home.path("log");
     let directory = home.path("queue");
     let toml = format!(
@@ -86,7 +98,7 @@ fn configure(home: &Home, queue: &str, senders: &str) {
     home.write("postrider.toml", toml);
 }
 
-fn sender(name: &str, server: &Server) -> String {
+pub fn sender(name: &str, server: &Server) -> String {
     format!(
         "[[sender]]\nname = \"{name}\"\nfrom = \"{name}@example.com\"\nserver = \"smtp+plain://127.0.0.1:{}\"\n",
         server.port

@@ -83,7 +83,10 @@ fn what_is_forwarded_goes_over_the_sender_once() {
     let sent = server.messages().remove(0);
     assert_eq!((sent.from.as_str(), sent.recipients.len()), ("shop@example.com", 2));
     let sent = String::from_utf8_lossy(&sent.text).into_owned();
-    assert!(sent.contains("Delivered-To: info@example.com\r\n") && sent.contains("From: ann@example.org\r\n"), "{sent}");
+    assert!(
+        sent.contains("Delivered-To: info@example.com\r\n") && sent.contains("From: ann@example.org\r\n"),
+        "{sent}"
+    );
     // It comes back from one of them.
     let mut talk = crate::listener::Talk::hello(port);
     talk.expect("MAIL FROM:<shop@example.com>", "250");

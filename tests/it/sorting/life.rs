@@ -79,7 +79,9 @@ fn a_maildir_that_takes_nothing_is_tried_again() {
 fn ten_thousand_rules_and_hostile_expressions_hold_nobody_up() {
     let server = Script::new().start();
     let mut rules: String = (0..9_990)
-        .map(|n| format!("[[rule]]\nname = \"r{n}\"\nto = \"u{n}(at)example.com\"\nmaildir = \"@/u{n}\"\nstop = true\n"))
+        .map(|n| {
+            format!("[[rule]]\nname = \"r{n}\"\nto = \"u{n}(at)example.com\"\nmaildir = \"@/u{n}\"\nstop = true\n")
+        })
         .collect();
     rules += "[[rule]]\nname = \"bomb\"\nsubject = [{ regex = \"^(a+)+$\" }, \"*a*a*a*a*a*a*a*a*b\"]\ndrop = true\n";
     let (daemon, port) = sorting(&server, &rules);

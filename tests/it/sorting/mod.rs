@@ -14,7 +14,8 @@ const LISTEN: &str = "[[listen]]\naddress = \"127.0.0.1:0\"\npurpose = \"incomin
 
 /// A daemon with these rules; `@` in them is its directory.
 fn sorting(server: &Server, rules: &str) -> (Daemon, u16) {
-    let daemon = Daemon::start_with(server, |place| format!("{LISTEN}{}", rules.replace('@', place).replace("(at)", "@")));
+    let daemon =
+        Daemon::start_with(server, |place| format!("{LISTEN}{}", rules.replace('@', place).replace("(at)", "@")));
     let port = ports(&daemon, 1)[0];
     (daemon, port)
 }

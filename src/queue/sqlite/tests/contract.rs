@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::envelope::{Dsn, Notify, OriginalRecipient, RecipientDsn, Return};
+use crate::queue::Counted;
 
 #[test]
 fn what_is_accepted_comes_back_the_same_after_reopening() {
@@ -70,8 +71,8 @@ fn claims_go_by_due_lane_pause_hold_and_claim() {
     }
     let held = NewMessage { hold: Some("wait".into()), ..new("f", "shop", &["a@example.org"], 1) };
     store.accept(held).unwrap();
-    store.pause("default relay", Some(100), "535").unwrap();
-    store.pause("default relay", Some(200), "535").unwrap();
+    store.pause(&paused("default relay", 100, "530")).unwrap();
+    store.pause(&Pause { times: 2, ..paused("default relay", 200, "535") }).unwrap();
     let pause = store.paused().unwrap().remove(0);
     assert_eq!((pause.until, pause.times, pause.reason.as_str()), (200, 2, "535"));
 
@@ -86,7 +87,7 @@ fn claims_go_by_due_lane_pause_hold_and_claim() {
     store.release_claim(MessageId(3)).unwrap();
     assert_eq!(ids(&store.claim(99, &[], 9).unwrap()), [3]);
     assert_eq!(ids(&store.claim(200, &[], 9).unwrap()), [4], "the pause is over");
-    store.pause("default relay", None, "").unwrap();
+    store.resume("default relay", 200).unwrap();
     assert!(store.paused().unwrap().is_empty());
     drop(store);
     assert_eq!(ids(&open(dir.path()).claim(99, &[], 9).unwrap()), [4, 2, 3, 1], "claims end with the process");
@@ -111,6 +112,28 @@ fn single_mail_is_claimed_before_bulk() {
     assert_eq!(claim(&[no_bulk]), [4, 2, 3]);
     assert_eq!(claim(&[Busy { bulk: false, ..Busy::from("shop") }, "blog".into()]), [1]);
     assert_eq!(store.next_due().unwrap(), Some(1));
+}
+
+#[test]
+fn submissions_are_counted_in_the_same_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let counted = |submission: &str, slot: Millis, names: &[&str], hold: Option<&str>| {
+        let names = names.iter().map(ToString::to_string).collect();
+        let (counted, hold) = (Some(Counted { slot, names }), hold.map(Into::into));
+        store.accept(NewMessage { counted, hold, ..new(submission, "shop", &["a@example.org"], 1) }).unwrap();
+    };
+    let day = 86_400_000;
+    counted("a", 10, &["x", "y"], None);
+    counted("b", 10, &["x"], Some("too many"));
+    counted("b", 10, &["x"], Some("too many"));
+    counted("c", 20, &["x"], None);
+    let source = |name: &str, slot, messages, held| Source { name: name.into(), slot, messages, held };
+    let all = [source("x", 10, 2, 1), source("y", 10, 1, 0), source("x", 20, 1, 0)];
+    assert_eq!(store.counted(0).unwrap(), all, "a resend counts once");
+    assert_eq!(store.counted(11).unwrap(), all[2..]);
+    counted("d", 2 * day + 15, &["z"], None);
+    assert_eq!(store.counted(0).unwrap().len(), 2, "what is old is forgotten");
 }
 
 #[test]
@@ -193,10 +216,14 @@ fn times_move_with_the_clock() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store.accept(new("a", "shop", &["a@x.org"], 1000)).unwrap();
-    store.pause("shop", Some(2000), "quota").unwrap();
+    store.pause(&Pause { since: Some(1000), ..paused("shop", 2000, "quota") }).unwrap();
     store.shift(-500).unwrap();
     let one = all(&store).remove(0);
-    assert_eq!((one.created, one.recipients[0].due, store.paused().unwrap()[0].until), (500, 500, 1500));
+    let pause = store.paused().unwrap().remove(0);
+    assert_eq!(
+        (one.created, one.recipients[0].due, pause.until, pause.since, pause.down),
+        (500, 500, 1500, Some(500), None)
+    );
     assert_eq!(store.next_due().unwrap(), Some(1500));
     assert!(store.shift(i64::MAX).is_err(), "beyond what a number holds: nothing is changed");
     assert_eq!(store.next_due().unwrap(), Some(1500));
@@ -276,7 +303,7 @@ fn a_message_moves_to_another_lane_in_one_commit() {
     let unknown: Vec<bool> = all(&store)[0].recipients.iter().map(|one| one.unknown).collect();
     assert_eq!(unknown, [true, false], "an answer to a later attempt says nothing of the first");
 
-    store.pause("shop", Some(5000), "535").unwrap();
+    store.pause(&paused("shop", 5000, "535")).unwrap();
     store.claim(30, &[], 9).unwrap();
     let before = store.commits();
     store.move_lane(claimed.id, "other", "\"shop\" is down").unwrap();
@@ -302,4 +329,65 @@ fn a_message_moves_to_another_lane_in_one_commit() {
 fn open_copy(dir: &tempfile::TempDir, store: SqliteStore) -> SqliteStore {
     drop(store);
     open(dir.path())
+}
+
+#[test]
+fn a_pause_comes_back_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let pause = Pause { since: Some(7), firm: true, down: Some(9), times: 3, ..paused("shop", 900, "554 5.7.1") };
+    open(dir.path()).pause(&pause).unwrap();
+    assert_eq!(open(dir.path()).paused().unwrap(), std::slice::from_ref(&pause));
+    let later = Pause { since: None, firm: false, down: None, ..pause };
+    open(dir.path()).pause(&later).unwrap();
+    assert_eq!(open(dir.path()).paused().unwrap(), [later]);
+}
+
+#[test]
+fn time_in_trouble_is_credited_to_who_waited() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let accept = |name: &str, at| store.accept(new(name, "shop", &["a@x.org"], at)).unwrap();
+    accept("before", 0);
+    store.pause(&Pause { since: Some(100), ..paused("shop", 200, "535") }).unwrap();
+    accept("meanwhile", 150);
+    // The pauses of one trouble go on; it began with the first.
+    store.pause(&Pause { since: Some(100), times: 2, ..paused("shop", 400, "535") }).unwrap();
+    let ages = |now| all(&store).iter().map(|one| one.aged_from(now)).collect::<Vec<_>>();
+    assert_eq!(ages(300), [200, 300], "while it lasts");
+    store.resume("shop", 500).unwrap();
+    accept("after", 600);
+    assert_eq!(ages(9000), [400, 500, 600]);
+    assert_eq!(all(&store)[1].grace.at(9000), 350, "not for what was before it came");
+    // A second trouble, one that is not reckoned, and a lane of its own.
+    store.pause(&Pause { since: Some(1000), ..paused("shop", 1100, "421") }).unwrap();
+    store.resume("shop", 1100).unwrap();
+    store.pause(&paused("shop", 3000, "lost")).unwrap();
+    store.resume("shop", 3000).unwrap();
+    store.resume("shop", 4000).unwrap();
+    assert_eq!(ages(9000), [500, 600, 700]);
+    assert_eq!(store.accept(new("other", "news", &["a@x.org"], 700)).unwrap().id, MessageId(4));
+    assert_eq!(all(&store)[3].aged_from(9000), 700);
+    drop(store);
+    let store = open(dir.path());
+    // It goes along to another lane, whatever that one has been through.
+    store.pause(&Pause { since: Some(0), ..paused("news", 50, "421") }).unwrap();
+    store.resume("news", 10_000).unwrap();
+    store.move_lane(MessageId(1), "news", "down").unwrap();
+    assert_eq!(all(&store)[0].grace.at(20_000), 500);
+}
+
+#[test]
+fn what_waited_for_the_end_of_a_pause_is_due_when_it_ends_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (name, due) in [("a", 5000), ("b", 5010), ("c", 900_000), ("d", NEXT_RUN), ("e", 5)] {
+        store.accept(NewMessage { now: 1, ..new(name, "shop", &["a@x.org"], due) }).unwrap();
+    }
+    store.pause(&paused("shop", 5000, "535")).unwrap();
+    store.resume("shop", 100).unwrap();
+    let due: Vec<Millis> = all(&store).iter().map(|one| one.recipients[0].due).collect();
+    assert_eq!(due, [100, 100, 900_000, NEXT_RUN, 5]);
+    assert_eq!(ids(&store.claim(100, &[], 9).unwrap()), [5, 1, 2]);
+    let of = |lane: &str| store.list(&Filter { lane: Some(lane.into()), ..Default::default() }, 9).unwrap().len();
+    assert_eq!((of("shop"), of("sho")), (5, 0));
 }

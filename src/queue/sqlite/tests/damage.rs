@@ -66,17 +66,6 @@ fn age(dir: &Path) {
 }
 
 #[test]
-fn a_queue_of_version_1_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 3);
-    age(dir.path());
-    let store = open(dir.path());
-    assert!(store.recovered().is_none());
-    store.accept(new("next", "shop", &["a@x.org"], 1)).unwrap();
-    assert_eq!(ids(&all(&store)), [1, 2, 3, 4]);
-}
-
-#[test]
 fn a_queue_of_version_1_is_saved_too() {
     let (found, told) = damaged(|dir| {
         age(dir);

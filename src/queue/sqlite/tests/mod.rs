@@ -46,11 +46,17 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
         hold: None,
         report: false,
         bulk: false,
+        counted: None,
     }
 }
 
 fn recorded(number: u32, result: Fate, said: &str) -> Recorded {
     Recorded { number, result, said: said.into(), via: "shop".into(), unknown: false }
+}
+
+fn paused(lane: &str, until: Millis, reason: &str) -> Pause {
+    let (lane, reason) = (lane.into(), reason.into());
+    Pause { lane, until, reason, times: 1, since: None, firm: false, down: None }
 }
 
 fn wire(message: &Message) -> Vec<u8> {

@@ -19,6 +19,8 @@ fn indexes_answer_what_runs_often() {
     for (sql, values, index) in [
         (read::NEXT_LANE, vec![text.clone()], "message_due"),
         (read::OF_LANE, vec![text.clone(), number.clone(), number.clone()], "message_due"),
+        (read::COUNTED, vec![number.clone()], "PRIMARY KEY"),
+        ("DELETE FROM source WHERE slot < ?1", vec![number.clone()], "PRIMARY KEY"),
         (read::HISTORY, vec![number.clone(), number.clone()], "history_ended"),
         ("SELECT message FROM submission WHERE id = ?1", vec![text.clone()], "PRIMARY KEY"),
         ("SELECT min(due) FROM recipient WHERE message = ?1", vec![number.clone()], "PRIMARY KEY"),

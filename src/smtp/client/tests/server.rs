@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-fn relay(port: u16, tls: TlsMode) -> Relay {
+pub(crate) fn relay(port: u16, tls: TlsMode) -> Relay {
     let long = Duration::from_secs(20);
     Relay {
         endpoint: Endpoint::Tcp("127.0.0.1".into(), port),
@@ -112,6 +112,8 @@ fn relay(port: u16, tls: TlsMode) -> Relay {
         timeouts: Timeouts { connect: long, command: long, data_end: long, total: long, ..Timeouts::default() },
         client_password: None,
         backups: Vec::new(),
+        replies: Default::default(),
+        portions: Default::default(),
     }
 }
 

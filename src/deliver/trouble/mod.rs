@@ -1,6 +1,18 @@
 //! ALL failure policy in one place: what an SMTP, TLS or network failure means, for whom, and for how long.
 //!
+//! ```text
+//! reply      what a 4xx or 5xx means, by rule, else by phase and code
+//! rules      which of the rules for replies fits: the account's, `[[reply]]`, the provider's, those for all servers
+//! providers  the rules that come with the program
+//! ```
+//!
 //! Everything else in the tree carries failures here unjudged.
+
+mod providers;
+mod reply;
+mod rules;
+
+pub use rules::Rules;
 
 use crate::message::address::Address;
 use crate::net::connect::ConnectError;
@@ -9,6 +21,7 @@ use crate::smtp::client::{Cause, Failure};
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use Permanence::{Permanent, Temporary, Unknown};
+use std::time::Duration;
 
 /// How far a failure reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +89,22 @@ pub struct Trouble {
     pub what: String,
     /// What the reader can do about it, where that is known.
     pub advice: Option<String>,
+    /// How long the account waits, where the failure is the account's.
+    pub wait: Wait,
+}
+
+/// How long an account waits after a failure that other messages would meet too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// A delay that grows from a minute to an hour.
+    #[default]
+    Growing,
+    /// A rule said so: a growing delay, at most this one.
+    UpTo(Duration),
+    /// The provider's window is used up, and frees nobody knows when: a growing delay from five minutes to an hour.
+    Window,
+    /// So long, and nothing is tried before.
+    Firm(Duration),
 }
 
 /// The most of a reply that goes into one line, characters.
@@ -105,7 +134,21 @@ impl Trouble {
     }
 
     fn new(scope: Scope, permanence: Permanence, kind: Kind, phase: Phase, what: impl Into<String>) -> Self {
-        Self { scope, permanence, kind, phase, reply: None, what: what.into(), advice: None }
+        Self { scope, permanence, kind, phase, reply: None, what: what.into(), advice: None, wait: Wait::default() }
+    }
+
+    /// Whether the server could not be used at all: no connection, no service for this host, no login. A rule that has the
+    /// account wait is another matter, as a login that is refused for too many tries will be again.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        let asked =
+            matches!(self.phase, Phase::Mail | Phase::Rcpt | Phase::Data | Phase::Body | Phase::End | Phase::Quit);
+        self.scope == Scope::Site && !asked && self.wait == Wait::Growing
+    }
+
+    /// Advice where there is none yet.
+    fn or_advise(self, advice: &str) -> Self {
+        if self.advice.is_some() { self } else { self.advise(advice) }
     }
 
     fn advise(mut self, advice: impl Into<String>) -> Self {
@@ -114,17 +157,17 @@ impl Trouble {
     }
 }
 
-/// What a failed session means.
+/// What a failed session means, by the rules of its account.
 #[must_use]
-pub fn judge(failure: &Failure) -> Trouble {
+pub fn judge(failure: &Failure, rules: &Rules<'_>) -> Trouble {
     let phase = failure.phase;
     if failure.in_doubt {
         return judge_doubt(failure);
     }
     match &failure.cause {
-        Cause::Refused(reply) => judge_reply(phase, reply),
+        Cause::Refused(reply) => reply::judge(phase, reply, rules),
         Cause::RefusedBecause(reply, why) => {
-            let trouble = judge_reply(phase, reply);
+            let trouble = reply::judge(phase, reply, rules);
             Trouble { what: format!("{} ({why})", trouble.what), ..trouble }
         }
         Cause::TimedOut => {
@@ -173,80 +216,6 @@ fn late(phase: Phase) -> &'static str {
         Phase::Body => "the server stopped taking the message",
         Phase::Greeting => "the server did not greet in time",
         _ => "the server did not answer in time",
-    }
-}
-
-/// What a 4xx or 5xx means, by phase and code.
-fn judge_reply(phase: Phase, reply: &Reply) -> Trouble {
-    let permanence = if reply.is_transient() { Temporary } else { Permanent };
-    let trouble = match (phase, reply.code) {
-        (_, 421) => Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the server ends the session for now"),
-        (Phase::Auth, code) => judge_auth(code, permanence),
-        (_, 530) => judge_auth(530, Permanent),
-        (Phase::StartTls, _) => Trouble::new(Scope::Site, permanence, Kind::Tls, phase, "STARTTLS was refused"),
-        (Phase::Greeting | Phase::Ehlo, _) => {
-            Trouble::new(Scope::Site, permanence, Kind::Refused, phase, "the server does not serve this host")
-        }
-        _ => judge_transaction(phase, reply, permanence),
-    };
-    Trouble { phase, reply: Some(reply.clone()), ..trouble }
-}
-
-fn judge_auth(code: u16, permanence: Permanence) -> Trouble {
-    let (what, advice) = match code {
-        530 => ("the server wants a login", "configure user and password for this account"),
-        534 => ("the login was refused", "the provider may want an app password or another login method"),
-        538 => ("the login was refused", "the server wants TLS before the login"),
-        400..=499 => ("the login failed for now", "too many tries in a short time may be the reason"),
-        _ => ("the login was refused", "check user and password; many providers want an app password here"),
-    };
-    Trouble::new(Scope::Site, permanence, Kind::Auth, Phase::Auth, what).advise(advice)
-}
-
-/// MAIL, RCPT, DATA and the end of the message.
-fn judge_transaction(phase: Phase, reply: &Reply, permanence: Permanence) -> Trouble {
-    let subject = reply.enhanced.map(|(_, subject, detail)| (subject, detail));
-    match (phase, subject) {
-        // The account's quota (Gmail's 550 5.4.5): the account waits, the message is not to blame.
-        (_, Some((4, 5))) => {
-            Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the account's sending limit is reached")
-                .advise("wait until the provider's window frees")
-        }
-        // The server's own state (RFC 3463 section 3.4), storage among it; x.3.4 is the message's size.
-        (Phase::Mail | Phase::Data | Phase::End, Some((3, detail))) if permanence == Temporary && detail != 4 => {
-            Trouble::new(Scope::Site, Temporary, Kind::Refused, phase, "the server cannot take mail for now")
-        }
-        (Phase::Rcpt, _) => {
-            let what = if permanence == Temporary { "refused for now" } else { "refused" };
-            let trouble = Trouble::new(Scope::Recipient, permanence, Kind::RecipientRefused, phase, what);
-            match subject {
-                Some((7, 1)) if permanence == Permanent => {
-                    trouble.advise("the account may not send to this recipient, or wants a login")
-                }
-                _ => trouble,
-            }
-        }
-        (Phase::Mail, _) => judge_mail(reply, permanence),
-        _ => {
-            let what =
-                if permanence == Temporary { "the message was refused for now" } else { "the message was refused" };
-            Trouble::new(Scope::Message, permanence, Kind::Refused, phase, what)
-        }
-    }
-}
-
-fn judge_mail(reply: &Reply, permanence: Permanence) -> Trouble {
-    let subject = reply.enhanced.map(|(_, subject, detail)| (subject, detail));
-    let too_big = reply.code == 552 || subject == Some((3, 4));
-    let what = match (permanence, too_big) {
-        (Temporary, _) => "the sender address was refused for now",
-        (_, true) => "the message is too big for this server",
-        _ => "the sender address was refused",
-    };
-    let trouble = Trouble::new(Scope::Message, permanence, Kind::Refused, Phase::Mail, what);
-    match too_big || permanence == Temporary {
-        true => trouble,
-        false => trouble.advise("the account may only send as its own addresses"),
     }
 }
 
@@ -331,3 +300,6 @@ pub fn judge_capture(error: &std::io::Error) -> Trouble {
     Trouble::new(Scope::Message, Temporary, Kind::Io, Phase::Data, what)
         .advise("mend the directory of [staging] capture, or take [staging] out")
 }
+
+#[cfg(test)]
+mod tests;
