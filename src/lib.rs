@@ -9,6 +9,7 @@
 //!           config         TOML or msmtprc -> Config (senders, default relay)
 //!           route          From -> sender, else the default relay; identity guard -> Plan
 //!           limits         may it go now: reserved before MAIL, settled to what the server took
+//!           rules          mail for this machine: which rules take it -> lanes of the queue
 //!           deliver        a Plan's part -> smtp over net -> Outcome per recipient
 //!           report, exit   one log line, one line on stderr, one status
 //! ```
@@ -30,6 +31,7 @@ pub mod net;
 pub mod queue;
 pub mod report;
 pub mod route;
+pub mod rules;
 pub mod secret;
 pub mod smtp;
 pub mod sys;

@@ -225,6 +225,7 @@ fn pass_on(command: &str, arguments: &[OsString], config: Option<PathBuf>) -> St
     match command {
         "sendmail" => super::as_sendmail(arguments, config),
         "msmtp" => super::as_msmtp(arguments),
+        _ if commands::explain_incoming::is_asked(arguments) => commands::explain_incoming::run(arguments, config),
         _ => match super::sendmail::parse(arguments) {
             Ok(invocation) => commands::explain::run(&invocation, config),
             Err(usage) => super::refuse("postrider explain", &usage),

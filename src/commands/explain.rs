@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::message::address::Address;
 use crate::message::read::{self, ReadRules};
 use crate::report::{self, printable};
-use crate::route::{self, Plan, RouteError};
+use crate::route::{self, Plan, RouteError, local};
 use crate::sys::clock;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
@@ -57,9 +57,9 @@ fn explain(
             return Status::Config;
         }
     };
-    match route::plan(&config, &around.request(&config, &invocation.options), message) {
-        Ok(plan) => {
-            report::stdout(&text(&config, &plan));
+    match told(&around, &config, invocation, message, text) {
+        Ok(told) => {
+            report::stdout(&told);
             Status::Ok
         }
         Err(RouteError { status, what }) => {
@@ -67,6 +67,24 @@ fn explain(
             status
         }
     }
+}
+
+/// What the rules take, and the route of the rest.
+fn told(
+    around: &Surroundings,
+    config: &Config,
+    invocation: &Invocation,
+    message: Message,
+    text: fn(&Config, &Plan<'_>) -> String,
+) -> Result<String, RouteError> {
+    let sorted = local::sort(config, &around.request(config, &invocation.options), &message)?;
+    let lanes = sorted.lanes.join(", ");
+    let taken = sorted.taken.iter().map(|to| printable(&format!("{to}... deliverable by rules: {lanes}")) + "\n");
+    let mut told: String = taken.collect();
+    if let Some(rest) = &sorted.rest {
+        told += &text(config, &route::plan(config, &around.request(config, rest), message)?);
+    }
+    Ok(told)
 }
 
 /// `-bv`: a line for each alias that was used, then one for each recipient.

@@ -5,6 +5,7 @@ pub mod alias_files;
 pub mod check;
 pub mod desk;
 pub mod explain;
+pub mod explain_incoming;
 pub mod handover;
 pub mod import;
 pub mod mailq;

@@ -11,6 +11,7 @@ use crate::daemon::listen::{self, Socket};
 use crate::daemon::smtp::Listeners;
 use crate::daemon::stop::Stop;
 use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
+use crate::deliver::sorted;
 use crate::exit::Status;
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
@@ -232,7 +233,13 @@ impl Source {
 
     fn load(&self) -> Result<Config, Vec<ConfigError>> {
         let uid = rustix::process::geteuid().as_raw();
-        load::load(&Sources { explicit: self.0.clone(), home: None, uid, etc: "/etc".into() })
+        let config = load::load(&Sources { explicit: self.0.clone(), home: None, uid, etc: "/etc".into() })?;
+        // What it has no right to do is known before the first message.
+        let faults = sorted::faults(&config, uid);
+        match faults.is_empty() {
+            true => Ok(config),
+            false => Err(faults),
+        }
     }
 }
 

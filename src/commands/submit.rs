@@ -21,7 +21,7 @@ use crate::message::read::{self, ReadRules};
 use crate::queue::backup;
 use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
-use crate::route::{self, Plan, Via, choose};
+use crate::route::{self, Plan, Request, Via, choose, local};
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
@@ -140,7 +140,11 @@ impl Submitter<'_> {
     /// Plans, delivers and logs one message.
     #[must_use]
     pub fn submit(&self, config: &Config, message: Message) -> Done {
-        match route::plan(config, &self.around.request(config, self.options), message) {
+        let request = self.around.request(config, self.options);
+        if let Some(refused) = self.for_the_rules(config, &request, &message) {
+            return refused;
+        }
+        match route::plan(config, &request, message) {
             Ok(plan) => self.admit(config, plan),
             Err(error) => {
                 // With senders beside it the msmtprc may have had no part in it.
@@ -151,6 +155,19 @@ impl Submitter<'_> {
                 self.refused(error.what, error.status)
             }
         }
+    }
+
+    /// Rules deliver from the daemon's queue alone: what they would take does not go elsewhere for want of it.
+    fn for_the_rules(&self, config: &Config, request: &Request<'_>, message: &Message) -> Option<Done> {
+        let sorted = match local::sort(config, request, message) {
+            Ok(sorted) => sorted,
+            Err(error) => return Some(self.refused(error.what, error.status)),
+        };
+        let first = sorted.taken.first()?;
+        let lane = sorted.lanes.first().map_or("rules", String::as_str);
+        let what =
+            format!("mail for {first} is for {lane}, which the daemon delivers, and it does not run; nothing was sent");
+        Some(self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit)))
     }
 
     /// The line of a refusal in an msmtprc's own log.

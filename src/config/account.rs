@@ -60,8 +60,12 @@ impl Builder<'_> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let field = field?;
-        let place = self.source.place(&field);
-        parse(field.get_ref()).map_err(|error| self.note(&place, format!("{key}: {error}"))).ok()
+        // The line is counted only where it is told: a file may hold thousands of values.
+        let noted = |error: E| {
+            let place = self.source.place(&field);
+            self.note(&place, format!("{key}: {error}"));
+        };
+        parse(field.get_ref()).map_err(noted).ok()
     }
 
     /// A path: absolute, `~/` in the caller's home, or beside the configuration file.

@@ -17,6 +17,7 @@ use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog,
 use crate::limits::window::Zone;
 use crate::message::address::Address;
 use crate::message::bulk;
+use crate::rules::Rules;
 use ::toml::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub(super) struct FileConfig {
     pub replies: Vec<ReplyRule>,
     pub listen: Vec<Listener>,
     pub users: Vec<User>,
+    pub rules: Rules,
     /// Whether a password stands in the file itself, so that its owner and mode matter.
     pub literal: bool,
 }
@@ -87,6 +89,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         replies: build.replies(raw.reply),
         senders: raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect(),
         listen: raw.listen.into_iter().filter_map(|listener| build.listener(listener)).collect(),
+        rules: build.rules(raw.rules.unwrap_or_default(), raw.rule),
         users: raw.user.into_iter().filter_map(|user| build.user_table(user)).collect(),
         literal: build.literal,
     };

@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod presets;
 mod queue;
 pub mod replies;
+mod rules;
 pub mod server;
 pub mod staging;
 mod tls;

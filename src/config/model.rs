@@ -12,6 +12,7 @@ use super::server::Server;
 use super::staging::Staging;
 use crate::message::address::Address;
 use crate::message::bulk;
+use crate::rules::Rules;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Config {
     pub listen: Vec<Listener>,
     /// `[[user]]`: who may log in there.
     pub users: Vec<User>,
+    /// `[rules]` and `[[rule]]`: where mail for this machine goes.
+    pub rules: Rules,
     /// `[limits]` and `[[limit]]`.
     pub limits: LimitsConfig,
     /// `queue.bulk_recipients` and `[[bulk]]`: what makes a message bulk.
@@ -74,6 +77,7 @@ impl Config {
             bulk: bulk::Rules::default(),
             local: LocalMail::default(),
             staging: None,
+            rules: Rules::default(),
         }
     }
 }
@@ -458,7 +462,7 @@ impl Timeouts {
     pub fn of(&self, phase: Phase) -> Duration {
         let phases = &self.phases;
         let given = match phase {
-            Phase::Resolve | Phase::Connect | Phase::Tls => return self.connect,
+            Phase::Resolve | Phase::Connect | Phase::Tls | Phase::Local => return self.connect,
             Phase::End => return self.data_end,
             Phase::Secret => return phases.password.unwrap_or(Self::PASSWORD),
             Phase::Quit => return phases.quit.unwrap_or(self.command).min(Self::QUIT),

@@ -139,7 +139,7 @@ fn added(name: &str, value: &str, before: &[AddedHeader]) -> Result<(), String> 
 }
 
 /// RFC 5322 section 3.6.8, and none of the structural fields.
-fn field_name(name: &str) -> Result<(), String> {
+pub(super) fn field_name(name: &str) -> Result<(), String> {
     let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
     if name.is_empty() || name.len() > NAME || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':') {
         return Err(format!("\"{shown}\" is no field name: 1 to {NAME} visible ASCII characters without a colon"));

@@ -5,6 +5,7 @@ use super::error::{ConfigError, Place};
 use super::listen::Listener;
 use super::toml::Source;
 use crate::limits::window::Zone;
+use crate::rules::Rules;
 use std::path::Path;
 
 type Parse = dyn Fn(Source<'_>, Option<&Path>) -> (FileConfig, Vec<ConfigError>);
@@ -29,6 +30,16 @@ pub fn listeners(text: &str) -> Result<Vec<Listener>, Vec<ConfigError>> {
     let file = Place::new("postrider.toml", 0);
     let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
     if errors.is_empty() { Ok(config.listen) } else { Err(errors) }
+}
+
+/// The rules of a text as a postrider.toml.
+///
+/// # Errors
+/// Its faults; what concerns several tables is not looked at.
+pub fn rules(text: &str) -> Result<Rules, Vec<ConfigError>> {
+    let file = Place::new("postrider.toml", 0);
+    let (config, errors) = build::main_file(Source { text, file: &file, quote: true }, None);
+    if errors.is_empty() { Ok(config.rules) } else { Err(errors) }
 }
 
 fn faults(text: &str, parse: &Parse) -> Vec<ConfigError> {

@@ -7,6 +7,7 @@ use super::error::{ConfigError, Place};
 use super::keys;
 use super::limits::RawSenderLimits;
 use super::listen::{RawListen, RawUser};
+use super::rules::{RawRule, RawRules};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -48,6 +49,9 @@ pub(super) struct RawConfig {
     pub listen: Vec<Spanned<RawListen>>,
     #[serde(default)]
     pub user: Vec<Spanned<RawUser>>,
+    pub rules: Option<RawRules>,
+    #[serde(default)]
+    pub rule: Vec<Spanned<RawRule>>,
 }
 
 /// A rule for replies, in `[[reply]]` and in `replies` of an account.

@@ -26,6 +26,7 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
     claims(&config.senders, &mut errors);
     backups(&config.senders, &mut errors);
     listen::validate(config, &mut errors);
+    super::rules::validate(config, &mut errors);
     super::limits::check(config, &mut errors);
     sort(&mut errors);
     errors

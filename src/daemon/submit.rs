@@ -14,10 +14,12 @@ use crate::exit::{Contract, Status};
 use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
-use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage, StoreError};
+use crate::queue::{Accepted, Filter, MessageId, Millis, NEXT_RUN, NewMessage, StoreError};
 use crate::report::log;
-use crate::route::{self, Plan};
-use crate::sys::clock::Deadline;
+use crate::route::{self, Plan, local};
+use crate::rules::Part;
+use crate::sys::clock::{self, Deadline};
+use crate::sys::random;
 use crate::sys::spool::Spool;
 use crate::sys::users::Caller;
 use std::sync::{MutexGuard, PoisonError};
@@ -121,6 +123,18 @@ pub(super) fn queue(
 ) -> Result<Kept, (Status, String)> {
     let (config, options) = (daemon.live.get(), options(asked));
     let request = around.request(&config, &options);
+    let mut found = local::sort(&config, &request, &message).map_err(|error| (error.status, error.what))?;
+    let parts = std::mem::take(&mut found.parts);
+    if found.rest.is_none() {
+        // Everybody is here: no account is needed.
+        let new =
+            new_messages(around.who.uid, asked.id.to_ascii_lowercase(), asked.tag.clone(), parts, clock::millis());
+        let accepted = daemon.store.accept_all(new.map_err(|what| (Status::Os, what))?).map_err(not_kept)?;
+        log_sorted(&accepted, &found, asked, around);
+        return Ok(Kept { accepted, lane: found.lanes.join(", "), hold: None });
+    }
+    let options = found.rest.take().unwrap_or(options);
+    let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
     // One after the other, so that each sees those before it in the queue.
     let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
@@ -131,11 +145,22 @@ pub(super) fn queue(
     let said = daemon.brake.submit(config.brake.as_ref(), &who, around.now.timestamp_millis());
     let new =
         NewMessage { counted: said.counted.clone(), hold: said.hold.clone(), ..new_message(&plan, around, asked) };
-    let accepted = daemon.store.accept(new);
+    let accepted = match parts.is_empty() {
+        true => daemon.store.accept(new),
+        false => {
+            // The submission's id stands for all of it.
+            let id = random::token().map_err(|error| (Status::Os, format!("no random number: {error}")))?;
+            let others = new_messages(around.who.uid, id, asked.tag.clone(), parts, new.now);
+            let mut others = others.map_err(|what| (Status::Os, what))?;
+            others.iter_mut().for_each(|other| other.hold.clone_from(&said.hold));
+            daemon.store.accept_all(std::iter::once(new).chain(others).collect())
+        }
+    };
     if !matches!(accepted, Ok(Accepted { again: false, .. })) {
         daemon.brake.take_back(&said);
     }
     let accepted = accepted.map_err(not_kept)?;
+    log_sorted(&accepted, &found, asked, around);
     let id = accepted.id.to_string();
     log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
     if accepted.again {
@@ -145,6 +170,57 @@ pub(super) fn queue(
     let about = About { id: &id, sender: &plan.via.name(), from: &from };
     daemon.brake.kept(config.brake.as_ref(), &said, &who, about);
     Ok(Kept { accepted, lane: plan.via.name(), hold: said.hold })
+}
+
+/// What the rules took of a message.
+fn log_sorted(accepted: &Accepted, found: &local::Sorted, asked: &Submit, around: &Surroundings) {
+    if !found.lanes.is_empty() {
+        let (lanes, tag) = (found.lanes.join(", "), asked.tag.as_deref().unwrap_or_default());
+        tracing::info!(queued = %accepted.id, lanes, uid = around.who.uid, tag, "sorted");
+    }
+}
+
+/// What rules made of a message, for the queue; `id` is the submission's.
+///
+/// # Errors
+/// There is no random number.
+pub(super) fn new_messages(
+    uid: u32,
+    id: String,
+    tag: Option<String>,
+    parts: Vec<Part>,
+    now: Millis,
+) -> Result<Vec<NewMessage>, String> {
+    let mut first = Some(id);
+    let mut all = Vec::new();
+    for Part { lane, envelope, message } in parts {
+        let submission = match first.take() {
+            Some(id) => id,
+            None => random::token().map_err(|error| format!("no random number: {error}"))?,
+        };
+        let from = crate::message::recipients::from(&message.header, "localhost").ok();
+        let from = from.and_then(|from| from.into_iter().next());
+        let header_from = from.map_or_else(String::new, |from| from.address.to_string());
+        let (tag, hold) = (tag.clone(), None);
+        let (report, bulk) = (false, false);
+        let due = now;
+        all.push(NewMessage {
+            submission,
+            uid,
+            lane,
+            header_from,
+            envelope,
+            tag,
+            message,
+            now,
+            due,
+            hold,
+            report,
+            bulk,
+            counted: None,
+        });
+    }
+    Ok(all)
 }
 
 /// A message that the queue could not keep.

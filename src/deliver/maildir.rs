@@ -23,7 +23,31 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the system said; nothing was delivered then.
 pub fn deliver(maildir: &Path, from: &ReversePath, message: &Message, host: &str) -> io::Result<PathBuf> {
-    let root = directory(maildir)?;
+    into(directory(maildir)?, maildir, from, message, host)
+}
+
+/// The same below a directory: links in `below` are not followed, and what is not there is made, mode 0700.
+///
+/// # Errors
+/// As `deliver`.
+pub fn deliver_below(
+    base: &Path,
+    below: &[String],
+    from: &ReversePath,
+    message: &Message,
+    host: &str,
+) -> io::Result<PathBuf> {
+    let Some((first, others)) = below.split_first() else { return deliver(base, from, message, host) };
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut root = subdirectory(&rustix::fs::open(base, flags, Mode::empty())?, first)?;
+    for name in others {
+        root = subdirectory(&root, name)?;
+    }
+    let path = below.iter().fold(base.to_path_buf(), |path, part| path.join(part));
+    into(root, &path, from, message, host)
+}
+
+fn into(root: OwnedFd, maildir: &Path, from: &ReversePath, message: &Message, host: &str) -> io::Result<PathBuf> {
     let (tmp, new) = (subdirectory(&root, "tmp")?, subdirectory(&root, "new")?);
     subdirectory(&root, "cur")?;
     let name = unique(host)?;

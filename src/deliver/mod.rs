@@ -8,6 +8,8 @@ pub mod maildir;
 pub mod mbox;
 pub mod open;
 pub mod outcome;
+pub mod pipe;
+pub mod sorted;
 pub mod trouble;
 
 pub use outcome::{Attempt, Outcome, Verdict};

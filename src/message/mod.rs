@@ -72,3 +72,9 @@ impl Message {
         if self.has_long_lines() { reencode::reencode(self, Why::LongLines) } else { Ok(self.clone()) }
     }
 }
+
+/// A header value as people read it: encoded words decoded (RFC 2047), without control characters.
+#[must_use]
+pub fn decoded(value: &str) -> String {
+    encoded_word::decode(value)
+}

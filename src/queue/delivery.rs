@@ -3,6 +3,7 @@
 //! The same for the daemon's workers and for `sendmail -q`. It changes nothing in the store.
 
 use super::bounce::{self, Matter, Report};
+use super::lane::Way;
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
@@ -11,7 +12,7 @@ use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
 use crate::deliver::trouble::{Kind, Permanence, Trouble, Wait};
-use crate::deliver::{Attempt, Verdict};
+use crate::deliver::{Attempt, Verdict, sorted};
 use crate::envelope::Envelope;
 use crate::exit::{self, Status};
 use crate::limits::{self, Ask, Class, Full, Lease, Leave};
@@ -41,8 +42,8 @@ pub struct Job<'j> {
     pub queued: &'j Queued,
     /// Its text.
     pub message: &'j Message,
-    /// The account of its lane.
-    pub via: Via<'j>,
+    /// What delivers in its lane.
+    pub way: Way<'j>,
     /// The configuration.
     pub config: &'j Config,
     /// The host.
@@ -74,8 +75,8 @@ pub struct Tried {
     pub text: Option<String>,
     /// The attempt itself.
     pub attempt: Attempt,
-    /// The sending limits' reservation, to be settled once the results are recorded.
-    pub lease: Lease,
+    /// The sending limits' reservation, to be settled once the results are recorded; rules have none.
+    pub lease: Option<Lease>,
 }
 
 /// What became of a job.
@@ -106,8 +107,17 @@ impl Job<'_> {
         if due.is_empty() {
             return Ran::Idle;
         }
+        let via = match self.way {
+            Way::Account(via) => via,
+            // One at a time: what was delivered to one is on disk before the next, and no crash delivers it twice.
+            Way::Rule(order) => {
+                due.truncate(1);
+                let attempt = sorted::attempt(order, &self.host.name, self.queued, due[0], self.message);
+                return Ran::Tried(Box::new(self.judge(&due, attempt, None)));
+            }
+        };
         let class = self.class();
-        let lease = match limits::reserve(self.config, self.via, Ask { recipients: due.len(), class, whole: false }) {
+        let lease = match limits::reserve(self.config, via, Ask { recipients: due.len(), class, whole: false }) {
             Ok(Leave::Go(lease)) => lease,
             Ok(Leave::Full(full)) => return Ran::Full(full),
             Err(error) => {
@@ -117,8 +127,8 @@ impl Job<'_> {
         };
         due.truncate(lease.allowed(due.len()));
         let Some(envelope) = self.queued.envelope(&due) else { return Ran::Idle };
-        let attempt = self.attempt(courier, &envelope);
-        Ran::Tried(Box::new(self.judge(&due, attempt, lease)))
+        let attempt = self.attempt(via, courier, &envelope);
+        Ran::Tried(Box::new(self.judge(&due, attempt, Some(lease))))
     }
 
     /// Which share of sending limits is there for the message.
@@ -132,18 +142,19 @@ impl Job<'_> {
     #[must_use]
     pub fn overflow(&self) -> Option<&Sender> {
         let unknown = self.queued.recipients.iter().any(|one| one.unknown);
+        let Way::Account(via) = self.way else { return None };
         if self.queued.moved.is_some() || unknown {
             return None;
         }
-        limits::overflow(self.config, self.via, self.class()).unwrap_or_else(|error| {
+        limits::overflow(self.config, via, self.class()).unwrap_or_else(|error| {
             tracing::error!(queued = %self.queued.id, "{error}");
             None
         })
     }
 
-    fn attempt(&self, courier: &mut Courier, envelope: &Envelope) -> Attempt {
-        let relay = self.via.relay();
-        let mut transcripts = Transcripts::open(self.via, false);
+    fn attempt(&self, via: Via<'_>, courier: &mut Courier, envelope: &Envelope) -> Attempt {
+        let relay = via.relay();
+        let mut transcripts = Transcripts::open(via, false);
         let fetching = fetching(self.host, relay);
         let mut context = Context {
             host: &self.host.name,
@@ -151,18 +162,18 @@ impl Job<'_> {
             secret: &|source, limit| {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
-            gate: Gate::of(self.config, self.via.name()),
+            gate: Gate::of(self.config, via.name()),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);
         transcripts.result(&attempt);
         attempt
     }
 
-    fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt, lease: Lease) -> Tried {
+    fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt, lease: Option<Lease>) -> Tried {
         let now = clock::millis();
         let verdicts: HashMap<String, &Verdict> =
             attempt.outcomes.iter().map(|outcome| (outcome.recipient.canonical(), &outcome.verdict)).collect();
-        let (random, via) = (random::number(), self.via.name());
+        let (random, via) = (random::number(), self.queued.lane.clone());
         let mut results = Vec::new();
         for recipient in due {
             let Some(verdict) = verdicts.get(&recipient.address.canonical()) else { continue };

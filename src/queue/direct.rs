@@ -67,7 +67,7 @@ impl Run<'_> {
             self.store.release_claim(queued.id)?;
             return Ok(false);
         }
-        let Some(via) = lane::find(self.config, &queued.lane) else {
+        let Some(way) = lane::way(self.config, &queued.lane) else {
             gone::hold(self.store, std::slice::from_ref(queued))?;
             return Ok(false);
         };
@@ -83,7 +83,7 @@ impl Run<'_> {
         let broken = &self.broken;
         let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
-        let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
+        let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable };
         let mut tried = match job.run(&mut self.courier) {
             Ran::Tried(tried) => *tried,
             Ran::Idle => {
@@ -97,7 +97,9 @@ impl Run<'_> {
         };
         let report = tried.report.take();
         let recorded = self.store.record(queued.id, clock::millis(), &tried.results, report);
-        tried.lease.settle(limits::taken(&tried.attempt));
+        if let Some(lease) = tried.lease {
+            lease.settle(limits::taken(&tried.attempt));
+        }
         Tried::log(queued, &tried.attempt, &tried.results);
         recorded?;
         match tried.effect {
@@ -170,7 +172,7 @@ fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
         number: one.number,
         result: Fate::Retry { due: full.until, counts: false },
         said: full.what.clone(),
-        via: job.via.name(),
+        via: job.queued.lane.clone(),
         unknown: one.unknown,
         reason: String::new(),
     }

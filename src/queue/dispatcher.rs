@@ -203,8 +203,8 @@ impl<'s> Dispatcher<'s> {
         let config = self.shared.config();
         let (mut ours, mut gone) = (Vec::new(), Vec::new());
         for queued in claimed {
-            match lane::find(&config, &queued.lane) {
-                Some(via) => ours.push((lane::Rules::new(&config, via), queued)),
+            match lane::way(&config, &queued.lane) {
+                Some(way) => ours.push((lane::Rules::new(&config, way), queued)),
                 None => gone.push(queued),
             }
         }

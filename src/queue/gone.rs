@@ -47,7 +47,7 @@ pub(super) fn pages(
 pub(super) fn release(store: &dyn Store, config: &Config) -> Result<u64, StoreError> {
     let held = Filter { held: Some(true), ..Filter::default() };
     let back = |queued: &Queued| {
-        queued.hold.as_deref().is_some_and(lane::is_gone) && lane::find(config, &queued.lane).is_some()
+        queued.hold.as_deref().is_some_and(lane::is_gone) && lane::way(config, &queued.lane).is_some()
     };
     let mut ids: Vec<MessageId> = Vec::new();
     pages(store, held, &mut |page| {

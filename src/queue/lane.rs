@@ -4,6 +4,7 @@ use super::types::Queued;
 use crate::config::{Account, Config, DefaultRelay, Flow, Pace, QueueConfig};
 use crate::message::address::Address;
 use crate::route::Via;
+use crate::rules::{Order, sort};
 use std::time::Duration;
 
 /// What the configuration says of a lane's connections, pace and idle time.
@@ -29,10 +30,12 @@ impl Rules {
     }
 
     /// The rules of an account.
-    pub(super) fn new(config: &Config, via: Via<'_>) -> Self {
-        match via {
-            Via::Sender(sender) | Via::Default(sender) => Self::of(&sender.flow, config.queue.connections),
-            Via::Account(_) => Self::of(&Flow::default(), config.queue.connections),
+    pub(super) fn new(config: &Config, way: Way<'_>) -> Self {
+        match way {
+            Way::Account(Via::Sender(sender) | Via::Default(sender)) => {
+                Self::of(&sender.flow, config.queue.connections)
+            }
+            Way::Account(Via::Account(_)) | Way::Rule(_) => Self::of(&Flow::default(), config.queue.connections),
         }
     }
 }
@@ -40,6 +43,21 @@ impl Rules {
 /// Begins the reason of a hold that ends by itself when the sender is there again.
 const GONE: &str = "sender gone: ";
 const ACCOUNT: &str = "msmtprc account ";
+
+/// What delivers the messages of a lane.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'c> {
+    /// An SMTP account.
+    Account(Via<'c>),
+    /// A rule, on this machine.
+    Rule(Order<'c>),
+}
+
+/// What delivers the messages of a lane; `None` where it is no longer configured, or switched off.
+#[must_use]
+pub fn way<'c>(config: &'c Config, lane: &str) -> Option<Way<'c>> {
+    find(config, lane).map(Way::Account).or_else(|| config.rules.of_lane(lane).map(Way::Rule))
+}
 
 /// The account of a lane; `None` where it is no longer configured, or switched off.
 #[must_use]
@@ -75,14 +93,8 @@ pub fn is_gone(hold: &str) -> bool {
 #[must_use]
 pub fn for_report(config: &Config, queued: &Queued, usable: &dyn Fn(&str) -> bool) -> Option<(String, Address)> {
     let own = find(config, &queued.lane);
-    let relay = match &config.default {
-        DefaultRelay::Server(sender) => Some(Via::Default(sender)),
-        DefaultRelay::Msmtprc(msmtprc) => {
-            let name = msmtprc.account.as_deref().unwrap_or("default");
-            msmtprc.accounts.iter().find(|account| account.name == name).map(Via::Account)
-        }
-        _ => None,
-    };
+    let sorted = config.rules.via.as_deref().filter(|_| queued.lane.starts_with("rule "));
+    let relay = sort::account(config, sorted);
     let fits = |via: &Via<'_>| usable(&via.name()) && own_address(*via).is_some();
     if let Some(via) = own.filter(|via| usable(&via.name())) {
         // The lane has sent as this address before.

@@ -40,6 +40,13 @@ pub trait Store: Send + Sync {
     /// Nothing was kept: no space, read-only, a damaged file.
     fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError>;
 
+    /// Keeps several messages in one commit: what one submission came to. The first one's submission is that of all; what it
+    /// was accepted as, or is already, is the result.
+    ///
+    /// # Errors
+    /// Nothing was kept of any of them.
+    fn accept_all(&self, new: Vec<NewMessage>) -> Result<Accepted, StoreError>;
+
     /// Messages with a recipient that is due at `now`, of lanes that are not paused, without those that `busy` names; single
     /// mail before bulk, then oldest due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,
     /// `release_claim` or its end.

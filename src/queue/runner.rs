@@ -222,7 +222,7 @@ impl Runner {
     /// Goes on with another configuration: connections are made anew, paused lanes try again (but for those whose pause has
     /// a fixed length), and messages go on whose sender is back.
     pub fn reload(&self, config: Arc<Config>) {
-        let rules = |lane: &str| lane::find(&config, lane).map(|via| lane::Rules::new(&config, via));
+        let rules = |lane: &str| lane::way(&config, lane).map(|way| lane::Rules::new(&config, way));
         self.shared.lock().lanes.govern(rules);
         *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.shared.open_lanes();

@@ -4,6 +4,7 @@
 //! it does: a message that was sent must not be sent again for want of a note.
 
 use super::delivery::{Job, Ran, Tried};
+use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
 use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
@@ -57,7 +58,7 @@ pub(super) struct Met {
 /// One message: text, attempt, result on disk, and whoever waits is told.
 fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courier) -> Met {
     let nothing = Met::default();
-    let Some(via) = lane::find(config, &queued.lane) else {
+    let Some(way) = lane::way(config, &queued.lane) else {
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
     };
@@ -70,7 +71,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     };
     let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
     let host = &shared.hooks.host;
-    let job = Job { queued, message: &message, via, config, host, pauses, usable: &usable };
+    let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable };
     let tried = match job.run(courier) {
         Ran::Tried(tried) => *tried,
         Ran::Idle => {
@@ -84,11 +85,14 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
     record(shared, queued.id, &results, report);
-    let full = lease.rest().cloned();
-    lease.settle(limits::taken(&attempt));
+    let full = lease.as_ref().and_then(|lease| lease.rest().cloned());
+    if let Some(lease) = lease {
+        lease.settle(limits::taken(&attempt));
+    }
     Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
-    if reported {
+    // A rule delivers to one recipient at a time.
+    if reported || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
     Met { effect: Some(effect), reason, wait, down, full }

@@ -5,6 +5,7 @@
 pub mod aliases;
 pub mod choose;
 pub mod guard;
+pub mod local;
 mod msmtprc;
 mod outgoing;
 pub mod plan;

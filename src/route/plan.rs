@@ -90,7 +90,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn of(request: &Request<'_>, message: &Message) -> Result<Self, RouteError> {
+    pub(super) fn of(request: &Request<'_>, message: &Message) -> Result<Self, RouteError> {
         let domain = request.domain;
         let envelope = request.options.from.as_deref().map(|text| address::parse_reverse_path(text, domain));
         let caller = Address::parse(&format!("{}@{domain}", request.who.name)).map_err(|error| {
@@ -130,7 +130,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     if let Via::Account(account) = choice.via {
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
     }
-    let found = recipients::all(config, request, &message, choice.via)?;
+    let found = recipients::all(config, request, &message, Some(choice.via))?;
     let via = choice.via;
     let bulk = bulk::bulk(&message.header, found.recipients.len(), &via.name(), via.bulk(), &config.bulk);
     let script = script(&message);

@@ -32,7 +32,7 @@ pub(super) fn all(
     config: &Config,
     request: &Request<'_>,
     message: &Message,
-    via: Via<'_>,
+    via: Option<Via<'_>>,
 ) -> Result<Found, RouteError> {
     let (mut all, mut asked) = (Vec::new(), Vec::new());
     for argument in &request.options.recipients {
@@ -56,9 +56,14 @@ pub(super) fn all(
 }
 
 /// The recipients through the aliases that hold for the account.
-fn aliased(config: &Config, request: &Request<'_>, all: Vec<Mailbox>, via: Via<'_>) -> Result<Expansion, RouteError> {
+fn aliased(
+    config: &Config,
+    request: &Request<'_>,
+    all: Vec<Mailbox>,
+    via: Option<Via<'_>>,
+) -> Result<Expansion, RouteError> {
     match via {
-        Via::Account(account) if account.aliases.is_some() => {
+        Some(Via::Account(account)) if account.aliases.is_some() => {
             let path = account.aliases.clone().unwrap_or_default();
             let source = AliasSource { path, format: AliasFormat::Msmtp, required: true, strict: true };
             // msmtp asks about names without an at sign alone.

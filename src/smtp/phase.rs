@@ -33,6 +33,8 @@ pub enum Phase {
     End,
     /// QUIT.
     Quit,
+    /// What a rule does with a message on this machine.
+    Local,
 }
 
 impl fmt::Display for Phase {
@@ -52,6 +54,7 @@ impl fmt::Display for Phase {
             Self::Body => "message text",
             Self::End => "end of message",
             Self::Quit => "QUIT",
+            Self::Local => "delivery",
         })
     }
 }

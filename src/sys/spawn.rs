@@ -147,6 +147,76 @@ pub fn attached(
     Command::new(program).args(arguments).envs(environment).status().map(number).map_err(SpawnError::Start)
 }
 
+/// A program that is given something to read.
+#[derive(Debug)]
+pub struct Fed<'f> {
+    /// The program and its arguments.
+    pub argv: &'f [String],
+    /// Its whole environment, besides `PATH` and `LANG`.
+    pub environment: &'f [(&'f str, String)],
+    /// The user and group that it runs as, without any other group; this process's own where none is given.
+    pub rights: Option<(u32, u32)>,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// Runs a program that reads what `write` writes. Its end counts, not that of processes that it leaves behind: they are
+/// ended with it. What it did not care to read is no failure. The output is the end of what it printed, at most 8 KiB.
+///
+/// # Errors
+/// When it cannot be started, or takes longer than its limit; it is killed then.
+pub fn feed(
+    fed: &Fed<'_>,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
+) -> Result<Ended, SpawnError> {
+    let (program, arguments) = fed.argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
+    let mut command = piped(program, arguments, Stdio::piped());
+    for name in KEPT.iter().filter(|name| !["PATH", "LANG"].contains(name)) {
+        command.env_remove(name);
+    }
+    command.envs(fed.environment.iter().map(|(name, value)| (name, value))).current_dir("/");
+    if let Some((user, group)) = fed.rights {
+        // Other groups are given up with the change of user.
+        command.uid(user).gid(group);
+    }
+    let mut child = command.spawn().map_err(SpawnError::Start)?;
+    let group = rustix::process::Pid::from_child(&child);
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    std::thread::spawn(move || {
+        let mut pipe = std::io::BufWriter::with_capacity(64 << 10, stdin?);
+        write(&mut pipe).and_then(|()| pipe.flush()).ok()
+    });
+    let (errors, printed) = (std::thread::spawn(move || tail(stderr)), std::thread::spawn(move || tail(stdout)));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Its number stays its own until it has been waited for, so that nobody else's group is hit below.
+        let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        while let Err(Errno::INTR) = rustix::process::waitid(rustix::process::WaitId::Pid(group), options) {}
+        let _ = tell.send(());
+    });
+    let in_time = told.recv_timeout(fed.limit).is_ok();
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    let status = child.wait().map_err(SpawnError::Start)?;
+    if !in_time {
+        return Err(SpawnError::TimedOut(fed.limit));
+    }
+    let (stdout, stderr) = (printed.join().unwrap_or_default(), errors.join().unwrap_or_default());
+    Ok(Ended { status: number(status), stdout, stderr })
+}
+
+/// The last 8 KiB of what comes.
+fn tail(pipe: Option<impl Read>) -> Vec<u8> {
+    const LAST: usize = 8 << 10;
+    let (mut last, mut block) = (Vec::new(), vec![0; LAST]);
+    let Some(mut pipe) = pipe else { return last };
+    while let Ok(count @ 1..) = pipe.read(&mut block) {
+        last.extend_from_slice(&block[..count]);
+        let beyond = last.len().saturating_sub(LAST);
+        last.drain(..beyond);
+    }
+    last
+}
+
 fn number(status: std::process::ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }

@@ -83,6 +83,28 @@ impl Caller {
     }
 }
 
+/// A user as a program of another's may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The login name.
+    pub name: String,
+    /// The user id.
+    pub uid: u32,
+    /// The primary group's id.
+    pub gid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// A user of the password database, by name.
+#[must_use]
+pub fn account(name: &str) -> Option<Account> {
+    use uzers::os::unix::UserExt;
+    let user = uzers::get_user_by_name(name)?;
+    let (uid, gid) = (user.uid(), user.primary_group_id());
+    Some(Account { name: name.to_owned(), uid, gid, home: user.home_dir().to_path_buf() })
+}
+
 fn name_of(user: &Option<uzers::User>) -> String {
     user.as_ref().map(|user| user.name().to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -29,6 +29,7 @@ mod real;
 mod rules;
 mod senders;
 mod setup;
+mod sorting;
 mod staging;
 mod test;
 mod told;

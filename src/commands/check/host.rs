@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::secrets::relays;
 use crate::commands::alias_files;
 use crate::config::{Sender, StagingTarget};
+use crate::deliver::sorted;
 use crate::net::connect;
 use crate::report::printable;
 use crate::sys::clock::Deadline;
@@ -115,6 +116,11 @@ pub(super) fn local(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             let what = format!("[staging] capture: {} is no directory", parent.display());
             findings.push(Finding::error("config", what).fix(format!("mkdir -p {}", parent.display())));
         }
+    }
+    // Whose rights the daemon has only root and the daemon's own user can tell.
+    if scene.around.who.uid == 0 {
+        let faults = sorted::faults(scene.config, 0);
+        findings.extend(faults.iter().map(|error| Finding { area: "rules", ..Finding::config(error) }));
     }
     let Some(source) = &scene.config.local.aliases else { return };
     let source = crate::config::AliasSource { path: scene.root.at(&source.path), ..source.clone() };

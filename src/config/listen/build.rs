@@ -171,17 +171,20 @@ impl Builder<'_> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
         let field = field?;
-        let place = self.source.place(&field);
+        let start = field.span().start;
         let Strings(list) = field.into_inner();
         if list.is_empty() {
+            let place = self.source.at(start);
             return self.fault(&place, format!("{key} is empty; give at least one, or leave {key} out"));
         }
         let mut all = Vec::new();
         for (span, text) in list {
-            let at = span.map_or_else(|| place.clone(), |span| self.source.at(span.start));
             match parse(&text) {
                 Ok(one) => all.push(one),
-                Err(error) => self.note(&at, format!("{key}: {error}")),
+                Err(error) => {
+                    let at = self.source.at(span.map_or(start, |span| span.start));
+                    self.note(&at, format!("{key}: {error}"));
+                }
             }
         }
         Some(all)

@@ -22,6 +22,7 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
         queue: QueueConfig::default(),
         brake: None,
         listen: file.listen,
+        rules: Default::default(),
         users: file.users,
         limits: file.limits,
         bulk: file.bulk,

@@ -1,17 +1,21 @@
 //! Mail for this machine: what becomes of a message that a listener of `purpose = "incoming"` took in.
 //!
-//! It is in the queue before the client hears 250, in the lane [`LANE`]. As long as no rule takes it, it is on hold there
-//! and says so: seen with `mailq`, sent back when its time is over, never lost.
+//! The rules sort it before the client hears 250, and what they make of it is in the queue by then, in one commit: what
+//! nobody takes is refused while the client is there, and nothing that was taken is lost. As long as there is no rule at
+//! all, it is on hold in the lane [`LANE`] and says so: seen with `mailq`, sent back when its time is over.
 
 use super::super::Daemon;
 use super::super::submit::not_kept;
+use super::policy::Refusal;
 use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::message::Message;
 use crate::queue::{Accepted, NewMessage};
+use crate::rules::sort::Mail;
+use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsorted, decide, sort};
 use std::net::IpAddr;
 
-/// The lane of messages that came in.
+/// The lane of messages that came in while there was no rule.
 pub const LANE: &str = "incoming";
 /// Why such a message is on hold.
 const NO_RULE: &str = "no rule takes it";
@@ -33,42 +37,79 @@ pub struct Incoming {
     pub tag: String,
 }
 
-/// Keeps the message: when this returns, it is on disk.
+/// Whether the rules refuse a recipient, as far as that can be told before the message is there.
 ///
 /// # Errors
-/// It could not be kept; the status and one line.
-pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, (Status, String)> {
+/// 550 5.7.1 with the text of a rule; 550 5.1.1 where none can take it.
+pub fn recipient(daemon: &Daemon, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let config = daemon.live.get();
+    if config.rules.is_empty() {
+        return Ok(());
+    }
+    let decision = decide(&config.rules, facts, &mut |_, _| {});
+    match decision.fate {
+        Fate::Nobody => Err(Refusal::new(550, (5, 1, 1), NOBODY)),
+        Fate::Refused(rule) if decision.deliveries.is_empty() => Err(match &rule.actions.end {
+            End::Refuse(text) if rule.name != OTHERWISE => Refusal::new(550, (5, 7, 1), text),
+            _ => Refusal::new(550, (5, 1, 1), NOBODY),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Sorts the message and keeps it: when this returns, it is on disk.
+///
+/// # Errors
+/// No rule takes it, or it could not be kept.
+pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
+    let config = daemon.live.get();
     let Incoming { id, envelope, message, listener, client, tag } = incoming;
-    let now = crate::sys::clock::millis();
-    let from = crate::message::recipients::from(&message.header, "localhost").ok();
-    let from = from.and_then(|from| from.into_iter().next()).map_or_else(String::new, |from| from.address.to_string());
-    let (size, to) = (message.wire_size(), envelope.recipients().len());
-    let sender = envelope.from.to_string();
-    let new = NewMessage {
-        submission: id,
-        uid: daemon.uid,
-        lane: LANE.into(),
-        header_from: from,
-        envelope,
-        tag: Some(tag),
-        message,
-        now,
-        due: now,
-        hold: Some(NO_RULE.into()),
-        report: false,
-        bulk: false,
-        counted: None,
+    let (held, parts) = match config.rules.is_empty() {
+        true => (Some(NO_RULE), vec![Part { lane: LANE.into(), envelope: envelope.clone(), message: message.clone() }]),
+        false => {
+            let mail = Mail { envelope: &envelope, message: &message, listener: Some(&listener), client };
+            (None, sort(&config, &mail).map_err(|why| refusal(&why))?)
+        }
     };
-    let accepted = daemon.store.accept(new).map_err(not_kept)?;
+    let lanes: Vec<&str> = parts.iter().map(|part| part.lane.as_str()).collect();
+    let lanes = lanes.join(", ");
+    let new = new_messages(daemon.uid, id, &tag, parts, held)?;
+    let accepted = daemon.store.accept_all(new).map_err(|error| super::transaction::refusal(not_kept(error)))?;
     tracing::info!(
         queued = %accepted.id,
-        envelope_from = sender,
-        recipients = to,
+        envelope_from = %envelope.from,
+        recipients = envelope.recipients().len(),
         listener,
         client = client.map_or_else(|| "local".into(), |client| client.to_string()),
-        size,
-        hold = NO_RULE,
+        size = message.wire_size(),
+        hold = held.unwrap_or_default(),
+        lanes,
         "came in"
     );
     Ok(accepted)
+}
+
+/// What goes into the queue.
+fn new_messages(
+    uid: u32,
+    id: String,
+    tag: &str,
+    parts: Vec<Part>,
+    held: Option<&str>,
+) -> Result<Vec<NewMessage>, Refusal> {
+    let (tag, now) = (Some(tag.to_owned()), crate::sys::clock::millis());
+    let new = crate::daemon::submit::new_messages(uid, id, tag, parts, now);
+    let mut new = new.map_err(|what| super::transaction::refusal((Status::Os, what)))?;
+    new.iter_mut().for_each(|one| one.hold = held.map(str::to_owned));
+    Ok(new)
+}
+
+/// Why a message is not taken, in SMTP's words.
+fn refusal(why: &Unsorted) -> Refusal {
+    match why {
+        Unsorted::Nobody => Refusal::new(550, (5, 1, 1), NOBODY),
+        Unsorted::Refused(text) => Refusal::new(550, (5, 7, 1), text),
+        Unsorted::Loop(to) => Refusal::new(554, (5, 4, 6), format!("The message was forwarded for {to} before")),
+        Unsorted::TooMany => Refusal::new(451, (4, 3, 5), "More rules take the message than may"),
+    }
 }

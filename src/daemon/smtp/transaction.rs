@@ -22,6 +22,7 @@ use crate::message::Message;
 use crate::message::address::Address;
 use crate::queue::Accepted;
 use crate::report::{log, printable};
+use crate::rules::Facts;
 use crate::smtp::server::{Action, Credentials, MailFrom, RcptTo, Received, Session};
 use crate::sys::spool::Spool;
 use crate::sys::users::{Caller, Remote};
@@ -142,6 +143,15 @@ impl<'c> Host<'c> {
             tracing::warn!(client = %self.peer, to = %to.address, reason = refusal.text, "refused");
             return Err(refusal);
         }
+        if self.service.listener.purpose == Purpose::Incoming {
+            let listener = self.service.address.to_string();
+            let (from, client) = (&transaction.from.path, self.peer.address);
+            let facts = Facts { from, to: &to.address, listener: Some(&listener), client, content: None };
+            if let Err(refusal) = incoming::recipient(self.daemon, &facts) {
+                tracing::warn!(client = %self.peer, to = %to.address, reason = refusal.text, "refused");
+                return Err(refusal);
+            }
+        }
         transaction.to.push(to);
         Ok(())
     }
@@ -251,7 +261,7 @@ impl<'c> Host<'c> {
         let listener = self.service.address.to_string();
         let (id, tag) = (transaction.id, tag.to_owned());
         let incoming = Incoming { id, envelope, message, listener, client: self.peer.address, tag };
-        incoming::take(self.daemon, incoming).map_err(refusal)
+        incoming::take(self.daemon, incoming)
     }
 
     /// Who the message is from: the user of a local client that did not log in, else nobody of this machine.
@@ -292,7 +302,7 @@ fn spool(error: &std::io::Error) -> Refusal {
 }
 
 /// A status in SMTP's words. What is wrong on our side is told as temporary, so that the client keeps the message.
-fn refusal((status, what): (Status, String)) -> Refusal {
+pub(super) fn refusal((status, what): (Status, String)) -> Refusal {
     let (code, enhanced) = match status {
         Status::Usage | Status::Data => (554, (5, 6, 0)),
         Status::NoPerm => (550, (5, 7, 1)),

@@ -114,7 +114,11 @@ impl Trouble {
     /// The one line for people: `server mx.test:587, RCPT TO, recipient a@b.test: refused: 550 5.1.1 no such user; advice`.
     #[must_use]
     pub fn line(&self, server: &str, recipient: Option<&Address>) -> String {
-        let mut line = format!("server {server}, {}", self.phase);
+        let mut line = match self.phase {
+            // What a rule does has no server: its own words are there.
+            Phase::Local => server.to_owned(),
+            phase => format!("server {server}, {phase}"),
+        };
         if let Some(recipient) = recipient {
             line.push_str(&format!(", recipient {recipient}"));
         }
@@ -274,6 +278,19 @@ pub fn judge_tls(error: &TlsError) -> Trouble {
         TlsError::Handshake(_) => trouble.advise("TLS at once is mostly port 465, STARTTLS mostly port 587"),
         _ => trouble,
     }
+}
+
+/// What it means that a rule could not deliver here: a program's or a directory's fault may be mended, and its message is
+/// then delivered. With `status` (RFC 3463) it is over.
+#[must_use]
+pub fn judge_local(what: String, status: Option<((u8, u16, u16), String)>) -> Trouble {
+    let Some((enhanced, text)) = status else {
+        return Trouble::new(Scope::Recipient, Temporary, Kind::Io, Phase::Local, what);
+    };
+    let (class, subject, detail) = enhanced;
+    let lines = vec![format!("{class}.{subject}.{detail} {text}")];
+    let reply = Some(Reply { code: 550, enhanced: Some(enhanced), lines });
+    Trouble { reply, ..Trouble::new(Scope::Recipient, Permanent, Kind::RecipientRefused, Phase::Local, what) }
 }
 
 /// What it means that staging cannot keep a message: nothing left, and nothing is lost.

@@ -75,6 +75,16 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
     Ok(Accepted { id: MessageId(id), again: false })
 }
 
+/// Keeps all of them, unless the first one's submission was kept before; the first one's number.
+pub(super) fn accept_all(c: &Connection, parcels: &[Parcel]) -> Result<Accepted, StoreError> {
+    let (first, others) = parcels.split_first().ok_or_else(|| StoreError::Io("there is nothing to keep".into()))?;
+    let accepted = accept(c, first)?;
+    for parcel in others.iter().filter(|_| !accepted.again) {
+        accept(c, parcel)?;
+    }
+    Ok(accepted)
+}
+
 /// How long counts are kept: longer than anybody looks back.
 const COUNTS: Millis = 2 * 86_400_000;
 

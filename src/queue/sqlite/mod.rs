@@ -157,6 +157,30 @@ impl Store for SqliteStore {
         accepted
     }
 
+    fn accept_all(&self, new: Vec<NewMessage>) -> Result<Accepted, StoreError> {
+        let size = new.iter().map(|one| one.message.wire_size()).sum();
+        space::check(&self.directory, self.min_free, size)?;
+        let (mut parcels, mut files) = (Vec::new(), Vec::new());
+        let mut kept = Ok(());
+        for one in new {
+            match self.parcel(one) {
+                Ok(parcel) => {
+                    files.extend(parcel.text.file().map(str::to_owned));
+                    parcels.push(parcel);
+                }
+                Err(error) => {
+                    kept = Err(error);
+                    break;
+                }
+            }
+        }
+        let accepted = kept.and_then(|()| self.writer.change(move |c| change::accept_all(c, &parcels)));
+        if !matches!(accepted, Ok(Accepted { again: false, .. })) {
+            self.texts.remove(&files);
+        }
+        accepted
+    }
+
     fn claim(&self, now: Millis, busy: &[Busy], limit: usize) -> Result<Vec<Queued>, StoreError> {
         if !self.running.as_ref().map_or(Ok(true), lock::Running::ours)? {
             return Ok(Vec::new());

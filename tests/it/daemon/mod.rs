@@ -38,6 +38,25 @@ impl Daemon {
         daemon
     }
 
+    /// The same; what goes into the configuration may name its directory.
+    pub fn start_with(server: &Server, sender: impl FnOnce(&str) -> String) -> Self {
+        let directory = tempfile::Builder::new().prefix("postrider-daemon-").tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let more = sender(&directory.path().display().to_string());
+        write_config(directory.path(), server.port, &more);
+        let child = command(directory.path()).spawn().unwrap();
+        let daemon = Self { directory, child };
+        daemon.wait();
+        daemon
+    }
+
+    /// Starts it again once it has ended; its log goes on.
+    pub fn restart(&mut self) {
+        let _ = self.child.wait();
+        self.child = command(self.directory.path()).spawn().unwrap();
+        self.wait();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -33,7 +33,7 @@ fn users() -> String {
 }
 
 /// The ports that the daemon has told it listens at, in the order of the log.
-fn ports(daemon: &Daemon, count: usize) -> Vec<u16> {
+pub fn ports(daemon: &Daemon, count: usize) -> Vec<u16> {
     let find = || -> Vec<u16> {
         let log = daemon.log();
         let lines = log.lines().filter(|line| line.contains(" listening address=\""));
@@ -73,7 +73,7 @@ fn certificate(directory: &Path) -> (Authority, String) {
 }
 
 /// A client that says lines and reads replies.
-struct Talk<S: Read + Write> {
+pub struct Talk<S: Read + Write> {
     stream: BufReader<S>,
 }
 
@@ -89,7 +89,7 @@ impl Talk<TcpStream> {
     }
 
     /// The same, and says EHLO.
-    fn hello(port: u16) -> Self {
+    pub fn hello(port: u16) -> Self {
         let mut talk = Self::to(port);
         assert!(talk.say("EHLO client.example").starts_with("250-"));
         talk
@@ -123,14 +123,14 @@ impl<S: Read + Write> Talk<S> {
     }
 
     /// Says a line; the reply.
-    fn say(&mut self, line: &str) -> String {
+    pub fn say(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n"));
         self.reply()
     }
 
     /// Says a line and wants a reply that begins so.
     #[track_caller]
-    fn expect(&mut self, line: &str, reply: &str) {
+    pub fn expect(&mut self, line: &str, reply: &str) {
         let said = self.say(line);
         let shown: String = line.chars().take(200).collect();
         assert!(said.starts_with(reply), "{shown}: {said}");

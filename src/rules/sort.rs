@@ -1,0 +1,222 @@
+//! Decisions become messages of the queue: one for each lane and set of marks, and one for each forward of a recipient.
+//!
+//! All of them are kept in one commit, so that nothing is lost or doubled between them. Pure.
+//!
+//! A forwarded message has `Delivered-To` with the recipient whom it came for; one that has that already goes in circles
+//! and is refused. Its envelope sender is the forwarding account's own address, because a server takes no other: a failure
+//! is told there. The null sender stays one, so that a report makes no reports.
+
+use super::decide::{Asked, Decision, Delivery, Fate, decide};
+use super::{Content, End, Facts, Kind, NOBODY, OTHERWISE, Rule, Rules, lane};
+use crate::config::{Config, DefaultRelay};
+use crate::envelope::{Dsn, Envelope, ReversePath};
+use crate::message::Message;
+use crate::message::address::{Address, parse_list};
+use crate::message::{recipients, rewrite};
+use crate::route::{Via, guard};
+use std::net::IpAddr;
+
+/// A message that the rules are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Mail<'m> {
+    /// The envelope.
+    pub envelope: &'m Envelope,
+    /// The message.
+    pub message: &'m Message,
+    /// The listener's address as it is configured; `None` for this machine's own programs.
+    pub listener: Option<&'m str>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+}
+
+/// One message of the queue.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its lane: a rule's, or that of the sender who forwards it.
+    pub lane: String,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// The message with its marks.
+    pub message: Message,
+}
+
+/// Why a message is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsorted {
+    /// No rule takes it, for any recipient.
+    Nobody,
+    /// A rule refuses it, for all recipients: its text.
+    Refused(String),
+    /// It has been forwarded by here before.
+    Loop(Address),
+    /// More than `decide::MOST` rules take it; their names would be a mistake of the configuration.
+    TooMany,
+}
+
+impl Mail<'_> {
+    /// What the rules can know, for one recipient.
+    #[must_use]
+    pub fn facts<'f>(&'f self, to: &'f Address) -> Facts<'f> {
+        let content = Content { header: &self.message.header, size: self.message.wire_size() };
+        let (listener, client) = (self.listener, self.client);
+        Facts { from: &self.envelope.from, to, listener, client, content: Some(content) }
+    }
+
+    /// What the rules make of it for one recipient.
+    pub fn decide<'r>(&self, rules: &'r Rules, to: &Address, asked: Asked<'_, 'r>) -> Decision<'r> {
+        decide(rules, &self.facts(to), asked)
+    }
+}
+
+/// Sorts a message for all of its recipients. Where one is taken and another refused, the other is sent back.
+///
+/// # Errors
+/// Nobody takes it, or it may not be taken.
+pub fn sort(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
+    let mut groups = Groups { config, mail, parts: Vec::new(), marks: Vec::new() };
+    let (mut taken, mut refusal) = (0, None);
+    let mut away: Vec<(String, &Address)> = Vec::new();
+    for to in mail.envelope.recipients() {
+        let Decision { deliveries, fate } = mail.decide(&config.rules, to, &mut |_, _| {});
+        match fate {
+            Fate::TooMany => return Err(Unsorted::TooMany),
+            Fate::Refused(rule) => {
+                refusal.get_or_insert_with(|| refused(rule));
+                away.push((lane(&rule.name, Kind::Refuse), to));
+            }
+            Fate::Nobody => {
+                refusal.get_or_insert(Unsorted::Nobody);
+                away.push((lane(OTHERWISE, Kind::Refuse), to));
+            }
+            // With the message there nothing is unknown.
+            Fate::Taken | Fate::Unknown => {}
+        }
+        taken += deliveries.len();
+        for delivery in &deliveries {
+            groups.add(delivery, to)?;
+        }
+    }
+    match refusal {
+        Some(refusal) if taken == 0 => return Err(refusal),
+        _ => away.into_iter().for_each(|(lane, to)| groups.group(lane, &[], to)),
+    }
+    Ok(groups.parts)
+}
+
+/// What a rule that refuses says.
+fn refused(rule: &Rule) -> Unsorted {
+    match &rule.actions.end {
+        _ if rule.name == OTHERWISE => Unsorted::Nobody,
+        End::Refuse(text) => Unsorted::Refused(text.clone()),
+        _ => Unsorted::Refused(NOBODY.into()),
+    }
+}
+
+struct Groups<'g> {
+    config: &'g Config,
+    mail: &'g Mail<'g>,
+    parts: Vec<Part>,
+    /// The marks of each part; `None` for one that nobody else joins.
+    marks: Vec<Option<Vec<(String, String)>>>,
+}
+
+impl Groups<'_> {
+    fn add(&mut self, delivery: &Delivery<'_>, to: &Address) -> Result<(), Unsorted> {
+        if delivery.kind != Kind::Forward {
+            self.group(lane(&delivery.rule.name, delivery.kind), &delivery.marks, to);
+            return Ok(());
+        }
+        if came_for(self.mail.message, to) {
+            return Err(Unsorted::Loop(to.clone()));
+        }
+        let part = forwarded(self.config, self.mail, delivery, to);
+        self.parts.extend(part);
+        self.marks.resize(self.parts.len(), None);
+        Ok(())
+    }
+
+    /// To the part of that lane with these marks.
+    fn group(&mut self, lane: String, marks: &[(String, String)], to: &Address) {
+        let from = self.mail.envelope.from.clone();
+        let same = |(part, own): &(&mut Part, &Option<Vec<_>>)| part.lane == lane && own.as_deref() == Some(marks);
+        let all = self.parts.iter_mut().zip(&self.marks);
+        if let Some((part, _)) = { all }.find(same) {
+            let recipients = part.envelope.recipients().iter().chain([to]).cloned().collect();
+            if let Some(envelope) = Envelope::new(from, recipients, self.mail.envelope.dsn.clone()) {
+                part.envelope = envelope;
+            }
+            return;
+        }
+        let Some(envelope) = Envelope::new(from, vec![to.clone()], self.mail.envelope.dsn.clone()) else { return };
+        self.parts.push(Part { lane, envelope, message: marked(self.mail.message, marks) });
+        self.marks.push(Some(marks.to_vec()));
+    }
+}
+
+/// The message with its marks; what somebody else wrote under these names goes.
+fn marked(message: &Message, marks: &[(String, String)]) -> Message {
+    let mut message = message.clone();
+    for (name, value) in marks {
+        message.header.remove(name);
+        rewrite::set_text(&mut message, name, value, true);
+    }
+    message
+}
+
+/// Whether a message has been forwarded for a recipient before.
+fn came_for(message: &Message, to: &Address) -> bool {
+    let before = message.header.all("Delivered-To").filter_map(|field| parse_list(field.value(), "localhost").ok());
+    before.flatten().any(|mailbox| mailbox.address.key() == to.key())
+}
+
+/// The account that forwards for a rule; `None` where there is none any more.
+#[must_use]
+pub fn via<'c>(config: &'c Config, rule: &Rule) -> Option<Via<'c>> {
+    account(config, rule.actions.via.as_deref().or(config.rules.via.as_deref()))
+}
+
+/// The sender of that name; without one, or for `default`, the default relay.
+#[must_use]
+pub fn account<'c>(config: &'c Config, name: Option<&str>) -> Option<Via<'c>> {
+    match name {
+        Some(name) if name != "default" => config.senders.iter().find(|sender| sender.name == name).map(Via::Sender),
+        _ => match &config.default {
+            DefaultRelay::Server(sender) => Some(Via::Default(sender)),
+            DefaultRelay::Msmtprc(msmtprc) => {
+                let name = msmtprc.account.as_deref().unwrap_or("default");
+                msmtprc.accounts.iter().find(|account| account.name == name).map(Via::Account)
+            }
+            DefaultRelay::Refuse(_) | DefaultRelay::Missing => None,
+        },
+    }
+}
+
+fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Address) -> Option<Part> {
+    let via = via(config, delivery.rule)?;
+    let mut message = marked(mail.message, &delivery.marks);
+    let own = match via {
+        Via::Sender(sender) | Via::Default(sender) => sender.own_address(),
+        Via::Account(account) => account.from.as_deref().and_then(|from| Address::parse(from).ok()),
+    };
+    if let (Via::Sender(sender) | Via::Default(sender), Some(own)) = (via, &own) {
+        let from = recipients::from(&message.header, "localhost").unwrap_or_default();
+        let fine = !from.is_empty() && from.iter().all(|mailbox| guard::may_send(sender, &mailbox.address));
+        if sender.identity.must_match && !fine {
+            rewrite::set_from(&mut message, own, None);
+            message.header.remove("Sender");
+        }
+    }
+    message.header.remove("Return-Path");
+    rewrite::set_text(&mut message, "Delivered-To", to.as_str(), false);
+    if !came_for(&message, to) {
+        message.header.prepend("Delivered-To", to.as_str());
+    }
+    let message = message.reencoded().unwrap_or(message);
+    let from = match (&mail.envelope.from, own) {
+        (ReversePath::Null, _) => ReversePath::Null,
+        (_, Some(own)) => ReversePath::Address(own),
+        (from, None) => from.clone(),
+    };
+    let envelope = Envelope::new(from, delivery.rule.actions.forward.clone(), Dsn::default())?;
+    Some(Part { lane: via.name(), envelope, message })
+}
