@@ -37,7 +37,8 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
     let conf = conf.first().ok_or_else(|| Refusal(sources[0].at(0), "name dma.conf too".into()))?;
     let keys = keys(conf, &mut imported.findings);
     names(&keys, context, imported)?;
-    remarks(&keys, conf, &mut imported.findings);
+    aliases(&keys, conf, imported);
+    remarks(&keys, &mut imported.findings);
     let Some((place, host)) = keys.get("SMARTHOST").filter(|(_, host)| !host.is_empty()) else {
         let what = "there is no SMARTHOST: dma brings mail to each domain's own server, which postrider does not; it needs an account";
         imported.findings.lost(&conf.at(0), what);
@@ -203,16 +204,20 @@ fn masquerade(keys: &Keys<'_>, account: &mut Account, imported: &mut Imported) {
     }
 }
 
-fn remarks(keys: &Keys<'_>, conf: &Source, findings: &mut Findings) {
-    if !keys.contains_key("NULLCLIENT") {
-        let what = "dma delivers mail for local users into /var/mail; postrider sends it to the server, as USER@domain";
-        findings.lost(&conf.at(0), what);
+/// A null client sends local names to the smart host too; else they go through the aliases and into /var/mail.
+fn aliases(keys: &Keys<'_>, conf: &Source, imported: &mut Imported) {
+    if keys.contains_key("NULLCLIENT") {
+        return imported.set("aliases", "off");
     }
+    if let Some((_, path)) = keys.get("ALIASES").filter(|(_, path)| path.starts_with('/') && *path != "/etc/aliases") {
+        imported.set("aliases", *path);
+    }
+    let what = "dma delivers mail for local users into /var/mail; postrider sends what no alias takes to the server, as USER@domain";
+    imported.findings.lost(&conf.at(0), what);
+}
+
+fn remarks(keys: &Keys<'_>, findings: &mut Findings) {
     for (key, what) in [
-        (
-            "ALIASES",
-            "ALIASES: postrider knows no aliases of recipients; mail for root goes to root@domain (cron: MAILTO=...)",
-        ),
         ("DEFER", "DEFER: [queue] keeps what could not be sent; with the daemon nothing needs to be flushed by hand"),
         ("FULLBOUNCE", "FULLBOUNCE: a bounce holds what the report format (RFC 3464) calls for"),
         ("VIRTUAL", "VIRTUAL is of no use any more"),

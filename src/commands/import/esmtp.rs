@@ -43,6 +43,7 @@ pub(super) fn import(sources: &[Source], _: &Context<'_>, imported: &mut Importe
             imported.sender(address, account);
         }
     }
+    imported.no_aliases(&source.at(0), "esmtp");
     imported.findings.note(&source.at(0), "esmtp chooses the identity by -f; here the From address does too");
     Ok(())
 }

@@ -204,6 +204,32 @@ pub struct Imported {
 }
 
 impl Imported {
+    /// Sets a top-level key to a text.
+    pub fn set(&mut self, key: &'static str, value: impl Into<String>) {
+        self.top.retain(|(known, _)| *known != key);
+        self.top.push((key, ::toml::Value::String(value.into())));
+    }
+
+    /// Who gets mail of local names. Of several addresses, or of what is none, only a finding is made.
+    pub fn default_recipient(&mut self, to: &str, place: &Place, key: &str) {
+        match Address::parse(to) {
+            Ok(address) => {
+                self.set("default_recipient", address.to_string());
+                let what = format!("{key}: mail of local names goes to {address}, but for those that /etc/aliases has");
+                self.findings.differs(place, what);
+            }
+            Err(_) => self.findings.lost(place, format!("{key}: one address is needed; give default_recipient")),
+        }
+    }
+
+    /// Says that the program knew no aliases of recipients, where postrider does.
+    pub fn no_aliases(&mut self, place: &Place, program: &str) {
+        let what = format!(
+            "{program} has no aliases; here local names go where /etc/aliases says (aliases = \"off\": nowhere)"
+        );
+        self.findings.note(place, what);
+    }
+
     /// Adds a sender. Patterns that it may not have are left out; what is left decides whether it makes sense.
     pub fn sender(&mut self, name: &str, account: Account) {
         if self.senders.len() == SENDERS {

@@ -42,6 +42,7 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
             imported.sender(&account.name, made);
         }
     }
+    aliases(&accounts, sources, imported);
     if matches!(imported.default, Fallback::Unsaid) {
         imported.default = Fallback::Refuse("There was no account default: msmtp refused such mail too.".into());
     }
@@ -61,6 +62,22 @@ fn read(source: &Source, context: &Context<'_>) -> Result<Vec<config::Account>, 
     parsed
         .map(|parsed| parsed.accounts)
         .map_err(|error| Refusal(error.place.unwrap_or_else(|| source.at(0)), error.what))
+}
+
+/// `aliases` is a matter of the account in msmtp, of the whole configuration here.
+fn aliases(accounts: &[config::Account], sources: &[Source], imported: &mut Imported) {
+    let named = |account: &&config::Account| account.aliases.is_some();
+    let default = accounts.iter().filter(named).find(|account| account.name == "default");
+    let Some(first) = default.or_else(|| accounts.iter().find(named)) else {
+        return imported.no_aliases(&sources[0].at(0), "an msmtprc without `aliases`");
+    };
+    let Some(file) = &first.aliases else { return };
+    imported.set("aliases", file.display().to_string());
+    imported.set("aliases_format", "msmtp");
+    if let Some(other) = accounts.iter().find(|account| account.aliases != first.aliases) {
+        let what = format!("accounts have different aliases; here those of account {} hold for all", first.name);
+        imported.findings.differs(&other.place, what);
+    }
 }
 
 fn evals(source: &Source, findings: &mut Findings) {
@@ -256,7 +273,6 @@ fn connection(relay: &Relay, account: &mut Account) {
 fn remarks(from: &config::Account, findings: &mut Findings) {
     let default_log = from.logfile.is_some();
     let lost = [
-        (from.aliases.is_some(), "aliases: postrider has aliases of recipients only with relay = \"msmtprc\""),
         (!from.remove_bcc_headers, "remove_bcc_headers off (keepbcc): Bcc is always taken out"),
         (from.set_to_header != SetTo::Off, "set_to_header: a To header is never made"),
         (from.dsn.notify.is_some() || from.dsn.ret.is_some(), "dsn_notify, dsn_return: give sendmail -N and -R"),

@@ -120,13 +120,17 @@ fn queue(files: &Files<'_>, imported: &mut Imported) {
 }
 
 fn remarks(files: &Files<'_>, imported: &mut Imported) {
-    let findings = &mut imported.findings;
-    if let Some((place, to)) = files.first("adminaddr", findings) {
-        let what = format!(
-            "adminaddr: mail for users of this host went to {to}; here it goes to USER@domain (cron: MAILTO={to})"
-        );
-        findings.lost(&place, what);
+    match files.first("adminaddr", &mut imported.findings) {
+        Some((place, to)) => {
+            imported.default_recipient(to, &place, "adminaddr");
+            let me = files.first("me", &mut imported.findings).map(|(_, name)| name);
+            let hosts = std::iter::once("localhost").chain(me.filter(|name| server::check_host(name).is_ok()));
+            let hosts = hosts.map(|host| ::toml::Value::String(host.to_owned())).collect();
+            imported.top.push(("local_domains", ::toml::Value::Array(hosts)));
+        }
+        None => imported.no_aliases(&files.sources[0].at(0), "nullmailer"),
     }
+    let findings = &mut imported.findings;
     if let Some((place, from)) = files.first("allmailfrom", findings) {
         let what = format!(
             "allmailfrom: every envelope sender was {from}; here give -f, or must_match = true with on_mismatch = \"rewrite\" in [default]"

@@ -244,11 +244,10 @@ fn escape<'r>(rest: &'r [u8], text: &mut Vec<u8>) -> &'r [u8] {
         return &rest[1 + hex..];
     }
     let code = digits(2, 6, u8::is_ascii_hexdigit);
-    if rest.starts_with(b"u{") && code > 0 && rest.get(2 + code) == Some(&b'}') {
-        if let Some(c) = char::from_u32(number(2, code, 16)) {
-            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            return &rest[3 + code..];
-        }
+    let braced = rest.starts_with(b"u{") && code > 0 && rest.get(2 + code) == Some(&b'}');
+    if braced && let Some(c) = char::from_u32(number(2, code, 16)) {
+        text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        return &rest[3 + code..];
     }
     // No escape: the backslash stays.
     text.push(b'\\');

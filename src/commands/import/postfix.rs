@@ -9,6 +9,7 @@ use super::model::{
 use super::postfix_main::Main;
 use super::postfix_map::{Entry, Map};
 use crate::config::{Place, server};
+use crate::message::address::Address;
 use crate::secret::Secret;
 use openssl::sha::sha256;
 use std::collections::HashMap;
@@ -60,6 +61,9 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
     remarks(&main, imported);
     Ok(())
 }
+
+/// What tells accounts apart: servers, login, digest of the password.
+type Login = (Vec<String>, Option<String>, [u8; 32]);
 
 /// What accounts are made of.
 struct Shop<'m> {
@@ -183,6 +187,12 @@ impl Shop<'_> {
     }
 
     fn connection(&self, account: &mut Account, findings: &mut Findings) {
+        if let (Some(to), Some(place)) = (self.main.get("always_bcc"), self.main.place("always_bcc")) {
+            match Address::parse(&to) {
+                Ok(to) => account.keys.push(("bcc", ::toml::Value::Array(vec![::toml::Value::String(to.to_string())]))),
+                Err(error) => findings.lost(place, format!("always_bcc: {error}")),
+            }
+        }
         for name in ["smtp_helo_name", "myhostname"] {
             let Some(place) = self.main.place(name) else { continue };
             let Some(helo) = self.main.get(name) else { continue };
@@ -222,7 +232,7 @@ impl Shop<'_> {
             "Postfix chooses by the envelope sender; here the From address does, and -f where there is none",
         );
         let mut seen = std::collections::HashSet::new();
-        let mut known: HashMap<(Vec<String>, Option<String>, [u8; 32]), usize> = HashMap::new();
+        let mut known: HashMap<Login, usize> = HashMap::new();
         for (place, key, hop) in wanted.into_iter().filter(|(_, key, _)| seen.insert(key.clone())) {
             let Some(hop) = hop.as_deref().or(relayhost) else {
                 imported.findings.lost(&place, format!("{key} has a login, but there is no relayhost for it"));
@@ -267,6 +277,31 @@ fn names(main: &Main<'_>, imported: &mut Imported) {
     }
 }
 
+/// Aliases and the names of this host. What no alias takes is sent on, not delivered.
+fn local(main: &Main<'_>, imported: &mut Imported) {
+    if let Some(place) = main.place("alias_maps") {
+        let maps = main.get("alias_maps").unwrap_or_default();
+        let mut files = maps.split([',', ' ', '\t']).filter_map(|map| map.split_once(':'));
+        match (files.next(), files.next()) {
+            (None, _) => imported.set("aliases", "off"),
+            (Some(("hash" | "texthash" | "lmdb" | "btree" | "cdb", path)), None) if path.starts_with('/') => {
+                if path != "/etc/aliases" {
+                    imported.set("aliases", path);
+                }
+            }
+            _ => imported.findings.lost(place, "alias_maps: one text file is read; give it as aliases = \"...\""),
+        }
+    }
+    let Some(place) = main.place("mydestination") else { return };
+    let names = main.get("mydestination").unwrap_or_default();
+    let names = names.split([',', ' ', '\t']).filter(|name| server::check_host(name).is_ok());
+    let names = names.take(100).map(|name| ::toml::Value::String(name.to_owned())).collect();
+    imported.top.push(("local_domains", ::toml::Value::Array(names)));
+    let what =
+        "mydestination: mail of local users that no alias takes is sent to the server and not delivered into mailboxes";
+    imported.findings.lost(place, what);
+}
+
 /// Parameters that change what is sent, and have no counterpart.
 fn remarks(main: &Main<'_>, imported: &mut Imported) {
     let lost = [
@@ -284,12 +319,10 @@ fn remarks(main: &Main<'_>, imported: &mut Imported) {
         ("transport_maps", "mail is not routed by recipient"),
         ("sender_dependent_default_transport_maps", "other transports than SMTP to a relay host are not known"),
         ("default_transport", "other transports than SMTP to a relay host are not known"),
-        ("virtual_alias_maps", "there are no aliases of recipients"),
-        ("alias_maps", "there are no aliases of recipients; mail for root goes to root@domain (cron: MAILTO=...)"),
+        ("virtual_alias_maps", "there are no aliases of full addresses"),
         ("header_checks", "headers are not changed"),
         ("smtp_header_checks", "headers are not changed"),
-        ("always_bcc", "no copies are made"),
-        ("sender_bcc_maps", "no copies are made"),
+        ("sender_bcc_maps", "give each sender its bcc = [\"...\"]"),
         ("smtpd_milters", "there are no milters; DKIM is signed by the provider"),
         ("non_smtpd_milters", "there are no milters; DKIM is signed by the provider"),
         ("content_filter", "there is no content filter"),
@@ -300,11 +333,7 @@ fn remarks(main: &Main<'_>, imported: &mut Imported) {
             imported.findings.lost(place, format!("{name}: {what}"));
         }
     }
-    if let Some(place) = main.place("mydestination").filter(|_| main.get("mydestination").is_some()) {
-        imported
-            .findings
-            .lost(place, "mydestination: mail for users of this host is sent to the server and not delivered locally");
-    }
+    local(main, imported);
     for name in ["maximal_queue_lifetime", "smtp_destination_rate_delay", "default_destination_rate_delay"] {
         if let Some(place) = main.place(name) {
             imported.findings.note(place, format!("{name}: see expire_after in [queue], and limits of a sender"));

@@ -46,11 +46,14 @@ pub fn render<'i>(imported: &'i Imported, what: &str) -> Rendered<'i> {
     rendered
 }
 
+/// Servers, login, digest of the password.
+type Login = (Vec<String>, Option<String>, [u8; 32]);
+
 struct Text<'i> {
     rendered: Rendered<'i>,
     files: HashSet<String>,
     /// The file of each login: the same login at the same server has one.
-    logins: HashMap<(Vec<String>, Option<String>, [u8; 32]), String>,
+    logins: HashMap<Login, String>,
 }
 
 impl<'i> Text<'i> {

@@ -27,6 +27,7 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
     let Some(mut account) = relay(conf, &keys, None, &mut imported.findings) else { return Ok(()) };
     let settings = Settings { conf, keys: &keys };
     domain(&settings, imported);
+    imported.no_aliases(&conf.at(0), "ssmtp");
     from_line(&settings, &aliases, &mut account, imported);
     for alias in &aliases {
         own_hub(&settings, alias, &account, imported);
@@ -157,10 +158,7 @@ fn domain(settings: &Settings<'_>, imported: &mut Imported) {
         }
     }
     if let Some((place, to)) = settings.get("root").filter(|(_, to)| !to.is_empty()) {
-        let what = format!(
-            "root={to}: mail to root and other system users went there; here it goes to the address as it is written (cron: MAILTO={to})"
-        );
-        imported.findings.lost(place, what);
+        imported.default_recipient(to, place, "root");
     }
     if let Some((place, _)) = settings.get("debug").filter(|(_, value)| value.eq_ignore_ascii_case("yes")) {
         imported.findings.note(place, "Debug: `sendmail -v` shows the dialogue, debug = true with log_file keeps it");
