@@ -30,7 +30,9 @@ complete -c postrider -n "__fish_postrider_needs_command" -s V -l version -d 'Pr
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "sendmail" -d 'Send the message on standard input, as the program does that is called sendmail'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "msmtp" -d 'Send as the program does that is called msmtp, with its options and its files'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "explain" -d 'Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing'
-complete -c postrider -n "__fish_postrider_needs_command" -f -a "check" -d 'Read the whole configuration and say what is wrong with it'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "check" -d 'Look at everything that keeps mail from being sent, and say what mends it: the configuration and what it names, and (unless --config names one) the machine around it. Status 0: all is well, 1: warnings, 2: errors'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "test" -d 'Go with each sender as far as a delivery would go before the message, and show the time of every step'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "setup" -d 'Make a sender: ask for provider, address and password, try the login, write its files'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "serve" -d 'Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "queue" -d 'Look at the queue, and do something to messages in it'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "status" -d 'Show whether the daemon runs, how much it holds, and which senders wait'
@@ -38,9 +40,29 @@ complete -c postrider -n "__fish_postrider_needs_command" -f -a "passwd" -d 'Rea
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again; a faulty one changes nothing'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "import" -d 'Print a postrider.toml made from another program\'s configuration; nothing of it is executed'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "try" -d 'Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l root -d 'Look at the machine below this directory (a container, an image) instead of the running one' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l parse-only -d 'Read the configuration files alone: not the secrets, certificates and logs that they name'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'One JSON object a line'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l send-to -d 'Send a real message there too, and follow it to the server\'s reply' -r
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l resolver -d 'Ask this name server instead of the system\'s (192.0.2.1:53)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l all -d 'All of them'
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l dns -d 'Look at SPF, DKIM and DMARC of the senders\' domains'
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l json -d 'One JSON object a line'
+complete -c postrider -n "__fish_postrider_using_subcommand test" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l provider -d 'A provider by name, or `other`' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l address -d 'The From address; the login too, unless --user gives another' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l name -d 'The sender\'s name; the address where none is given' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l server -d 'The server, where it is not the provider\'s: smtps://host, smtp://host' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l region -d 'The provider\'s region, where it has some (ses)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l user -d 'The login, where it is not the address' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l password-file -d 'Use this password file, where it is' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l group -d 'A group that may read the password, for programs that send without the daemon (www-data)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l ca-file -d 'Trust these certificate authorities in place of the system\'s, for a server of one\'s own' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l password-stdin -d 'Read the password from standard input'
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l no-test -d 'Do not try the login'
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -l dry-run -d 'Show what would be written, and write nothing'
+complete -c postrider -n "__fish_postrider_using_subcommand setup" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l socket -d 'Listen here instead of /run/postrider/submit.sock' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l drain -d 'Before it ends, try everything that is queued once more, for at most this long: 8s, 1m' -r
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s h -l help -d 'Print help'

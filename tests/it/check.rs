@@ -338,7 +338,7 @@ fn queue(directory: &Path) {
             hold: None,
             report: false,
             bulk: false,
-            counted: None,
+            counted: Default::default(),
         })
         .unwrap();
 }

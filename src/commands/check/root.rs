@@ -184,6 +184,7 @@ impl Root {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make the trees that are looked at")]
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};

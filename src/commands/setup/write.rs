@@ -212,10 +212,7 @@ mod tests {
     #[test]
     fn names_of_files() {
         assert_eq!(file_name("Shop / Berlin"), "shop---berlin");
-        assert_eq!(
-            file_name("../../etc/passwd"),
-            "etc-passwd".replace("etc", "-..-etc").trim_start_matches(['.', '-'])
-        );
+        assert_eq!(file_name("../../etc/passwd"), "etc-passwd");
         assert_eq!(file_name("///"), "sender");
         assert_eq!(file_name("a@b.test"), "a@b.test");
     }
