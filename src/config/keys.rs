@@ -147,6 +147,25 @@ pub static TABLES: &[Table] = &[
         keys: USER,
         account: false,
     },
+    Table {
+        head: "[rules]",
+        help: "What holds of all rules that sort mail for this machine.",
+        keys: RULES,
+        account: false,
+    },
+    Table {
+        head: "[[rule]]",
+        help: "Where mail goes that comes in, and mail for local names: the rules in their order, for each recipient. All \
+               conditions must hold; of a list one is enough.",
+        keys: RULE,
+        account: false,
+    },
+    Table {
+        head: "not = { ... } of [[rule]]",
+        help: "Conditions of which none may hold.",
+        keys: CONDITIONS,
+        account: false,
+    },
 ];
 
 const WINDOW: &[Key] = &[
@@ -247,6 +266,62 @@ const USER: &[Key] = &[
     key("senders", LIST, "the default relay, and senders open to all", "The senders that it may use."),
 ];
 
+/// What a condition on a text takes.
+const TEXTS: &str = "pattern, { regex = \"...\" }, or a list of them";
+
+const RULES: &[Key] = &[
+    key(
+        "otherwise",
+        TEXT,
+        "refused; local mail goes over its sender",
+        "What no rule takes: refuse, drop or maildir:/path.",
+    ),
+    key("via", TEXT, "the default relay", "The sender that forwards, and that reports about sorted mail take."),
+];
+
+const RULE: &[Key] = &[
+    key("name", TEXT, "", "Its name; each has its own."),
+    key("to", LIST, "all", "The envelope recipient: an address, a pattern, or @domain."),
+    key("from", LIST, "all", "The envelope sender; \"<>\" is none."),
+    key("header_to", LIST, "all", "An address of To or Cc."),
+    key("header_from", LIST, "all", "An address of From."),
+    key("subject", TEXTS, "all", "The subject, decoded."),
+    key("header", "field names, each with patterns", "all", "Fields of the header; one of a name is enough."),
+    key("larger", SIZE, "all", "More octets than this."),
+    key("smaller", SIZE, "all", "Fewer octets than this."),
+    key("listener", LIST, "all", "An address of a [[listen]], or \"local\" for this machine's own programs."),
+    key("client", LIST, "all", "Networks of clients."),
+    key("not", "table", "", "Conditions of which none may hold."),
+    key("mark", "field names, each with a value", "", "Fields that the message gets, for the rules behind too."),
+    key(
+        "maildir",
+        PATH,
+        "",
+        "Into this maildir: %u is the part before the @, %d the domain, %e what stands behind a +.",
+    ),
+    key("pipe", LIST, "", "To this program, with these arguments; no shell."),
+    key("user", TEXT, "the daemon's own", "Whose rights the program has; another's needs a daemon that runs as root."),
+    key("timeout", TIME, "5m", "How long the program may take."),
+    key("forward", LIST, "", "On to these addresses."),
+    key("via", TEXT, "that of [rules]", "The sender that forwards."),
+    key("drop", SWITCH, "false", "Taken and thrown away."),
+    key("refuse", TEXT, "", "Refused with this text."),
+    key("stop", SWITCH, "false", "No further rule is asked."),
+];
+
+const CONDITIONS: &[Key] = &[
+    key("to", LIST, "all", "The envelope recipient: an address, a pattern, or @domain."),
+    key("from", LIST, "all", "The envelope sender; \"<>\" is none."),
+    key("header_to", LIST, "all", "An address of To or Cc."),
+    key("header_from", LIST, "all", "An address of From."),
+    key("subject", TEXTS, "all", "The subject, decoded."),
+    key("header", "field names, each with patterns", "all", "Fields of the header; one of a name is enough."),
+    key("larger", SIZE, "all", "More octets than this."),
+    key("smaller", SIZE, "all", "Fewer octets than this."),
+    key("listener", LIST, "all", "An address of a [[listen]], or \"local\" for this machine's own programs."),
+    key("client", LIST, "all", "Networks of clients."),
+];
+
 const TOP: &[Key] = &[
     key("enabled", SWITCH, "true", "false: no sender is used, all mail takes the default relay."),
     key("domain", TEXT, "the host's name", "What is put behind a local name that has no domain."),
@@ -273,6 +348,8 @@ const TOP: &[Key] = &[
     key("reply", "tables", "", "See [[reply]]."),
     key("listen", "tables", "", "See [[listen]]."),
     key("user", "tables", "", "See [[user]]."),
+    key("rules", "table", "", "See [rules]."),
+    key("rule", "tables", "", "See [[rule]]."),
     key("log", "table", "", "See [log]."),
     key("queue", "table", "", "See [queue]."),
     key("default", "table", "", "See [default]."),
