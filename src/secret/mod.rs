@@ -1,6 +1,7 @@
 //! Secrets: one type that is never printed, and the places that a secret may come from.
 //!
-//! `Secret` has no Debug, Display, Clone or PartialEq and is wiped when dropped. Only `smtp::auth` looks inside.
+//! `Secret` has no Debug, Display, Clone or PartialEq and is wiped when dropped. Only `smtp::auth` looks inside, and
+//! `commands::import`, which puts passwords of other programs into files.
 
 pub mod fetch;
 mod netrc;
@@ -21,7 +22,7 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// The secret in clear: for `smtp::auth` alone.
+    /// The secret in clear: for `smtp::auth` and `commands::import` alone.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

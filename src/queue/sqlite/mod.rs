@@ -15,6 +15,7 @@ mod change;
 mod counts;
 mod error;
 mod halts;
+pub mod inspect;
 mod lock;
 mod open;
 mod read;
