@@ -87,7 +87,7 @@ fn staged(config: &Config, to: &Address) -> Option<String> {
 }
 
 /// What may be said more than once, so that in JSON it is always a list.
-const LISTS: [&str; 3] = ["recipient", "change", "configuration"];
+const LISTS: [&str; 6] = ["recipient", "change", "configuration", "alias", "limit", "staging"];
 
 /// The explanation: a line `key: value` each.
 fn text(config: &Config, plan: &Plan<'_>) -> String {
@@ -99,7 +99,7 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
     facts.iter().map(|(key, value)| format!("{key:<14} {}\n", printable(value))).collect()
 }
 
-/// The same as one JSON object: `recipient`, `change` and `configuration` are lists.
+/// The same as one JSON object; what may be said more than once is a list.
 fn json(config: &Config, plan: &Plan<'_>) -> String {
     let mut object = serde_json::Map::new();
     for list in LISTS {

@@ -338,6 +338,7 @@ fn queue(directory: &Path) {
             hold: None,
             report: false,
             bulk: false,
+            counted: None,
         })
         .unwrap();
 }
