@@ -185,10 +185,11 @@ where
     text
 }
 
-/// How a sender is paused, in the words of every command: `is paused by an operator until ...: why`, `waits until ...: why`.
+/// How a sender is paused, in the words of every command: `is paused until ...: why`, and for an
+/// operator's pause `is paused by an operator until ...: why`.
 #[must_use]
 pub fn paused(pause: &PauseLine, until: Option<String>) -> String {
-    let how = if pause.operator { "is paused by an operator" } else { "waits" };
+    let how = if pause.operator { "is paused by an operator" } else { "is paused" };
     let until = until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {until}"));
     format!("{how} {until}: {}", pause.reason)
 }

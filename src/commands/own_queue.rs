@@ -5,14 +5,15 @@
 //! refused for good is never kept: the caller is told.
 
 use super::surroundings::Surroundings;
-use super::{desk, submit};
+use super::{desk, mailq, submit};
 use crate::cli::invocation::Options;
 use crate::config::{Config, Direct};
+use crate::daemon::overview::PauseLine;
 use crate::deliver::trouble::{Permanence, Trouble, Wait};
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::Status;
-use crate::limits::Full;
+use crate::limits::{Class, Full};
 use crate::message::address::Address;
 use crate::queue::delivery::Host;
 use crate::queue::schedule::{self, Times};
@@ -98,6 +99,22 @@ pub fn keep(
         Ok(Kept { rest, count, directory })
     };
     Some(accept())
+}
+
+/// Why and until when the caller lets nothing of a lane go (`postrider senders pause`); `None` where it may.
+#[must_use]
+pub fn halted(config: &Config, lane: &str) -> Option<Full> {
+    let directory = desk::own_directory().filter(|directory| directory.join(desk::DATABASE).exists())?;
+    let now = clock::millis();
+    let halts = open(config, &directory).and_then(|store| store.halted()).unwrap_or_else(|error| {
+        tracing::warn!("queue {}: {error}", directory.display());
+        Vec::new()
+    });
+    let halt = halts.into_iter().find(|halt| halt.lane == lane && halt.holds(now))?;
+    let until = halt.until.map(|until| mailq::time(until, &chrono::Local, "%Y-%m-%d %H:%M:%S %z"));
+    let what = format!("the sender {}", mailq::paused(&PauseLine::halted(&halt), until));
+    // Due at once, as the pause itself keeps it back: then it goes with the pause's end, whenever that is.
+    Some(Full { until: now, what, class: Class::Single })
 }
 
 /// The pause that a queue run has to keep to, where the server has shut the account out for a fixed time.

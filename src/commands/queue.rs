@@ -231,7 +231,7 @@ fn state(messages: u64, paused: &[Pause], halted: &[Halt], process: &str) -> Str
     for Pause { lane, until, reason, times, .. } in paused {
         let until = time(*until, &chrono::Local, MOMENT);
         let again = if *times > 1 { format!(" (pause {times} in a row)") } else { String::new() };
-        let _ = writeln!(text, "sender {} waits until {until}{again}: {}", printable(lane), printable(reason));
+        let _ = writeln!(text, "sender {} is paused until {until}{again}: {}", printable(lane), printable(reason));
     }
     text
 }

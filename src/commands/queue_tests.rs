@@ -112,6 +112,8 @@ fn paused_senders_are_named() {
         down: None,
     };
     let text = state(1, &[pause], &[], "7 since yesterday");
-    assert!(text.starts_with("postrider serve, process 7 since yesterday\n1 message queued\nsender shop waits until "));
+    assert!(
+        text.starts_with("postrider serve, process 7 since yesterday\n1 message queued\nsender shop is paused until ")
+    );
     assert!(text.ends_with(" (pause 2 in a row): 535 5.7.8 no  \n"), "{text:?}");
 }

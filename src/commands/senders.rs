@@ -133,7 +133,7 @@ fn row(
     next: &str,
 ) -> String {
     let (name, limit) = (short(name, 20), short(limit, 26));
-    let line = format!("{name:<20} {state:<6} {queue:>8} {connections:>5} {limit:<26} {used:>7} {left:>7} {next:<12}");
+    let line = format!("{name:<20} {state:<7} {queue:>8} {connections:>5} {limit:<26} {used:>7} {left:>7} {next:<12}");
     format!("{}\n", line.trim_end())
 }
 

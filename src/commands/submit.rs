@@ -210,7 +210,9 @@ impl Submitter<'_> {
 
     /// Delivers what the sending limits let go.
     fn admit<'c>(&self, config: &'c Config, mut plan: Plan<'c>) -> Done {
-        let (lease, full) = match admission::ask(config, &mut plan) {
+        let paused = own_queue::halted(config, &plan.via.name());
+        let asked = paused.map_or_else(|| admission::ask(config, &mut plan), |full| Ok(Admission::Full(full)));
+        let (lease, full) = match asked {
             Ok(Admission::Go(lease)) => {
                 let rest = lease.rest().cloned();
                 (Some(lease), rest)

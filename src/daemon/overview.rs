@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct SenderLine {
     /// Its name: a sender's, `default relay`, or `msmtprc account NAME`.
     pub name: String,
-    /// `open`, `paused` (by an operator), `waits` (for its server), `limit` (a limit is reached), `off` (not enabled), or
+    /// `open`, `paused` (by an operator), `trouble` (with its server), `limit` (a limit is reached), `off` (not enabled), or
     /// `gone` (messages are left of one that is not configured).
     pub state: String,
     /// Why nothing goes, where an operator or the server's trouble is the reason.
@@ -180,7 +180,7 @@ impl Sources<'_> {
             (None, ..) => "gone",
             _ if lane::find(self.config, &name).is_none() => "off",
             (_, Some(_), _) => "paused",
-            (.., Some(_)) => "waits",
+            (.., Some(_)) => "trouble",
             _ if reached => "limit",
             _ => "open",
         };

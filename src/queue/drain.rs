@@ -29,8 +29,9 @@ pub fn drain(runner: &Runner, store: &dyn Store, limit: Duration) -> Result<u64,
 /// Whether a message is being tried, or is about to be.
 fn is_under_way(store: &dyn Store) -> Result<bool, StoreError> {
     let now = clock::millis();
-    let paused: HashSet<String> =
-        store.paused()?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane).collect();
+    let troubled = store.paused()?.into_iter().filter(|pause| pause.until > now).map(|pause| pause.lane);
+    let halted = store.halted()?.into_iter().filter(|halt| halt.holds(now)).map(|halt| halt.lane);
+    let paused: HashSet<String> = troubled.chain(halted).collect();
     let is_due = |queued: &Queued| {
         queued.hold.is_none()
             && !paused.contains(&queued.lane)

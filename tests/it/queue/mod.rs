@@ -5,4 +5,5 @@ mod brake;
 mod lanes;
 mod own;
 mod served;
+mod steering;
 mod troubles;

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod large;
 mod plans;
+mod steering;
 mod upgrade;
 
 use super::*;

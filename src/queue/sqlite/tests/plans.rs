@@ -22,6 +22,7 @@ fn indexes_answer_what_runs_often() {
         (read::COUNTED, vec![number.clone()], "PRIMARY KEY"),
         ("DELETE FROM source WHERE slot < ?1", vec![number.clone()], "PRIMARY KEY"),
         (read::HISTORY, vec![number.clone(), number.clone()], "history_ended"),
+        ("SELECT lane, since, until, reason, uid FROM halt WHERE lane = ?1", vec![text.clone()], "PRIMARY KEY"),
         ("SELECT message FROM submission WHERE id = ?1", vec![text.clone()], "PRIMARY KEY"),
         ("SELECT min(due) FROM recipient WHERE message = ?1", vec![number.clone()], "PRIMARY KEY"),
         ("SELECT 1 FROM message WHERE file = ?1", vec![text], "message_file"),
