@@ -37,6 +37,9 @@ _postrider() {
             postrider,reload)
                 cmd="postrider__subcmd__reload"
                 ;;
+            postrider,senders)
+                cmd="postrider__subcmd__senders"
+                ;;
             postrider,sendmail)
                 cmd="postrider__subcmd__sendmail"
                 ;;
@@ -45,6 +48,9 @@ _postrider() {
                 ;;
             postrider,setup)
                 cmd="postrider__subcmd__setup"
+                ;;
+            postrider,stats)
+                cmd="postrider__subcmd__stats"
                 ;;
             postrider,status)
                 cmd="postrider__subcmd__status"
@@ -76,6 +82,15 @@ _postrider() {
             postrider__subcmd__queue,show)
                 cmd="postrider__subcmd__queue__subcmd__show"
                 ;;
+            postrider__subcmd__senders,pause)
+                cmd="postrider__subcmd__senders__subcmd__pause"
+                ;;
+            postrider__subcmd__senders,reset)
+                cmd="postrider__subcmd__senders__subcmd__reset"
+                ;;
+            postrider__subcmd__senders,resume)
+                cmd="postrider__subcmd__senders__subcmd__resume"
+                ;;
             *)
                 ;;
         esac
@@ -83,7 +98,7 @@ _postrider() {
 
     case "${cmd}" in
         postrider)
-            opts="-h -V --config --help --version sendmail msmtp explain check test setup serve queue status passwd reload import try"
+            opts="-h -V --config --help --version sendmail msmtp explain check test setup serve queue status senders stats passwd reload import try"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -396,6 +411,70 @@ _postrider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        postrider__subcmd__senders)
+            opts="-h --json --help pause resume reset"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__senders__subcmd__pause)
+            opts="-h --for --reason --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__senders__subcmd__reset)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__senders__subcmd__resume)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         postrider__subcmd__sendmail)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -472,6 +551,24 @@ _postrider() {
                     return 0
                     ;;
                 --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__stats)
+            opts="-h --since --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -36,6 +36,8 @@ complete -c postrider -n "__fish_postrider_needs_command" -f -a "setup" -d 'Make
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "serve" -d 'Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "queue" -d 'Look at the queue, and do something to messages in it'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "status" -d 'Show whether the daemon runs, how much it holds, and which senders wait'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "senders" -d 'Show the senders: the use of their limits, what they have to do, what keeps them back'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "stats" -d 'Show what became of messages: sent, put off, failed, by sender and reason, and how long it took'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "passwd" -d 'Read a password and print the [[user]] that may log in with it'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again; a faulty one changes nothing'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "import" -d 'Print a postrider.toml made from another program\'s configuration; nothing of it is executed'
@@ -119,6 +121,19 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -l json -d 'As one JSON object'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -l json -d 'One JSON object a line'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -a "pause" -d 'Let nothing of a sender go until it is resumed; its messages wait and do not grow older'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -a "resume" -d 'Let a sender go on at once, whoever or whatever paused it'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -a "reset" -d 'Count the limits of a sender, or a shared limit, from 0 again'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and __fish_seen_subcommand_from pause" -l for -d 'Only for so long: 30m, 2h, 1d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and __fish_seen_subcommand_from pause" -l reason -d 'Why, for whoever looks at it' -r
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand senders; and __fish_seen_subcommand_from reset" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand stats" -l since -d 'For so long (24h, 7d), or from a day on (2026-11-01)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand stats" -l json -d 'As one JSON object'
+complete -c postrider -n "__fish_postrider_using_subcommand stats" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand passwd" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand import" -l write -d 'Write postrider.toml and the files with passwords there [without DIR: /etc/postrider]' -r -F
