@@ -48,6 +48,11 @@ group sudo
 group apparmor
 group logrotate
 group strace
+group groff
+group fish
+group zsh
+group dpkg-dev debootstrap
+group rpm
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email
 # What no package carries, or only one that would replace another: kept below target/.
 fetched="${CARGO_TARGET_DIR:-target}/tmp"

@@ -2,14 +2,18 @@
 
 use super::queue::Queue;
 use crate::commands;
+use crate::commands::check::Check;
 use crate::commands::desk::Desk;
 use crate::commands::import::{Program, Request};
 use crate::commands::mailq::Form;
+use crate::commands::setup::Answers;
+use crate::commands::test::Test;
 use crate::exit::Status;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A sendmail that gives every From address its own SMTP account.
 #[derive(Debug, Parser)]
@@ -39,17 +43,50 @@ enum Command {
     /// Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing
     #[command(disable_help_flag = true)]
     Explain(Rest),
-    /// Read the whole configuration and say what is wrong with it
+    /// Look at everything that keeps mail from being sent, and say what mends it: the configuration and what it names, and
+    /// (unless --config names one) the machine around it. Status 0: all is well, 1: warnings, 2: errors
     Check {
         /// Read the configuration files alone: not the secrets, certificates and logs that they name
         #[arg(long)]
         parse_only: bool,
+        /// Look at the machine below this directory (a container, an image) instead of the running one
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
     },
+    /// Go with each sender as far as a delivery would go before the message, and show the time of every step
+    Test {
+        /// These senders, `default`, or accounts of the msmtprc; all where none is given
+        #[arg(value_name = "SENDER")]
+        senders: Vec<String>,
+        /// All of them
+        #[arg(long, conflicts_with = "senders")]
+        all: bool,
+        /// Send a real message there too, and follow it to the server's reply
+        #[arg(long, value_name = "ADDRESS")]
+        send_to: Option<String>,
+        /// Look at SPF, DKIM and DMARC of the senders' domains
+        #[arg(long)]
+        dns: bool,
+        /// Ask this name server instead of the system's (192.0.2.1:53)
+        #[arg(long, value_name = "IP:PORT", requires = "dns")]
+        resolver: Option<std::net::SocketAddr>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a sender: ask for provider, address and password, try the login, write its files
+    Setup(Answers),
     /// Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them
     Serve {
         /// Listen here instead of /run/postrider/submit.sock
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+        /// Before it ends, try everything that is queued once more, for at most this long: 8s, 1m
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        drain: Option<Duration>,
     },
     /// Look at the queue, and do something to messages in it
     #[command(subcommand, arg_required_else_help = true)]
@@ -131,6 +168,12 @@ struct Rest {
     arguments: Vec<OsString>,
 }
 
+/// The command line as clap knows it: what the manual page and the shells' completions are made from.
+#[must_use]
+pub fn command() -> clap::Command {
+    Admin::command()
+}
+
 /// Runs `postrider` with its arguments, without the program's name.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> Status {
@@ -182,8 +225,14 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check { parse_only } => commands::check::run(admin.config, parse_only),
-        Command::Serve { socket } => commands::serve::run(admin.config, socket),
+        Command::Check { parse_only, root, json } => {
+            commands::check::run(&Check { config: admin.config, parse_only, root, json })
+        }
+        Command::Test { senders, all: _, send_to, dns, resolver, json } => {
+            commands::test::run(&Test { config: admin.config, senders, send_to, dns, resolver, json })
+        }
+        Command::Setup(answers) => commands::setup::run(admin.config, answers),
+        Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),
         Command::Queue(queue) => commands::queue::run(&queue, &Desk::find(admin.config.as_deref())),
         Command::Status { json } => commands::queue::status(&Desk::daemon(), Form::of(json)),
         Command::Passwd { name } => commands::passwd::run(name.as_deref()),

@@ -255,7 +255,16 @@ fn by_name(name: &str) -> Result<&'static Row, Usage> {
     match (fits.next(), fits.next()) {
         (Some(row), None) => Ok(row),
         (Some(_), Some(_)) => Err(Usage::new(format!("option --{} is ambiguous", name.escape_debug()))),
-        _ => Err(Usage::new(format!("unknown option --{}", name.escape_debug()))),
+        _ => Err(Usage::new(format!("unknown option --{}{}", name.escape_debug(), nearest(name)))),
+    }
+}
+
+/// The long option that was most likely meant, where one is near.
+fn nearest(name: &str) -> String {
+    let long = TABLE.iter().map(|row| row.long).filter(|long| !long.is_empty());
+    match long.map(|long| (strsim::damerau_levenshtein(name, long), long)).min() {
+        Some((distance, long)) if distance <= 1 + name.len() / 4 => format!("; did you mean --{long}?"),
+        _ => String::new(),
     }
 }
 

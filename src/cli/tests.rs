@@ -147,6 +147,7 @@ fn msmtp_permutes_and_knows_its_long_options() {
     assert_eq!(read(&["-C", "/x/rc", "--serverinfo"]).unwrap().mode, Mode::ServerInfo);
     assert_eq!(read(&["-P"]).unwrap().mode, Mode::Pretend);
     assert_eq!(read(&["--vers"]).unwrap().mode, Mode::Version, "an unambiguous beginning serves");
+    assert_eq!(read(&["--acount", "x"]).unwrap_err().what, "unknown option --acount; did you mean --account?");
     assert!(read(&["--tls-c=x"]).unwrap_err().what.contains("ambiguous"));
     assert!(read(&["--read-recipients=x"]).unwrap_err().what.contains("takes no value"));
     for line in [&["--nonsense"][..], &["--host=h", "-a", "acc"], &["-f", "a@b", "--read-envelope-from"], &["--port=0"]]

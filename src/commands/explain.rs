@@ -19,7 +19,10 @@ use std::path::PathBuf;
 pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     let rules = ReadRules { dot_ends: !invocation.options.ignore_dots };
     match read::read(&mut Stdin, rules) {
-        Ok(message) => explain("postrider explain", invocation, config, message, text),
+        Ok(message) => {
+            let form = if invocation.json { json } else { text };
+            explain("postrider explain", invocation, config, message, form)
+        }
         Err(error) => {
             report::stderr(&format!("postrider explain: {error}"));
             error.status()
@@ -80,10 +83,38 @@ fn staged(config: &Config, to: &Address) -> Option<String> {
     gate::note(config.staging.as_ref(), std::iter::once(to))
 }
 
+/// What may be said more than once, so that in JSON it is always a list.
+const LISTS: [&str; 3] = ["recipient", "change", "configuration"];
+
 /// The explanation: a line `key: value` each.
 fn text(config: &Config, plan: &Plan<'_>) -> String {
-    let mut lines = Vec::new();
-    let mut line = |key: &str, value: String| lines.push(format!("{key:<14} {}", printable(&value)));
+    let mut facts = facts(config, plan);
+    if plan.changes.is_empty() {
+        let last = facts.iter().rposition(|(key, _)| *key == "recipient:").map_or(facts.len(), |at| at + 1);
+        facts.insert(last, ("change:", "none: the message leaves as it is".into()));
+    }
+    facts.iter().map(|(key, value)| format!("{key:<14} {}\n", printable(value))).collect()
+}
+
+/// The same as one JSON object: `recipient`, `change` and `configuration` are lists.
+fn json(config: &Config, plan: &Plan<'_>) -> String {
+    let mut object = serde_json::Map::new();
+    for list in LISTS {
+        object.insert(list.into(), serde_json::Value::Array(Vec::new()));
+    }
+    for (key, value) in facts(config, plan) {
+        match object.get_mut(key.trim_end_matches(':')) {
+            Some(serde_json::Value::Array(list)) => list.push(value.into()),
+            _ => drop(object.insert(key.trim_end_matches(':').into(), value.into())),
+        }
+    }
+    format!("{}\n", serde_json::Value::Object(object))
+}
+
+/// What there is to say, in order.
+fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut line = |key: &'static str, value: String| facts.push((key, value));
     line("from:", plan.from.as_ref().map_or_else(|| "(none in the message)".into(), ToString::to_string));
     line("sender:", plan.via.name());
     line("rule:", plan.rule.to_string());
@@ -113,13 +144,10 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
     for change in &plan.changes {
         line("change:", change.clone());
     }
-    if plan.changes.is_empty() {
-        line("change:", "none: the message leaves as it is".into());
-    }
     for file in &config.files {
         line("configuration:", file.display().to_string());
     }
-    lines.join("\n") + "\n"
+    facts
 }
 
 /// Every server of the account, in the order in which they are asked.

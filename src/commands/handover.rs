@@ -88,7 +88,9 @@ fn has_accounts(invocation: &Invocation) -> bool {
     invocation.msmtp.is_some() && !matches!(Surroundings::look().own_msmtp(invocation), Ok(None))
 }
 
-fn submission(program: &str, id: String, options: &Options) -> Submit {
+/// The request that hands a message over.
+#[must_use]
+pub fn submission(program: &str, id: String, options: &Options) -> Submit {
     Submit {
         id,
         program: program.to_owned(),

@@ -14,9 +14,11 @@ pub mod own_queue;
 pub mod passwd;
 pub mod queue;
 pub mod serve;
+pub mod setup;
 pub mod smtp_stdio;
 pub mod submit;
 pub mod surroundings;
+pub mod test;
 pub mod try_demo;
 pub mod verdict;
 

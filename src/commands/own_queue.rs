@@ -18,6 +18,7 @@ use crate::queue::delivery::Host;
 use crate::queue::schedule::{self, Times};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
 use crate::queue::{Fate, Filter, MessageId, Millis, NewMessage, Pause, Recorded, Store, StoreError, direct};
+use crate::report::progress::Progress;
 use crate::report::{self, log};
 use crate::route::Plan;
 use crate::sys::{clock, random};
@@ -152,7 +153,11 @@ pub fn run(program: &str, config: Option<PathBuf>) -> Status {
     };
     let _ = log::open(&config.log, program);
     let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone() };
-    let ran = open(&config, &directory).and_then(|store| direct::run(&store, &config, &host));
+    let ran = open(&config, &directory).and_then(|store| {
+        let mut progress = Progress::new("delivering");
+        let queued = store.count()?;
+        direct::run(&store, &config, &host, &mut |tried| progress.at(tried as u64, queued))
+    });
     match ran {
         Ok(_) => Status::Ok,
         Err(error) => told(&format!("queue {}: {error}", directory.display()), Status::Unavailable),

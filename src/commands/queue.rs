@@ -17,6 +17,8 @@ use chrono::TimeZone;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
+/// Pages of the queue that a misspelt sender is looked for in.
+const HINT_PAGES: usize = 4;
 /// How moments are shown: without doubt, and in the order of time.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %z";
 
@@ -60,14 +62,31 @@ pub fn flush(program: &str, desk: &dyn Ask, filter: Filter) -> Status {
 /// Does one thing to the messages that fit, and says to how many. Numbers that are not in the queue are status 1.
 fn act(desk: &dyn Ask, filter: Filter, done: &str, request: impl FnOnce(Filter) -> Request) -> Status {
     let named = filter.ids.len() as u64;
+    let sender = filter.sender.clone();
     match desk.ask(&request(filter)) {
         Ok(Reply::Touched(count)) => {
             let plural = if count == 1 { "message" } else { "messages" };
             report::stdout(&format!("{count} {plural} {done}\n"));
+            if count == 0 {
+                hint(desk, sender.as_deref());
+            }
             missing(count, named)
         }
         Ok(other) => failed("postrider", unexpected(&other)),
         Err(error) => failed("postrider", error),
+    }
+}
+
+/// Says which sender of the queue was most likely meant, where none is called that.
+fn hint(desk: &dyn Ask, wanted: Option<&str>) {
+    let Some(wanted) = wanted else { return };
+    let lines = Pages::new(desk, Filter::default()).take(HINT_PAGES).flatten().flatten();
+    let near = |line: &Line| strsim::jaro_winkler(&wanted.to_lowercase(), &line.sender.to_lowercase());
+    let best = lines.map(|line| (near(&line), line.sender)).max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((_, sender)) = best.filter(|(near, _)| *near > 0.8 && *near < 1.0) {
+        report::stderr(&format!(
+            "postrider: no sender of a queued message contains \"{wanted}\"; there is \"{sender}\""
+        ));
     }
 }
 
@@ -87,6 +106,7 @@ fn failed(program: &str, error: AskError) -> Status {
 /// `postrider queue show`: everything about the messages that fit.
 fn show(desk: &dyn Ask, filter: Filter, form: Form) -> Status {
     let named = filter.ids.len() as u64;
+    let sender = filter.sender.clone();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut shown = 0;
     let all = || -> Result<(), ListError> {
@@ -104,7 +124,12 @@ fn show(desk: &dyn Ask, filter: Filter, form: Form) -> Status {
         Ok(out.flush()?)
     };
     match all() {
-        Ok(()) => missing(shown, named),
+        Ok(()) => {
+            if shown == 0 {
+                hint(desk, sender.as_deref());
+            }
+            missing(shown, named)
+        }
         error => mailq::ended("postrider", error),
     }
 }

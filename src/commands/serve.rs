@@ -14,7 +14,7 @@ use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::exit::Status;
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Pause, Store, StoreError, delivery};
+use crate::queue::{Filter, Pause, Store, StoreError, delivery, drain};
 use crate::report::{self, log};
 use crate::sys::env;
 use sd_notify::NotifyState;
@@ -40,10 +40,11 @@ impl Fault {
     }
 }
 
-/// Runs the daemon. `config` is what `--config` named, `socket` what `--socket` did.
+/// Runs the daemon. `config` is what `--config` named, `socket` what `--socket` did; with `drain` everything that is
+/// queued is tried once more before it ends, for at most that long.
 #[must_use]
-pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>) -> Status {
-    match serve(config, socket) {
+pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>, drain: Option<Duration>) -> Status {
+    match serve(config, socket, drain) {
         Ok(()) => Status::Ok,
         Err(Fault(status, lines)) => {
             for line in lines {
@@ -55,7 +56,7 @@ pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>) -> Status {
     }
 }
 
-fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
+fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>) -> Result<(), Fault> {
     let source = Source::new(config);
     let config =
         source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;
@@ -66,6 +67,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let store = open_store(&config)?;
     let passed = Inherited::collect().map_err(|error| Fault::new(Status::Os, error))?;
     let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
+    let directory = config.queue.directory.clone();
     let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
     let started = runner::start(store.clone(), live.get(), hooks(waiters.clone()));
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
@@ -81,7 +83,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     let steered = reload.clone();
     thread("signals", move || obey(&mut signals, &steered, &stopping))?;
     if let Some(period) = sd_notify::watchdog_enabled() {
-        let stopping = stop.clone();
+        let (store, stopping) = (store.clone(), stop.clone());
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
     say_staging(&daemon.live.get());
@@ -89,11 +91,27 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>) -> Result<(), Fault> {
     tell(&[NotifyState::Ready]);
     listen::serve(&socket, &daemon, &stop, CLIENTS, || listeners.stop(CLIENTS));
     drop(socket);
+    let left = drain.map(|limit| drain::drain(&runner, store.as_ref(), limit));
     if !runner.stop(TRANSACTIONS) {
         tracing::warn!("transactions are cut short; their messages stay in the queue");
     }
     tracing::info!("ended");
-    Ok(())
+    left.map_or(Ok(()), |left| emptied(left, &directory))
+}
+
+/// What became of a queue that was to be emptied: the mail in it is lost where its directory is.
+fn emptied(left: Result<u64, StoreError>, directory: &Path) -> Result<(), Fault> {
+    let what = match left {
+        Ok(0) => return Ok(()),
+        Ok(1) => "1 message stays".to_owned(),
+        Ok(left) => format!("{left} messages stay"),
+        Err(error) => format!("what is left stays ({error})"),
+    };
+    let directory = directory.display();
+    Err(Fault::new(
+        Status::Unavailable,
+        format!("{what} in the queue {directory}; keep that directory for the next start"),
+    ))
 }
 
 /// What a client that waits is told of a paused lane.

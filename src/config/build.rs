@@ -218,6 +218,7 @@ impl Builder<'_> {
         });
         let log_file = self.path("log_file", smtp.log_file.take());
         let bulk = self.field("bulk", smtp.bulk.take(), bulk_choice);
+        let dkim_selector = self.field("dkim_selector", smtp.dkim_selector.take(), dkim_selector);
         let outgoing = self.outgoing(&mut smtp);
         let (must_match, debug) = (smtp.must_match, smtp.debug.unwrap_or(false));
         let (flow, limits) = (std::mem::take(&mut smtp.flow), std::mem::take(&mut smtp.limits));
@@ -244,6 +245,7 @@ impl Builder<'_> {
             backup_after: Sender::BACKUP_AFTER,
             limits,
             bulk: bulk.unwrap_or_default(),
+            dkim_selector,
             flow,
         })
     }
@@ -303,5 +305,18 @@ impl Builder<'_> {
             self.note(place, format!("{key}: an empty name, or one with a space in it"));
         }
         list.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// Labels of a DNS name (RFC 6376 section 3.1).
+fn dkim_selector(text: &str) -> Result<String, &'static str> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+    };
+    match text.len() <= 200 && text.split('.').all(label) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("the labels of a DNS name, such as mail or s1"),
     }
 }

@@ -1,6 +1,7 @@
 //! Which files the configuration is, in the order of preference, and their reading.
 //!
-//! `--config` or `$POSTRIDER_CONFIG`; the caller's own postrider.toml; the system's; without any of them the msmtprc files.
+//! `--config` or `$POSTRIDER_CONFIG`; the caller's own postrider.toml; the system's; without any of them the environment
+//! variables that stand for one, and without those the msmtprc files.
 //! A file that is there but cannot be read is an error that names it, never "no configuration". Nothing is merged but
 //! the fragments of `senders.d` beside the main file.
 
@@ -13,7 +14,7 @@ use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
 use super::replies::ReplyRule;
 use super::staging::{self, Staging};
 use super::toml::Source;
-use super::validate;
+use super::{environment, validate};
 use crate::sys::{env, files};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -97,6 +98,9 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
             config.limits.file = config.limits.file.or_else(|| Some(sources.state_home()?.join("postrider/limits.db")));
         }
         return Ok(config);
+    }
+    if let Some((file, errors)) = environment::read(&env::var, sources.home.as_deref()) {
+        return Loader::new(sources, true).environment(file, errors);
     }
     let msmtp = sources.msmtprc_files();
     if msmtp.system.is_none() && msmtp.user.is_none() {
@@ -207,21 +211,33 @@ impl<'s> Loader<'s> {
     }
 
     fn main(mut self, path: &Path) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file(path, &build::main_file);
-        let mut senders = file.senders;
+        let mut file = self.file(path, &build::main_file);
+        let mut senders = std::mem::take(&mut file.senders);
         for fragment in self.fragments(path) {
             let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
             senders.extend(self.file(&fragment, &parse).senders);
         }
+        let staging = file.staging.take().or_else(|| self.machine_staging(path));
+        self.whole(FileConfig { senders, staging, ..file })
+    }
+
+    /// What environment variables say in place of a file.
+    fn environment(mut self, file: FileConfig, errors: Vec<ConfigError>) -> Result<Config, Vec<ConfigError>> {
+        self.files.push(environment::NAME.into());
+        self.errors.extend(errors);
+        self.whole(file)
+    }
+
+    /// The configuration, checked as a whole.
+    fn whole(mut self, mut file: FileConfig) -> Result<Config, Vec<ConfigError>> {
         let mut default = self.default_relay(file.default);
-        for_all(&file.replies.into(), &mut default, &mut senders);
-        self.errors.extend(bulk::unknown(&file.named, &senders));
-        let staging = file.staging.or_else(|| self.machine_staging(path));
+        for_all(&file.replies.into(), &mut default, &mut file.senders);
+        self.errors.extend(bulk::unknown(&file.named, &file.senders));
         let config = Config {
             files: self.files,
             enabled: file.enabled,
             default,
-            senders,
+            senders: file.senders,
             domain: file.domain,
             tempfail_exit: file.tempfail_exit,
             log: file.log,
@@ -232,7 +248,7 @@ impl<'s> Loader<'s> {
             bulk: file.bulk,
             brake: file.brake,
             local: file.local.or_usual(self.sources.etc.join("aliases")),
-            staging,
+            staging: file.staging,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

@@ -7,10 +7,12 @@ mod account;
 mod brake;
 mod build;
 mod bulk;
+pub mod environment;
 pub mod error;
 mod flow;
 #[cfg(test)]
 mod flow_tests;
+pub mod keys;
 pub mod limits;
 pub mod listen;
 pub mod load;

@@ -54,6 +54,30 @@ pub struct Config {
     pub staging: Option<Staging>,
 }
 
+impl Config {
+    /// A configuration in which nothing was said.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            files: Vec::new(),
+            enabled: true,
+            default: DefaultRelay::Missing,
+            senders: Vec::new(),
+            domain: None,
+            tempfail_exit: TempFailExit::default(),
+            log: LogConfig::default(),
+            queue: QueueConfig::default(),
+            listen: Vec::new(),
+            users: Vec::new(),
+            limits: LimitsConfig::default(),
+            brake: None,
+            bulk: bulk::Rules::default(),
+            local: LocalMail::default(),
+            staging: None,
+        }
+    }
+}
+
 /// `[queue]`: what is kept, for how long, and when it is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
@@ -246,6 +270,8 @@ pub struct Sender {
     pub limits: SenderLimits,
     /// `bulk`: whether its mail is bulk.
     pub bulk: bulk::Choice,
+    /// `dkim_selector`: which key of the domain the provider signs with, for `test --dns` to look at.
+    pub dkim_selector: Option<String>,
     /// How its mail flows out of the queue.
     pub flow: Flow,
 }

@@ -110,6 +110,46 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether this wildcard and another fit some of the same addresses, and neither is a part of the other: then it is
+    /// not plain to see which of the two counts. Exact addresses and domains never cross with anything.
+    #[must_use]
+    pub fn crosses(&self, other: &Self) -> bool {
+        let (Self::Wildcard(one), Self::Wildcard(two)) = (self, other) else { return false };
+        let (Some((local, domain)), Some((local2, domain2))) = (one.rsplit_once('@'), two.rsplit_once('@')) else {
+            return false;
+        };
+        let part = |one: &str, two: &str| WildMatch::new(two).matches(one);
+        let within = |one: (&str, &str), two: (&str, &str)| part(one.0, two.0) && part(one.1, two.1);
+        meet(local, local2)
+            && meet(domain, domain2)
+            && !within((local, domain), (local2, domain2))
+            && !within((local2, domain2), (local, domain))
+    }
+}
+
+/// Whether some text fits both globs: a walk over both at once, row by row.
+fn meet(one: &str, two: &str) -> bool {
+    let (one, two): (Vec<char>, Vec<char>) = (one.chars().collect(), two.chars().collect());
+    // `below[j]`: the rest of `one` from the row below and the rest of `two` from j meet.
+    let mut below = vec![false; two.len() + 1];
+    for i in (0..=one.len()).rev() {
+        let mut row = vec![false; two.len() + 1];
+        for j in (0..=two.len()).rev() {
+            row[j] = match (one.get(i), two.get(j)) {
+                (None, None) => true,
+                (Some('*'), _) if below[j] => true,
+                (Some('*'), Some(_)) if row[j + 1] => true,
+                (_, Some('*')) if row[j + 1] || (i < one.len() && below[j]) => true,
+                (Some(a), Some(b)) => *a != '*' && *b != '*' && (a == b || *a == '?' || *b == '?') && below[j + 1],
+                _ => false,
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
+
 impl std::fmt::Display for Pattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -158,6 +198,21 @@ mod tests {
         assert!(rank("shop-*@b.example") > rank("*@*.example"));
         assert!(rank("a*@b.c") > rank("@long.domain.example"));
         assert!(rank("a?@b.example") > rank("*@b?.ex"));
+    }
+
+    #[test]
+    fn patterns_that_cross() {
+        let cross = |one: &str, two: &str| {
+            let (one, two) = (Pattern::parse(one).unwrap(), Pattern::parse(two).unwrap());
+            assert_eq!(one.crosses(&two), two.crosses(&one));
+            one.crosses(&two)
+        };
+        assert!(cross("shop-*@example.com", "*-news@example.com"));
+        assert!(cross("shop*@*.com", "*@example.*"));
+        assert!(cross("a?@x*.com", "?b@*y.com"));
+        assert!(!cross("*@*.example.com", "shop-*@a.example.com"), "a part of the other");
+        assert!(!cross("shop-*@example.com", "*@example.com") && !cross("a@b.c", "*@b.?"));
+        assert!(!cross("shop-*@example.com", "news-*@example.com") && !cross("a*@b.c", "a*@b.?d"));
     }
 
     #[test]

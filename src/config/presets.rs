@@ -24,6 +24,9 @@ pub struct Preset {
     pub must_match: bool,
     /// What it allows.
     pub limits: Limits,
+    /// What the SPF record of a domain includes that sends from there (RFC 7208 section 5.2); `None`: not published, or
+    /// not needed, as the provider puts its own domain into MAIL.
+    pub spf: Option<&'static str>,
     /// What a person must know, one line.
     pub notes: &'static str,
 }
@@ -70,6 +73,7 @@ const BASE: Preset = Preset {
     user: None,
     must_match: false,
     limits: UNKNOWN,
+    spf: None,
     notes: "",
 };
 
@@ -82,6 +86,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Yandex Mail, sending limits of a free mailbox (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], recipients_per_message: Some(35), ..UNKNOWN },
+        spf: Some("_spf.yandex.net"),
         notes: "needs an app password; once blocked for spam, each further try prolongs the block of 24 hours",
         ..BASE
     },
@@ -91,6 +96,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Yandex 360 for business: up to 5,000 a day by plan (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(5_000, DAY)], ..UNKNOWN },
+        spf: Some("_spf.yandex.net"),
         notes: "needs an app password; the daily limit depends on the plan",
         ..BASE
     },
@@ -100,6 +106,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Mail.ru help (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
+        spf: Some("_spf.mail.ru"),
         notes: "needs an app password",
         ..BASE
     },
@@ -109,6 +116,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Gmail help: 500 recipients in rolling 24 hours, 2,000 with Workspace (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
+        spf: Some("_spf.google.com"),
         notes: "needs an app password or XOAUTH2; a foreign From is silently replaced; Workspace allows 2,000 a day",
         ..BASE
     },
@@ -118,6 +126,7 @@ pub static PRESETS: [Preset; 15] = [
         ports: &[SUBMISSION],
         // Workspace SMTP relay: 10,000 recipients a user and day (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(10_000, DAY)], ..UNKNOWN },
+        spf: Some("_spf.google.com"),
         notes: "the Workspace administrator allows addresses or logins",
         ..BASE
     },
@@ -134,6 +143,7 @@ pub static PRESETS: [Preset; 15] = [
             connections: Some(3),
             ..UNKNOWN
         },
+        spf: Some("spf.protection.outlook.com"),
         notes: "XOAUTH2; Basic is off by default after December 2026; another From needs the SendAs right",
         ..BASE
     },
@@ -149,6 +159,7 @@ pub static PRESETS: [Preset; 15] = [
         ],
         // Amazon SES quotas (collected by November 2026); a new account's sandbox has 200 a day and one a second.
         limits: Limits { recipients_per_message: Some(50), size: Some(40 << 20), ..UNKNOWN },
+        spf: Some("amazonses.com"),
         notes: "needs region = \"...\"; the login is the SMTP credentials, not the AWS keys",
         ..BASE
     },
@@ -159,6 +170,7 @@ pub static PRESETS: [Preset; 15] = [
         user: Some("apikey"),
         // SendGrid documentation (collected by November 2026).
         limits: Limits { messages_per_connection: Some(5_000), ..UNKNOWN },
+        spf: Some("sendgrid.net"),
         notes: "the password is an API key; From must be a verified sender",
         ..BASE
     },
@@ -166,6 +178,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "mailgun",
         hosts: &["smtp.mailgun.org"],
         ports: &[SUBMISSION, ALTERNATIVE, TLS],
+        spf: Some("mailgun.org"),
         notes: "logins belong to one domain each; the EU region has server = \"smtp.eu.mailgun.org\"",
         ..BASE
     },
@@ -173,6 +186,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "postmark",
         hosts: &["smtp.postmarkapp.com"],
         ports: &[SUBMISSION, ALTERNATIVE],
+        spf: Some("spf.mtasv.net"),
         notes: "the server token is both user and password; From must be a sender signature",
         ..BASE
     },
@@ -182,6 +196,7 @@ pub static PRESETS: [Preset; 15] = [
         ports: &[SUBMISSION, ALTERNATIVE, TLS],
         // Brevo's free plan (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(300, DAY)], ..UNKNOWN },
+        spf: Some("spf.brevo.com"),
         notes: "the password is an SMTP key, not an API key; paid plans have other limits",
         ..BASE
     },
@@ -189,6 +204,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "zoho",
         hosts: &["smtp.zoho.com"],
         must_match: true,
+        spf: Some("zohomail.com"),
         notes: "needs an app password; From is the account or an alias of it; other regions have other servers",
         ..BASE
     },
@@ -196,6 +212,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "fastmail",
         hosts: &["smtp.fastmail.com"],
         must_match: true,
+        spf: Some("spf.messagingengine.com"),
         notes: "needs an app password; From is the account or a verified alias",
         ..BASE
     },
@@ -204,6 +221,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.mail.me.com"],
         ports: &[SUBMISSION],
         must_match: true,
+        spf: Some("icloud.com"),
         notes: "needs an app-specific password; From is an @icloud.com, @me.com or @mac.com address of the account",
         ..BASE
     },

@@ -4,6 +4,7 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
+use super::keys;
 use super::limits::RawSenderLimits;
 use super::listen::{RawListen, RawUser};
 use crate::secret::{Literal, Secret};
@@ -228,6 +229,7 @@ macro_rules! with_account {
             from: Field<Strings>, names: Option<BTreeMap<Spanned<String>, String>>, must_match: Option<bool>,
             limits: Field<Vec<RawWindow>>, at_limit: Field<String>, reserve: Field<Share>, timezone: Field<String>,
             on_mismatch: Field<String>, debug: Option<bool>, log_file: Field<String>, bulk: Field<String>,
+            dkim_selector: Field<String>,
             replies: Option<Vec<Spanned<RawReply>>>,
             connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
             pace: Field<String>, idle: Field<String>,
@@ -254,7 +256,7 @@ macro_rules! with_account {
                         limits: self.limits.take(), at_limit: self.at_limit.take(),
                         reserve: self.reserve.take(), timezone: self.timezone.take(),
                     },
-                    bulk: self.bulk.take(),
+                    bulk: self.bulk.take(), dkim_selector: self.dkim_selector.take(),
                     flow: RawFlow {
                         connections: self.connections.take(),
                         messages_per_connection: self.messages_per_connection.take(),
@@ -314,6 +316,7 @@ pub(super) struct RawAccount {
     pub replies: Option<Vec<Spanned<RawReply>>>,
     pub limits: RawSenderLimits,
     pub bulk: Field<String>,
+    pub dkim_selector: Field<String>,
     pub flow: RawFlow,
     pub reply_to: Field<String>,
     pub reply_to_always: Option<bool>,
@@ -511,10 +514,16 @@ impl Source<'_> {
     fn unknown_key(&self, rest: &str) -> String {
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
         let name = if self.quote { format!(" \"{}\"", shown(key)) } else { String::new() };
-        match close {
-            Some((distance, near)) if distance <= 1 + key.len() / 4 => {
+        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
+        match (close, keys::places(key).as_slice()) {
+            // A slip of one letter is a slip; the very name of a key that stands elsewhere is more than a likeness.
+            (Some((0 | 1, near)), _) => format!("unknown key{name}; did you mean {near}?"),
+            (_, [one, more @ ..]) => {
+                let places = more.iter().fold((*one).to_owned(), |all, place| format!("{all} or {place}"));
+                format!("unknown key{name} here; it belongs to {places}")
+            }
+            (Some((distance, near)), []) if distance <= 1 + key.len() / 4 => {
                 format!("unknown key{name}; did you mean {near}?")
             }
             _ => format!("unknown key{name}; known here: {}", known.join(", ")),

@@ -11,8 +11,9 @@ use crate::config::{Endpoint, Relay};
 use crate::envelope::Envelope;
 use crate::message::Message;
 use crate::message::address::Address;
+use crate::net::wire::Wire;
 use crate::secret::{Secret, SecretSource};
-use crate::smtp::client::{Answer, Cause, Failure};
+use crate::smtp::client::{Answer, Cause, Failure, Session};
 use crate::smtp::dialogue::Transcript;
 use crate::smtp::phase::Phase;
 use crate::sys::clock::Deadline;
@@ -89,6 +90,24 @@ pub fn probe(relay: &Relay, context: &mut Context<'_>) -> Result<Opened, Trouble
     let total = Deadline::after(relay.timeouts.total);
     on_any_server(relay, context, total, &mut opened, &mut |session| session.quit().close())?;
     Ok(opened)
+}
+
+/// Goes as far as a delivery would go before the message: MAIL and RCPT with these addresses (sender, recipient) where they
+/// are given, then RSET and QUIT. What was learned comes with the result, whatever that is.
+pub fn rehearse(
+    relay: &Relay,
+    parties: Option<(&Address, &Address)>,
+    context: &mut Context<'_>,
+) -> (Opened, Result<(), Trouble>) {
+    let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
+    let total = Deadline::after(relay.timeouts.total);
+    let mut run = |mut session: Session<'_, Wire>| {
+        let heard = parties.map_or(Ok(()), |(from, to)| session.rehearse(from, to));
+        session.quit().close();
+        heard.map_err(|failure| trouble::judge(&failure, &Rules::of(relay)))
+    };
+    let result = on_any_server(relay, context, total, &mut opened, &mut run).and_then(|heard| heard);
+    (opened, result)
 }
 
 /// The server as people know it: `host:port` or the socket's path.

@@ -19,6 +19,7 @@ use crate::smtp::ehlo::Capabilities;
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use crate::sys::clock::{self, Deadline};
+use std::time::Duration;
 
 /// A certificate that is valid for fewer days is reported.
 const EXPIRY_DAYS: i64 = 14;
@@ -34,8 +35,12 @@ pub struct Opened {
     pub capabilities: Capabilities,
     /// `TLS`, `STARTTLS`, `none`.
     pub tls: &'static str,
+    /// TLS version (`TLSv1.3`) and cipher, where there is TLS.
+    pub cipher: Option<(&'static str, &'static str)>,
     /// Its certificate.
     pub certificate: Option<Presented>,
+    /// How long the lookup of its name took.
+    pub lookup: Duration,
     /// Mechanism and login that it accepted.
     pub login: Option<(String, String)>,
 }
@@ -92,6 +97,7 @@ fn open<'t>(
     let host = relay.ehlo.as_deref().unwrap_or(host);
     let fetch = Fetch { secret: *secret, limits: Limits::new(&relay.timeouts, total) };
     let connected = connect(relay, total).map_err(|error| trouble::judge_connect(&error))?;
+    opened.lookup = connected.lookup;
     transcript.event(&Event::Connected { server: &opened.server, address: &connected.address });
     let Protected { wire, binding } = protect(relay, connected.stream, host, &fetch, &mut **transcript, opened)?;
     let mut session = Session::new(wire, relay.protocol, fetch.limits, &mut **transcript);
@@ -136,6 +142,7 @@ fn protect(
     let secured = tls::handshake(stream, target).map_err(|error| trouble::judge_tls(&error))?;
     opened.tls = if relay.tls == TlsMode::Implicit { "TLS" } else { "STARTTLS" };
     tell_tls(&tls::server_name(host, &relay.tls_options), &secured, transcript);
+    opened.cipher = secured.wire.tls();
     opened.certificate = secured.certificate;
     Ok(Protected { wire: secured.wire, binding: secured.binding })
 }

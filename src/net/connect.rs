@@ -6,7 +6,7 @@
 use super::deadline::{Stream, TimedStream};
 use super::{race, socks};
 use crate::config::{Endpoint, Relay};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{self, Deadline};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::borrow::Cow;
 use std::fmt;
@@ -59,6 +59,8 @@ pub struct Connected {
     pub stream: TimedStream,
     /// Address and port, or the socket's path.
     pub address: String,
+    /// How long the lookup of the name took.
+    pub lookup: Duration,
 }
 
 /// Connects to the relay's endpoint, by its proxy and from its source address where they are given.
@@ -88,10 +90,12 @@ fn tcp(
     limit: Duration,
     total: Deadline,
 ) -> Result<Connected, ConnectError> {
+    let begun = clock::instant();
     let addresses = resolve(&bare(host), port, Deadline::after(limit).or_earlier(total))?;
+    let lookup = clock::instant().saturating_duration_since(begun);
     let (socket, address) = race::connect(&addresses, source, limit, total).map_err(ConnectError::Failed)?;
     let stream = TimedStream::new(Stream::Tcp(socket), Deadline::after(limit).or_earlier(total));
-    Ok(Connected { stream, address: address.to_string() })
+    Ok(Connected { stream, address: address.to_string(), lookup })
 }
 
 /// The host without the brackets of an IPv6 address and without the root's dot; an internationalised name in its ASCII
@@ -103,6 +107,14 @@ pub(super) fn bare(host: &str) -> Cow<'_, str> {
         true => Cow::Borrowed(inner),
         false => idna::domain_to_ascii(inner).map_or(Cow::Borrowed(inner), Cow::Owned),
     }
+}
+
+/// Whether a name has an address.
+///
+/// # Errors
+/// It has none, or that could not be found out in time.
+pub fn lookup(host: &str, deadline: Deadline) -> Result<(), ConnectError> {
+    resolve(&bare(host), 0, deadline).map(drop)
 }
 
 fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -155,7 +167,7 @@ pub fn unix_socket(path: &Path, deadline: Deadline) -> io::Result<TimedStream> {
 fn unix(path: &Path, deadline: Deadline) -> Result<Connected, ConnectError> {
     let address = path.display().to_string();
     match unix_socket(path, deadline) {
-        Ok(stream) => Ok(Connected { stream, address }),
+        Ok(stream) => Ok(Connected { stream, address, lookup: Duration::ZERO }),
         Err(error) => Err(ConnectError::Failed(vec![(address, words(&error))])),
     }
 }

@@ -6,6 +6,7 @@ pub mod acceptor;
 pub mod certificate;
 pub mod connect;
 pub mod deadline;
+pub mod dns;
 mod race;
 pub mod resume;
 pub mod socks;

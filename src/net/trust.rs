@@ -19,7 +19,7 @@ const MANY: usize = 20;
 const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /// The system's own bundles: a trust file of this name means the system's store.
-const BUNDLES: [&str; 6] = [
+pub const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",

@@ -14,11 +14,11 @@ use std::collections::HashMap;
 /// Messages claimed at once.
 const CLAIM: usize = 64;
 
-/// Delivers what is due, each message once; how many messages were tried.
+/// Delivers what is due, each message once; how many messages were tried. `told` hears that number after each of them.
 ///
 /// # Errors
 /// The store's; what was tried before is recorded.
-pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, StoreError> {
+pub fn run(store: &dyn Store, config: &Config, host: &Host, told: &mut dyn FnMut(usize)) -> Result<usize, StoreError> {
     gone::release(store, config)?;
     let paused = store.paused()?;
     divert(store, config, &paused)?;
@@ -34,6 +34,7 @@ pub fn run(store: &dyn Store, config: &Config, host: &Host) -> Result<usize, Sto
         claimed.sort_by(|a, b| a.lane.cmp(&b.lane));
         for queued in claimed {
             tried += usize::from(run.one(&queued)?);
+            told(tried);
         }
     }
     run.courier.close();

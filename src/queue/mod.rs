@@ -8,6 +8,7 @@ pub mod bounce;
 pub mod delivery;
 pub mod direct;
 mod dispatcher;
+pub mod drain;
 mod gone;
 pub mod lane;
 mod lanes;

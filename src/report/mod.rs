@@ -4,6 +4,7 @@
 
 pub mod log;
 pub mod msmtp_log;
+pub mod progress;
 pub mod syslog;
 pub mod transcript;
 

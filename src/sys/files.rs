@@ -120,3 +120,33 @@ pub fn check_secret(path: &Path, guard: Guard, uid: u32) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The most of a program that is searched for words, octets, and how much of it is held at once.
+const PROGRAM: u64 = 256 << 20;
+const BLOCK: usize = 1 << 20;
+
+/// Which of the words a file holds, the first of the list that is there at all.
+///
+/// # Errors
+/// As `open` and `read`; no regular file is `InvalidInput`.
+pub fn first_word(path: &Path, words: &[&[u8]]) -> io::Result<Option<usize>> {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
+    let (mut file, mut block, mut best) = (file.take(PROGRAM), Vec::with_capacity(BLOCK + longest), None);
+    loop {
+        // A word may lie across two blocks.
+        let kept = block.len().min(longest);
+        block.drain(..block.len() - kept);
+        if file.by_ref().take(BLOCK as u64).read_to_end(&mut block)? == 0 {
+            return Ok(best);
+        }
+        let earlier = &words[..best.unwrap_or(words.len())];
+        best = earlier.iter().position(|word| memchr::memmem::find(&block, word).is_some()).or(best);
+        if best == Some(0) {
+            return Ok(best);
+        }
+    }
+}

@@ -6,11 +6,13 @@
 mod support;
 
 mod bs;
+mod check;
 mod clients;
 mod crash;
 mod daemon;
 mod faults;
 mod flags;
+mod habits;
 mod harness;
 mod import;
 mod limits;
@@ -20,10 +22,13 @@ mod msmtp;
 mod nasty;
 mod operator;
 mod outgoing;
+mod package;
 mod postfix;
 mod queue;
 mod real;
 mod rules;
 mod senders;
+mod setup;
 mod staging;
+mod test;
 mod told;

@@ -78,7 +78,7 @@ fn explain_check_and_verify_say_so() {
         "{verified}"
     );
     assert!(!verified.lines().nth(1).unwrap().contains("staging"), "{verified}");
-    let checked = home.run("postrider", &["check"], "").expect(0).stdout;
+    let checked = home.run("postrider", &["check"], "").expect(1).stdout;
     assert!(checked.contains(&format!("warning: [staging] is on: mail goes to {place}")), "{checked}");
     home.run("sendmail", &["-t", "-i", "me@ours.example"], MAIL).expect(0);
     let message = server.messages().pop().unwrap();

@@ -13,6 +13,7 @@
 
 mod change;
 mod error;
+pub mod inspect;
 mod lock;
 mod open;
 mod read;

@@ -283,13 +283,17 @@ fn a_run_without_the_daemon() {
     });
     queue.accept(new("gone", &["d@example.org"]));
     let config = config(QUICK, &[("shop", &server), ("news", &broken)]);
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 3, "two of shop, one of news");
+    assert_eq!(
+        direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(),
+        3,
+        "two of shop, one of news"
+    );
     assert_eq!(queue.count(), 5);
     assert_eq!(queue.all().iter().filter(|queued| queued.hold.is_some()).count(), 1);
     assert_eq!((bodies(&server).len(), broken.record.lock().unwrap().connections), (1, 1));
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 0, "nothing is due");
+    assert_eq!(direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(), 0, "nothing is due");
     on.store(false, Ordering::SeqCst);
     queue.store.act(&Filter::default(), &Action::Retry, clock::millis()).unwrap();
-    assert_eq!(direct::run(queue.store.as_ref(), &config, &host()).unwrap(), 1);
+    assert_eq!(direct::run(queue.store.as_ref(), &config, &host(), &mut |_| {}).unwrap(), 1);
     assert_eq!(queue.count(), 4);
 }

@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod login;
 mod parked;
+mod rehearse;
 mod send;
 mod stuffing;
 mod transaction;

@@ -38,8 +38,8 @@ fn a_limit_is_what_it_says() {
 fn overflow_keeps_to_what_the_other_sender_may_send() {
     let strict = format!("{NEWS}must_match = true\n");
     let said = fault(&format!("{SHOP}at_limit = \"news\"\n{strict}"));
-    assert!(said.contains("postrider.toml:6: at_limit: sender news takes only its own addresses"), "{said}");
-    assert!(said.contains("shop@example.com of sender shop") && said.contains("postrider.toml:7"), "{said}");
+    assert!(said.contains("postrider.toml:8: at_limit: sender news takes only its own addresses"), "{said}");
+    assert!(said.contains("shop@example.com of sender shop") && said.contains("postrider.toml:9"), "{said}");
     for allowed in [
         format!("{SHOP}at_limit = \"news\"\n{NEWS}"),
         format!(

@@ -54,7 +54,7 @@ fn a_port_that_is_taken_names_who_has_it() {
     let home = home.config(&toml);
     let socket = home.path("s").display().to_string();
     let finished = home.run("postrider", &["serve", "--socket", &socket], "").expect(71);
-    let line = format!("postrider.toml:4: listen {address}: the port is taken by process {} (", std::process::id());
+    let line = format!("postrider.toml:6: listen {address}: the port is taken by process {} (", std::process::id());
     assert!(finished.stderr.contains(&line), "{}", finished.stderr);
     assert_eq!(finished.stderr.lines().count(), 1);
     // A running daemon keeps what it has.

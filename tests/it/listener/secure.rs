@@ -163,7 +163,7 @@ fn a_key_that_others_may_read_is_refused() {
     let socket = home.path("s").display().to_string();
     let finished = home.run("postrider", &["serve", "--socket", &socket], "").expect(71);
     assert!(
-        finished.stderr.contains("postrider.toml:4: key ") && finished.stderr.contains("chmod 0640"),
+        finished.stderr.contains("postrider.toml:6: key ") && finished.stderr.contains("chmod 0640"),
         "{}",
         finished.stderr
     );

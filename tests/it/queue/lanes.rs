@@ -148,7 +148,7 @@ fn a_pace_holds_back_and_loses_nothing() {
     }
     daemon.until("the quicker sender's", || other.subjects().len() == 20);
     assert_eq!(server.subjects(), ["0"], "the next one in an hour");
-    assert_eq!(daemon.lines().len(), 4);
+    daemon.until("the results are written", || daemon.lines().len() == 4);
     configure(&daemon.home, "", &(sender("shop", &server) + "pace = \"50/s\"\n" + &sender("news", &other)));
     daemon.ask(&Request::Reload);
     delivered(&daemon, &server, 5);
@@ -164,8 +164,7 @@ fn a_sender_that_hangs_delays_no_other() {
         submit(&daemon, "slow", "-odb", &number.to_string(), "");
         submit(&daemon, "news", "-odb", &number.to_string(), "");
     }
-    daemon.until("the other sender's mail", || fine.subjects().len() == 50);
-    assert_eq!(daemon.lines().len(), 50);
+    daemon.until("the other sender's mail", || fine.subjects().len() == 50 && daemon.lines().len() == 50);
     assert_eq!(hanging.most_at_once(), 4, "and no more connections than it may have");
 }
 

@@ -1,0 +1,107 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_postrider_global_optspecs
+    string join \n config= h/help V/version
+end
+
+function __fish_postrider_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_postrider_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_postrider_using_subcommand
+    set -l cmd (__fish_postrider_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c postrider -n "__fish_postrider_needs_command" -l config -d 'Read this configuration instead of ~/.config/postrider/postrider.toml or /etc/postrider/postrider.toml' -r -F
+complete -c postrider -n "__fish_postrider_needs_command" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_needs_command" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "sendmail" -d 'Send the message on standard input, as the program does that is called sendmail'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "msmtp" -d 'Send as the program does that is called msmtp, with its options and its files'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "explain" -d 'Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "check" -d 'Read the whole configuration and say what is wrong with it'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "serve" -d 'Run the daemon in the foreground: sendmail hands messages over to it, and it keeps and delivers them'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "queue" -d 'Look at the queue, and do something to messages in it'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "status" -d 'Show whether the daemon runs, how much it holds, and which senders wait'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "passwd" -d 'Read a password and print the [[user]] that may log in with it'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Have the daemon read its configuration again; a faulty one changes nothing'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "import" -d 'Print a postrider.toml made from another program\'s configuration; nothing of it is executed'
+complete -c postrider -n "__fish_postrider_needs_command" -f -a "try" -d 'Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l parse-only -d 'Read the configuration files alone: not the secrets, certificates and logs that they name'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'One JSON object a line'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand serve" -l socket -d 'Listen here instead of /run/postrider/submit.sock' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand serve" -l drain -d 'Before it ends, try everything that is queued once more, for at most this long: 8s, 1m' -r
+complete -c postrider -n "__fish_postrider_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "list" -d 'List messages, as mailq does'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "show" -d 'Show everything about messages'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "retry" -d 'Try to deliver messages now'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "hold" -d 'Keep messages from being delivered until they are released'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "release" -d 'Let messages go on that are on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "delete" -d 'Take messages out of the queue without a word to anybody'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "bounce" -d 'Send messages back to their senders'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l all -d 'Every message'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l reason -d 'Why, for whoever looks at the queue' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l all -d 'Every message'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l all -d 'Every message'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l all -d 'Every message'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l recipient -d 'Messages with a recipient that contains TEXT' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l all -d 'Every message'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand status" -l json -d 'As one JSON object'
+complete -c postrider -n "__fish_postrider_using_subcommand status" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand passwd" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l write -d 'Write postrider.toml and the files with passwords there [without DIR: /etc/postrider]' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l owner -d 'bitrix: sender rows of this user number belong to this Unix user (may be repeated)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l force -d 'With --write: replace files that are there'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -l json -d 'The findings as one JSON object, in place of the configuration'
+complete -c postrider -n "__fish_postrider_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c postrider -n "__fish_postrider_using_subcommand try" -s h -l help -d 'Print help'

@@ -1,0 +1,343 @@
+//! `postrider check` on trees below `--root`: a machine where all is well, and for each finding one that has it.
+
+use crate::support::certs::{Authority, Kind};
+use crate::support::run::{Finished, Home};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+const SENDER: &str = "[[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtps://smtp.example.com\"\n\
+                      user = \"shop@example.com\"\npassword = { file = \"/etc/postrider/shop.password\" }\n";
+
+/// A tree.
+struct Tree {
+    home: Home,
+}
+
+impl Tree {
+    /// A machine where all is well.
+    fn good() -> Self {
+        let tree = Self { home: Home::new() };
+        tree.write("etc/postrider/postrider.toml", SENDER);
+        tree.write("etc/postrider/shop.password", "tanstaaf\n");
+        tree.write("etc/hostname", "mail.example.com\n");
+        tree.write("etc/ssl/certs/ca-certificates.crt", "certificates\n");
+        tree.write("etc/aliases", "root: you@example.com\n");
+        tree.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+        tree.write("etc/crontab", "PATH=/usr/sbin:/usr/bin\nMAILTO=you@example.com\n* * * * * root sendmail -q\n");
+        tree.write("etc/php.ini", "; sendmail_path = old\nsendmail_path = \"/usr/sbin/sendmail -t -i\"\n");
+        tree.write("usr/bin/postrider-sendmail", "a program\n");
+        tree.link("/usr/bin/postrider-sendmail", "usr/sbin/sendmail");
+        tree
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.home.path("tree").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        self.home.write(&format!("tree/{name}"), text);
+    }
+
+    fn sender(&self, keys: &str) {
+        self.write("etc/postrider/postrider.toml", &format!("{SENDER}{keys}\n"));
+    }
+
+    fn link(&self, target: &str, name: &str) {
+        std::fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        let _ = std::fs::remove_file(self.at(name));
+        symlink(target, self.at(name)).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.at(name)).unwrap();
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// The daemon is installed and started with the machine.
+    fn daemon(&self, user: u32) {
+        self.write("usr/lib/systemd/system/postrider.service", "[Unit]\n");
+        self.link("/x", "etc/systemd/system/sockets.target.wants/postrider.socket");
+        self.write("etc/passwd", &format!("root:x:0:0::/:/\npostrider:x:{user}:{user}::/:/\n"));
+    }
+
+    fn check(&self, options: &[&str]) -> Finished {
+        let root = self.at("");
+        let mut arguments = vec!["check", "--root", root.to_str().unwrap()];
+        arguments.extend(options);
+        self.home.run("postrider", &arguments, "")
+    }
+}
+
+/// A finding: its name, what makes it, its level, and words of its line.
+type Case = (&'static str, fn(&Tree), &'static str, &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (
+        "no configuration",
+        |t| t.remove("etc/postrider/postrider.toml"),
+        "error",
+        &["no configuration", "postrider setup"],
+    ),
+    ("unknown key", |t| t.sender("passwort = 1"), "error", &["postrider.toml:7", "did you mean password?"]),
+    ("open secret", |t| t.mode("etc/postrider/shop.password", 0o644), "error", &["postrider.toml:1", "chmod 0640"]),
+    ("no secret", |t| t.remove("etc/postrider/shop.password"), "error", &["No such file", "install -m 0600"]),
+    ("empty secret", |t| t.write("etc/postrider/shop.password", "\nx\n"), "error", &["the first line is empty"]),
+    (
+        "secret below a web root",
+        |t| {
+            t.write("var/www/site/.password", "tanstaaf\n");
+            t.write("etc/postrider/postrider.toml", &SENDER.replace("/etc/postrider/shop", "/var/www/site/"));
+        },
+        "error",
+        &["a web server hands out", "mv "],
+    ),
+    (
+        "secret in a home that is served",
+        |t| {
+            t.write("home/joe/public_html/.password", "tanstaaf\n");
+            let path = SENDER.replace("/etc/postrider/shop", "/home/joe/public_html/");
+            t.write("etc/postrider/postrider.toml", &path);
+        },
+        "error",
+        &["home/joe/public_html, which a web server hands out"],
+    ),
+    ("the daemon cannot read", |t| t.daemon(70_001), "error", &["cannot be read by postrider", "chgrp postrider"]),
+    (
+        "the web server can read",
+        |t| {
+            let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+            t.daemon(uid);
+            let users = format!("postrider:x:{uid}:{gid}::/:/\nwww-data:x:{uid}:{gid}::/:/\n");
+            t.write("etc/passwd", &users);
+        },
+        "warning",
+        &["may be read by www-data", "chown root:postrider"],
+    ),
+    (
+        "nothing starts the daemon",
+        |t| t.write("lib/systemd/system/postrider.service", "[Unit]\n"),
+        "warning",
+        &["nothing starts it", "systemctl enable --now"],
+    ),
+    (
+        "crossing patterns",
+        |t| {
+            let more = "[[sender]]\nname = \"a\"\nfrom = \"shop-*@example.com\"\nserver = \"smtps://a.test\"\n\
+                        [[sender]]\nname = \"b\"\nfrom = \"*-news@example.com\"\nserver = \"smtps://b.test\"";
+            t.sender(more);
+        },
+        "warning",
+        &["postrider.toml:9", "some of the same addresses"],
+    ),
+    (
+        "the same claim twice",
+        |t| t.sender(&SENDER.replace("\"shop\"", "\"two\"")),
+        "error",
+        &["claims shop@example.com"],
+    ),
+    ("no authorities", |t| t.remove("etc/ssl/certs/ca-certificates.crt"), "error", &["ca-certificates"]),
+    ("no check", |t| t.sender("tls_check = false"), "warning", &["is not checked", "fingerprint"]),
+    ("bad authority", |t| t.sender("ca_file = \"/etc/passwd\""), "error", &["holds no certificate"]),
+    (
+        "expired authority",
+        |t| {
+            let expired = Authority::new().issue(Kind::Expired).certificate_pem();
+            t.write("etc/ca.pem", &String::from_utf8(expired).unwrap());
+            t.sender("ca_file = \"/etc/ca.pem\"");
+        },
+        "error",
+        &["has expired", "openssl x509"],
+    ),
+    ("short name", |t| t.write("etc/hostname", "box\n"), "warning", &["\"box\"", "ehlo = "]),
+    (
+        "clock behind",
+        |t| {
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10 * 86_400);
+            let file = std::fs::OpenOptions::new().write(true).open(t.at("etc/passwd")).unwrap();
+            file.set_modified(later).unwrap();
+        },
+        "error",
+        &["the clock is behind", "timedatectl"],
+    ),
+    (
+        "clock kept by nobody",
+        |t| std::fs::create_dir_all(t.at("run/systemd/system")).unwrap(),
+        "warning",
+        &["nothing keeps the clock right"],
+    ),
+    (
+        "damaged queue",
+        |t| t.write("var/lib/postrider/queue.db", "SQLite format 3\0 no more"),
+        "error",
+        &["var/lib/postrider"],
+    ),
+    (
+        "log in no directory",
+        |t| t.write("etc/postrider/postrider.toml", &format!("log = {{ to = \"/var/log/none/log\" }}\n{SENDER}")),
+        "error",
+        &["var/log/none/log", "install -d"],
+    ),
+    ("no sendmail", |t| t.remove("usr/sbin/sendmail"), "error", &["usr/sbin/sendmail: is missing", "ln -sf"]),
+    ("dangling sendmail", |t| t.link("/usr/bin/gone", "usr/sbin/sendmail"), "error", &["is missing"]),
+    (
+        "another sendmail by name",
+        |t| {
+            t.write("usr/sbin/exim4", "x");
+            t.link("/etc/alternatives/mta", "usr/sbin/sendmail");
+            t.link("/usr/sbin/exim4", "etc/alternatives/mta");
+        },
+        "warning",
+        &["is exim (", "ln -sf"],
+    ),
+    (
+        "another sendmail by its words",
+        |t| {
+            t.remove("usr/sbin/sendmail");
+            t.write("usr/sbin/sendmail", &format!("{}postdrop", "x".repeat((1 << 20) - 4)));
+        },
+        "warning",
+        &["is postfix ("],
+    ),
+    (
+        "php calls another",
+        |t| {
+            t.write("usr/bin/msmtp", "x");
+            t.write(
+                "etc/php/8.3/fpm/pool.d/www.conf",
+                "[www]\nphp_admin_value[sendmail_path] = /usr/bin/msmtp -t -i\n",
+            );
+        },
+        "warning",
+        &["www.conf:2: sendmail_path is msmtp", "/usr/sbin/sendmail -t -i"],
+    ),
+    (
+        "php calls nothing",
+        |t| t.write("etc/php.ini", "sendmail_path = /opt/mail -t\n"),
+        "error",
+        &["php.ini:1", "is not there"],
+    ),
+    ("php without -t", |t| t.write("etc/php.ini", "sendmail_path = /usr/sbin/sendmail -i\n"), "error", &["no -t"]),
+    ("php without -i", |t| t.write("etc/php.ini", "sendmail_path = /usr/sbin/sendmail -t\n"), "warning", &["no -i"]),
+    (
+        "a virtual host of nginx",
+        |t| t.write("etc/nginx/sites-enabled/site", "fastcgi_param PHP_VALUE \"sendmail_path=/usr/bin/no -t\";\n"),
+        "error",
+        &["sites-enabled/site:1"],
+    ),
+    (
+        "a directory of a site",
+        |t| t.write("var/www/site/.user.ini", "sendmail_path = /usr/bin/no -t\n"),
+        "error",
+        &[".user.ini:1", "is not there"],
+    ),
+    (
+        "cron does not find it",
+        |t| t.write("etc/cron.d/job", "MAILTO=you@example.com\n* * * * * root date | sendmail you@example.com\n"),
+        "warning",
+        &["cron.d/job:2", "PATH=/usr/sbin:/usr/bin:/bin"],
+    ),
+    ("cron writes to no address", |t| t.write("etc/crontab", "MAILTO=you@@x\n"), "error", &["crontab:1", "no address"]),
+    (
+        "root is nobody",
+        |t| {
+            t.write("etc/crontab", "* * * * * root date\n");
+            t.write("etc/aliases", "postmaster: you@example.com\n");
+        },
+        "warning",
+        &["cron's mail goes to root", "echo 'root: you@example.com'"],
+    ),
+    ("a faulty alias", |t| t.write("etc/aliases", "root: you@example.com\nx: |prog\n"), "warning", &["aliases:2"]),
+];
+
+#[test]
+fn a_good_machine_has_no_finding() {
+    let tree = Tree::good();
+    let run = tree.check(&[]).expect(0);
+    assert!(run.stdout.lines().all(|line| line.starts_with("ok: ")) && run.stderr.is_empty(), "{}", run.stdout);
+    let expected = ["1 sender", "is postrider", "sendmail_path is postrider", "mail.example.com", "closed to others"];
+    expected.iter().for_each(|words| assert!(run.stdout.contains(words), "{words}: {}", run.stdout));
+    assert!(!run.stdout.contains("tanstaaf"));
+}
+
+#[test]
+fn every_finding_has_a_machine_that_has_it() {
+    let good = Tree::good().check(&[]).stdout;
+    for (name, make, level, words) in CASES {
+        let tree = Tree::good();
+        make(&tree);
+        let run = tree.check(&[]).expect(if *level == "error" { 2 } else { 1 });
+        let fits = |line: &&str| line.starts_with(level) && words.iter().all(|word| line.contains(word));
+        assert!(run.stdout.lines().any(|line| fits(&line)), "{name}: {}", run.stdout);
+        assert!(!good.lines().any(|line| fits(&line)), "{name}");
+        assert!(
+            run.stdout.lines().filter(|line| fits(line)).all(|line| *level != "error"
+                || line.contains("mend")
+                || line.contains("did you mean")
+                || line.contains("leave it")),
+            "{name}: {}",
+            run.stdout
+        );
+        assert!(!run.stdout.contains("tanstaaf"), "{name}");
+    }
+}
+
+#[test]
+fn findings_as_json() {
+    let tree = Tree::good();
+    tree.mode("etc/postrider/shop.password", 0o644);
+    let run = tree.check(&["--json"]).expect(2);
+    let all: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let bad = all.iter().find(|one| one["level"] == "error").unwrap();
+    assert_eq!(bad["area"], "secrets");
+    assert!(bad["file"].as_str().unwrap().ends_with("postrider.toml") && bad["line"] == 1);
+    assert!(bad["fix"].as_str().unwrap().starts_with("chmod 0640 "));
+    tree.check(&["--parse-only"]).expect(0);
+}
+
+#[test]
+fn a_queue_that_nobody_works() {
+    let home = Home::new();
+    let directory = home.path("queue");
+    let config = home.write(
+        "named.toml",
+        format!("aliases = \"off\"\n[queue]\ndirectory = \"{}\"\n{SENDER}", directory.display())
+            .replace("{ file = \"/etc/postrider/shop.password\" }", "{ env = \"X\" }"),
+    );
+    let check =
+        |status| home.run("postrider", &[Path::new("--config"), &config, Path::new("check")], "").expect(status).stdout;
+    assert!(!check(0).contains("nobody delivers"));
+    queue(&directory);
+    let said = check(2);
+    assert!(said.contains("1 messages wait and nobody delivers them; mend it with: systemctl"), "{said}");
+    assert!(said.contains("warning: ") && said.contains("has waited for "), "{said}");
+}
+
+/// A queue with one old message.
+fn queue(directory: &Path) {
+    use postrider::envelope::{Dsn, Envelope, ReversePath};
+    use postrider::message::address::Address;
+    use postrider::message::read::{self, ReadRules};
+    use postrider::queue::sqlite::{SqliteStore, StoreConfig};
+    use postrider::queue::{NewMessage, Store};
+    let store = SqliteStore::open(&StoreConfig { directory, min_free: 0, exclusive: false }).unwrap();
+    let to = vec![Address::parse("you@example.org").unwrap()];
+    store
+        .accept(NewMessage {
+            submission: "0".repeat(32),
+            uid: 0,
+            lane: "shop".into(),
+            header_from: "shop@example.com".into(),
+            envelope: Envelope::new(ReversePath::Null, to, Dsn::default()).unwrap(),
+            tag: None,
+            message: read::read(&mut "Subject: x\n\nx\n".as_bytes(), ReadRules::default()).unwrap(),
+            now: 1_700_000_000_000,
+            due: 1_700_000_000_000,
+            hold: None,
+            report: false,
+            bulk: false,
+        })
+        .unwrap();
+}

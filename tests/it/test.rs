@@ -1,0 +1,208 @@
+//! `postrider test`: real dialogues with scripted servers, a scripted name server, a real message.
+
+use crate::daemon::Daemon;
+use crate::support::certs::{Authority, Kind};
+use crate::support::run::Home;
+use crate::support::script::{Fault, Script};
+use crate::support::server::Server;
+use std::net::UdpSocket;
+
+const PASSWORD: &str = "tanstaaf";
+
+fn secured(authority: &Authority) -> Script {
+    let identity = authority.issue(Kind::Valid);
+    Script::new().starttls(&identity).auth("shop@example.com", PASSWORD, &["PLAIN"]).offer("SIZE 1000000")
+}
+
+fn sender(home: &Home, name: &str, server: &Server, password: &str, keys: &str) -> String {
+    let file = home.write(&format!("{name}.password"), password);
+    format!(
+        "[[sender]]\nname = \"{name}\"\nfrom = \"{name}@example.com\"\nserver = \"smtp://127.0.0.1:{}\"\n\
+         user = \"shop@example.com\"\nca_file = \"{}\"\npassword = {{ file = \"{}\" }}\n{keys}\n",
+        server.port,
+        home.path("ca.pem").display(),
+        file.display()
+    )
+}
+
+fn home(authority: &Authority) -> Home {
+    let home = Home::new();
+    home.write("ca.pem", authority.pem());
+    home
+}
+
+#[test]
+fn every_step_is_told() {
+    let authority = Authority::new();
+    let server = secured(&authority).offer("LIMITS RCPTMAX=5").start();
+    let home = home(&authority);
+    let keys = "provider = \"yandex\"\nlimits = [{ recipients = 500, per = \"24h\" }]";
+    let toml = sender(&home, "shop", &server, PASSWORD, keys);
+    let home = home.config(&toml);
+    let run = home.run("postrider", &["test"], "").expect(0);
+    for words in [
+        "shop: ok (127.0.0.1:",
+        "DNS ",
+        "TCP ",
+        "greeting ",
+        "EHLO ",
+        "STARTTLS ",
+        "TLS ",
+        "AUTH ",
+        "MAIL ",
+        "RCPT ",
+        "RSET ",
+        "TLSv1.3 by STARTTLS",
+        " days left",
+        "shop@example.com, by PLAIN",
+        "1000000 octets a message",
+        "500 recipients per 24h",
+        "recipients a message: the server takes 5, and the provider's preset lets 35 through",
+    ] {
+        assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
+    }
+    let connection = &server.connections()[0];
+    assert!(
+        connection.verbs().ends_with(&["MAIL", "RCPT", "RSET", "QUIT"].map(str::to_owned)),
+        "{:?}",
+        connection.verbs()
+    );
+    assert!(server.messages().is_empty());
+    let json = home.run("postrider", &["test", "--json", "SHOP"], "").expect(0).stdout;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((value["ok"].as_bool(), value["status"].as_u64()), (Some(true), Some(0)));
+    assert_eq!((value["tls"]["version"].as_str(), value["mechanism"].as_str()), (Some("TLSv1.3"), Some("PLAIN")));
+    assert!(value["tls"]["days_left"].as_i64().unwrap() > 0 && value["tls"]["subject"][0].is_string());
+    assert!(!run.stdout.contains(PASSWORD) && !json.contains(PASSWORD));
+}
+
+#[test]
+fn the_worst_decides_and_secrets_stay_hidden() {
+    let authority = Authority::new();
+    let (good, bad) = (secured(&authority).start(), secured(&authority).start());
+    let home = home(&authority);
+    let mut toml = sender(&home, "shop", &good, PASSWORD, "");
+    toml.push_str(&sender(&home, "news", &bad, "wrong-hunter2", ""));
+    toml.push_str(&sender(&home, "off", &bad, "wrong-hunter2", "enabled = false"));
+    let home = home.config(&toml);
+    let run = home.run("postrider", &["test", "--all"], "").expect(77);
+    assert!(run.stdout.contains("shop: ok") && run.stdout.contains("news: FAILED"), "{}", run.stdout);
+    assert!(run.stdout.contains("AUTH: ") && run.stdout.contains("535"), "{}", run.stdout);
+    assert!(!run.stdout.contains("hunter2") && !run.stdout.contains("off: "), "{}", run.stdout);
+    home.run("postrider", &["test", "shop"], "").expect(0);
+    let run = home.run("postrider", &["test", "shpo"], "").expect(64);
+    assert!(run.stderr.contains("did you mean \"shop\"?") && run.stderr.lines().count() == 1, "{}", run.stderr);
+}
+
+#[test]
+fn what_the_server_refuses_is_named_with_its_phase() {
+    let authority = Authority::new();
+    for (point, phase) in [("MAIL", "MAIL FROM"), ("RCPT", "RCPT TO")] {
+        let server = secured(&authority).on(point, Fault::Reply("553 5.7.1 not yours".into())).start();
+        let home = home(&authority);
+        let toml = sender(&home, "shop", &server, PASSWORD, "");
+        let run = home.config(&toml).run("postrider", &["test", "--json"], "");
+        let value: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(value["phase"], phase, "{}", run.stdout);
+        assert!(run.status != 0 && value["error"].as_str().unwrap().contains("553 5.7.1 not yours"), "{}", run.stdout);
+        assert_eq!(server.connections()[0].verbs().last().map(String::as_str), Some("QUIT"));
+    }
+}
+
+#[test]
+fn a_real_message_is_followed() {
+    let authority = Authority::new();
+    let server = secured(&authority).reply("DOT", "250 2.0.0 queued as 4711").start();
+    let home = home(&authority);
+    let toml = sender(&home, "shop", &server, PASSWORD, "");
+    let home = home.config(&toml);
+    let run = home.run("postrider", &["test", "--send-to", "you@example.org"], "").expect(0);
+    assert!(run.stdout.contains("sent to you@example.org: 250 2.0.0 queued as 4711"), "{}", run.stdout);
+    let message = server.messages().pop().unwrap();
+    assert_eq!((message.from.as_str(), message.recipients[0].as_str()), ("shop@example.com", "you@example.org"));
+    home.run("postrider", &["test", "--send-to", "nobody"], "").expect(64);
+    assert_eq!(server.messages().len(), 1);
+}
+
+#[test]
+fn the_daemon_sends_it_where_it_runs() {
+    let server = Script::new().reply("DOT", "250 2.0.0 queued as 4711").start();
+    let daemon = Daemon::start(&server, "");
+    let home = daemon.home();
+    home.write(".config/postrider/postrider.toml", std::fs::read(daemon.path("postrider.toml")).unwrap());
+    let run = home.run("postrider", &["test", "--send-to", "you@example.org"], "").expect(0);
+    assert!(
+        run.stdout.contains("sent to you@example.org as ") && run.stdout.contains("queued as 4711"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(server.messages().len(), 1);
+    assert!(daemon.log().contains("you@example.org"), "{}", daemon.log());
+}
+
+/// A name server that knows some TXT records.
+fn name_server(records: &'static [(&'static str, &'static str)]) -> std::net::SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 1500];
+        while let Ok((count, peer)) = socket.recv_from(&mut query) {
+            let _ = socket.send_to(&answer(&query[..count], records), peer);
+        }
+    });
+    address
+}
+
+/// The answer to a query of one question (RFC 1035 section 4.1).
+fn answer(query: &[u8], records: &[(&str, &str)]) -> Vec<u8> {
+    let (mut at, mut labels) = (12, Vec::new());
+    while query[at] != 0 {
+        let length = usize::from(query[at]);
+        labels.push(String::from_utf8_lossy(&query[at + 1..=at + length]).to_lowercase());
+        at += length + 1;
+    }
+    let name = labels.join(".");
+    let question = &query[12..at + 5];
+    let texts: Vec<&str> = records.iter().filter(|(own, _)| *own == name).map(|(_, text)| *text).collect();
+    let code = if texts.is_empty() { 3 } else { 0 };
+    let mut reply =
+        [&query[..2], &[0x84 | (query[2] & 1), 0x80 | code, 0, 1, 0, texts.len() as u8, 0, 0, 0, 0]].concat();
+    reply.extend_from_slice(question);
+    for text in texts {
+        reply.extend_from_slice(&[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+        // In two strings, which belong together.
+        let (one, two) = text.as_bytes().split_at(text.len() / 2);
+        reply.extend_from_slice(&(text.len() as u16 + 2).to_be_bytes());
+        for part in [one, two] {
+            reply.push(part.len() as u8);
+            reply.extend_from_slice(part);
+        }
+    }
+    reply
+}
+
+#[test]
+fn domains_are_looked_up() {
+    let authority = Authority::new();
+    let server = secured(&authority).start();
+    let home = home(&authority);
+    let toml = sender(&home, "shop", &server, PASSWORD, "provider = \"yandex\"\ndkim_selector = \"mail\"");
+    let home = home.config(&toml);
+    let good = name_server(&[
+        ("example.com", "v=spf1 include:spf.example.com -all"),
+        ("spf.example.com", "v=spf1 include:_spf.yandex.net ~all"),
+        ("mail._domainkey.example.com", "v=DKIM1; k=rsa; p=MIGf"),
+        ("_dmarc.example.com", "v=DMARC1; p=quarantine"),
+    ]);
+    let run = home.run("postrider", &["test", "--dns", "--resolver", &good.to_string()], "").expect(0);
+    for words in ["covers _spf.yandex.net", "there is a key at mail._domainkey.example.com", "policy quarantine"] {
+        assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
+    }
+    let bad = name_server(&[("example.com", "v=spf1 a -all")]);
+    let run = home.run("postrider", &["test", "--dns", "--resolver", &bad.to_string()], "").expect(1);
+    for words in ["WRONG: example.com: v=spf1 a -all does not cover", "there is no key at mail.", "has no DMARC record"]
+    {
+        assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
+    }
+    home.run("postrider", &["test", "--resolver", "127.0.0.1:53"], "").expect(64);
+}
