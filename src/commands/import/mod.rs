@@ -21,6 +21,8 @@ pub mod render;
 mod show;
 mod ssmtp;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod wp_mail_smtp;
 
 use self::model::{Context, Imported, Refusal, Source};

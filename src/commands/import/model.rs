@@ -158,6 +158,32 @@ impl Account {
         });
     }
 
+    /// Leaves out what the rest does not carry: paths that are none, a key without its certificate, and
+    /// `on_mismatch = "rewrite"` without an address to rewrite to.
+    fn settle(&mut self, findings: &mut Findings) {
+        let place = self.place();
+        let is_path = |key: &str| matches!(key, "ca_file" | "client_cert" | "client_key" | "log_file");
+        let sound = |path: &str| !path.is_empty() && (!path.starts_with('~') || path.starts_with("~/"));
+        self.keys.retain(|(key, value)| {
+            let keep = !is_path(key) || value.as_str().is_some_and(sound);
+            if !keep {
+                findings.lost(&place, format!("{key}: there is no usable path"));
+            }
+            keep
+        });
+        if !self.keys.iter().any(|(key, _)| *key == "client_cert") {
+            self.keys.retain(|(key, _)| *key != "client_key");
+        }
+        let exact = |pattern: &String| Pattern::parse(pattern).is_ok_and(|pattern| pattern.exact().is_some());
+        let own = self.user.as_deref().is_some_and(|user| Address::parse(user).is_ok())
+            || self.from.iter().any(exact)
+            || !self.names.is_empty();
+        if self.rewrite && !own {
+            self.rewrite = false;
+            findings.lost(&place, "From was replaced by what is no address; the message's own stays");
+        }
+    }
+
     /// Says that a password goes over a connection without TLS, where that is so.
     pub fn in_clear(&mut self, place: &Place, findings: &mut Findings) {
         if self.password.is_some() && self.servers.iter().any(|server| server.starts_with("smtp+plain:")) {
@@ -250,6 +276,7 @@ impl Imported {
             let mut own = HashMap::new();
             account.from.retain(|pattern| claim(pattern, "default", &mut own, &place, &mut self.findings));
             account.names.retain(|(address, _)| Address::parse(address).is_ok());
+            account.settle(&mut self.findings);
         }
         for (name, account) in &mut self.senders {
             *name = unique(&clean_name(name), &mut names);
@@ -259,12 +286,26 @@ impl Imported {
                 account.from.contains(&address.to_lowercase())
                     || claim(address, name, &mut claimed, &place, &mut self.findings)
             });
+            account.settle(&mut self.findings);
             if account.from.is_empty() && account.names.is_empty() {
-                account.from.push(format!("{}@account.invalid", slug(name)));
+                account.from.push(placeholder(name, &mut claimed));
                 account.comments.push(format!("No From address leads here; it is reached with: sendmail -a '{name}'"));
             }
         }
     }
+}
+
+/// An address that no message has (RFC 2606), for a sender that is reached by its name alone.
+fn placeholder(name: &str, claimed: &mut HashMap<String, String>) -> String {
+    let local: String = slug(name).chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let local = if local.is_empty() { "account" } else { &local };
+    let numbered = |number: usize| match number {
+        1 => format!("{local}@account.invalid"),
+        more => format!("{local}-{more}@account.invalid"),
+    };
+    let address = (1..).map(numbered).find(|address| !claimed.contains_key(address)).unwrap_or_default();
+    claimed.insert(address.clone(), name.to_owned());
+    address
 }
 
 /// Takes a pattern for a sender; `false` where it is none, or another sender's already.
