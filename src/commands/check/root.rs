@@ -184,6 +184,7 @@ impl Root {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own files")]
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
