@@ -116,7 +116,7 @@ fn the_shells_take_the_completions() {
     if require(test, "zsh") {
         run(
             "zsh",
-            "autoload -Uz compinit; compinit -u -d /dev/null; source ./_postrider; whence _postrider >/dev/null",
+            "autoload -Uz compinit; compinit -u -D; source ./_postrider; whence _postrider >/dev/null",
         );
     }
 }
