@@ -97,9 +97,11 @@ proptest! {
         prop_assert!(message.header.fields().len() <= 2 && message.body.is_empty());
         prop_assert!(bytes.split("\r\n").all(|line| line.len() <= LINE && !line.contains(['\r', '\n', '\0'])));
         let same = |text: &str| text.chars().filter(|c| !c.is_control() && *c != ' ').collect::<String>();
+        // Controls become spaces before the ends are trimmed, so that a wide space before one is an end too.
+        let spaced = value.replace(char::is_control, " ");
         let written = header.fields().iter().find(|field| field.name() != "First");
         if let Some(field) = written {
-            prop_assert_eq!(same(&String::from_utf8(field.unfolded()).unwrap()), same(value.trim()));
+            prop_assert_eq!(same(&String::from_utf8(field.unfolded()).unwrap()), same(spaced.trim()));
         }
     }
 }
