@@ -59,7 +59,14 @@ waiting() {
 mkdir -p "$work/over" "$work/lower-work" "$root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/over,workdir=$work/lower-work" overlay "$root"
 mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
+# Devices one by one: what a maintainer's script does to a file of /dev must not reach the machine's.
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero full random urandom tty; do
+    : >"$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"; done
 mount -t tmpfs tmpfs "$root/run"
 # As in any chroot: nothing starts services.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"

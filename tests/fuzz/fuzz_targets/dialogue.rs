@@ -98,7 +98,7 @@ fn converse(flags: u8, wire: Scripted<'_>) -> Vec<u8> {
         let answers = session.send(&envelope, &MESSAGE);
         assert_eq!(answers.len(), envelope.recipients().len());
         for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            let line = trouble::judge(failure).line("server", None);
+            let line = trouble::judge(failure, &trouble::Rules::general()).line("server", None);
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }
