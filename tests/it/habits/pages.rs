@@ -114,9 +114,6 @@ fn the_shells_take_the_completions() {
         assert!(run("fish", "source postrider.fish; complete -C 'postrider queue del'").starts_with("delete"));
     }
     if require(test, "zsh") {
-        run(
-            "zsh",
-            "autoload -Uz compinit; compinit -u -D; source ./_postrider; whence _postrider >/dev/null",
-        );
+        run("zsh", "autoload -Uz compinit; compinit -u -D; source ./_postrider; whence _postrider >/dev/null");
     }
 }
