@@ -93,7 +93,7 @@ fuzz_target!(|data: &[u8]| {
         }
         assert!(session.waiting() != Waiting::Nothing);
     }
-    assert!(replies > 0);
+    assert!(replies > 0 || input.is_empty());
     session.end((4, 4, 2), "too slow");
     let last: Vec<Action> = std::iter::from_fn(|| session.poll()).collect();
     assert!(matches!(last.last(), Some(Action::Quit)) && session.poll().is_none());
