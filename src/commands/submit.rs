@@ -9,7 +9,7 @@ use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Account, Config, ConfigError, Endpoint, LogConfig, Sender};
+use crate::config::{Account, Config, ConfigError, LogConfig, Sender};
 use crate::deliver::attempt::{self, Context};
 use crate::deliver::gate::Gate;
 use crate::deliver::{Attempt, Verdict};
@@ -23,7 +23,6 @@ use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Request, Via, choose, local};
 use crate::secret::fetch::{self, FetchContext};
-use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
@@ -298,18 +297,8 @@ impl Submitter<'_> {
 
     fn attempt(&self, config: &Config, plan: &Plan<'_>, envelope: &Envelope, transcripts: &mut Transcripts) -> Attempt {
         let relay = plan.via.relay();
-        let host = match &relay.endpoint {
-            Endpoint::Tcp(host, _) => host.as_str(),
-            Endpoint::Unix(_) => "localhost",
-        };
-        let fetching = FetchContext {
-            uid: self.around.who.uid,
-            home: self.around.who.home.as_deref(),
-            host,
-            user: relay.user.as_deref().unwrap_or_default(),
-            limit: relay.timeouts.of(Phase::Secret),
-            ask: true,
-        };
+        let who = &self.around.who;
+        let fetching = FetchContext::of(relay, who.uid, who.home.as_deref(), true);
         let mut context = Context {
             host: &self.around.hostname,
             transcript: transcripts,

@@ -9,7 +9,7 @@ use super::build::{self, DefaultSpec, FileConfig};
 use super::bulk;
 use super::error::{ConfigError, Place};
 use super::local::{LocalMail, LocalSpec};
-use super::model::{Account, Config, DefaultRelay, LogConfig, MatchFrom, Msmtprc, QueueConfig, Sender, TempFailExit};
+use super::model::{Account, Config, DefaultRelay, MatchFrom, Msmtprc, QueueConfig, Sender};
 use super::msmtprc::{self, MsmtprcFiles, Overrides, Trust, load_accounts};
 use super::replies::ReplyRule;
 use super::staging::{self, Staging};
@@ -118,21 +118,10 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
 fn of_msmtprc(files: MsmtprcFiles, msmtprc: Msmtprc, local: LocalMail, staging: Option<Staging>) -> Config {
     Config {
         files: files.system.into_iter().chain(files.user).collect(),
-        enabled: true,
         default: DefaultRelay::Msmtprc(msmtprc),
-        senders: Vec::new(),
-        domain: None,
-        tempfail_exit: TempFailExit::default(),
-        log: LogConfig::default(),
-        queue: QueueConfig::default(),
-        listen: Vec::new(),
-        users: Vec::new(),
-        rules: Default::default(),
-        limits: Default::default(),
-        bulk: Default::default(),
-        brake: None,
         local,
         staging,
+        ..Config::empty()
     }
 }
 

@@ -7,7 +7,7 @@ use super::lane::Way;
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
-use crate::config::{Config, Endpoint, Relay, Sender, TempFailExit};
+use crate::config::{Config, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
@@ -20,7 +20,6 @@ use crate::message::Message;
 use crate::report::{log, transcript::Transcripts};
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
-use crate::smtp::phase::Phase;
 use crate::sys::{clock, random};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -155,7 +154,7 @@ impl Job<'_> {
     fn attempt(&self, via: Via<'_>, courier: &mut Courier, envelope: &Envelope) -> Attempt {
         let relay = via.relay();
         let mut transcripts = Transcripts::open(via, false);
-        let fetching = fetching(self.host, relay);
+        let fetching = FetchContext::of(relay, self.host.uid, self.host.home.as_deref(), false);
         let mut context = Context {
             host: &self.host.name,
             transcript: &mut transcripts,
@@ -293,21 +292,6 @@ pub fn last_words(queued: &Queued, status: &str, otherwise: &str) -> Vec<bounce:
         server: None,
     };
     queued.recipients.iter().map(line).collect()
-}
-
-fn fetching<'h>(host: &'h Host, relay: &'h Relay) -> FetchContext<'h> {
-    let server = match &relay.endpoint {
-        Endpoint::Tcp(host, _) => host.as_str(),
-        Endpoint::Unix(_) => "localhost",
-    };
-    FetchContext {
-        uid: host.uid,
-        home: host.home.as_deref(),
-        host: server,
-        user: relay.user.as_deref().unwrap_or_default(),
-        limit: relay.timeouts.of(Phase::Secret),
-        ask: false,
-    }
 }
 
 /// For a caller that waits: what is kept is safe, which is status 0; what failed for good is not.

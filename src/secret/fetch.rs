@@ -3,6 +3,8 @@
 //! Errors name the source, never its content. What was read on the way is wiped.
 
 use super::{Secret, SecretSource, search};
+use crate::config::{Endpoint, Relay};
+use crate::smtp::phase::Phase;
 use crate::sys::files::check_secret;
 use crate::sys::{env, files, spawn};
 use std::fmt;
@@ -28,6 +30,19 @@ pub struct FetchContext<'c> {
     pub limit: Duration,
     /// Whether a person may be asked on the terminal: never in a service.
     pub ask: bool,
+}
+
+impl<'c> FetchContext<'c> {
+    /// For an account's own secrets, on behalf of that user.
+    #[must_use]
+    pub fn of(relay: &'c Relay, uid: u32, home: Option<&'c Path>, ask: bool) -> Self {
+        let host = match &relay.endpoint {
+            Endpoint::Tcp(host, _) => host.as_str(),
+            Endpoint::Unix(_) => "localhost",
+        };
+        let user = relay.user.as_deref().unwrap_or_default();
+        Self { uid, home, host, user, limit: relay.timeouts.of(Phase::Secret), ask }
+    }
 }
 
 /// Why there is no secret.

@@ -9,7 +9,7 @@ mod watch;
 use super::mailq::Form;
 use super::submit::misconfigured;
 use super::surroundings::Surroundings;
-use crate::config::{Account, Config, DefaultRelay, Endpoint, Relay, Sender};
+use crate::config::{Account, Config, DefaultRelay, Relay, Sender};
 use crate::deliver::attempt::{self, Context};
 use crate::deliver::gate::Gate;
 use crate::exit::{self, Status};
@@ -18,7 +18,6 @@ use crate::net::dns::Txt;
 use crate::report as tell;
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
-use crate::smtp::phase::Phase;
 use crate::sys::env;
 use report::{DomainSaid, Report};
 use std::collections::BTreeSet;
@@ -164,18 +163,8 @@ impl Bench<'_> {
         watch: &mut Watch,
     ) -> (crate::deliver::open::Opened, Result<(), crate::deliver::trouble::Trouble>) {
         let relay: &Relay = via.relay();
-        let host = match &relay.endpoint {
-            Endpoint::Tcp(host, _) => host.as_str(),
-            Endpoint::Unix(_) => "localhost",
-        };
-        let fetching = FetchContext {
-            uid: self.around.who.uid,
-            home: self.around.who.home.as_deref(),
-            host,
-            user: relay.user.as_deref().unwrap_or_default(),
-            limit: relay.timeouts.of(Phase::Secret),
-            ask: true,
-        };
+        let who = &self.around.who;
+        let fetching = FetchContext::of(relay, who.uid, who.home.as_deref(), true);
         let mut context = Context {
             host: &self.around.hostname,
             transcript: watch,

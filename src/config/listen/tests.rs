@@ -4,7 +4,7 @@ use super::*;
 use crate::config::build;
 use crate::config::toml::Source;
 use crate::config::validate;
-use crate::config::{Config, ConfigError, DefaultRelay, LogConfig, QueueConfig, TempFailExit};
+use crate::config::{Config, ConfigError};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$3vQZzK3mD1ZJ2zX3nKlTn1r8l5XJ8b0Qz1q2v3w4x5Y";
 
@@ -12,22 +12,12 @@ fn read(text: &str) -> (Config, Vec<ConfigError>) {
     let file = Place::new("postrider.toml", 0);
     let (file, mut errors) = build::main_file(Source { text, file: &file, quote: true }, None);
     let config = Config {
-        files: Vec::new(),
-        enabled: true,
-        default: DefaultRelay::Missing,
         senders: file.senders,
-        domain: None,
-        tempfail_exit: TempFailExit::default(),
-        log: LogConfig::default(),
-        queue: QueueConfig::default(),
-        brake: None,
         listen: file.listen,
-        rules: Default::default(),
         users: file.users,
         limits: file.limits,
-        bulk: file.bulk,
         local: file.local.or_usual("/nonexistent/aliases".into()),
-        staging: file.staging,
+        ..Config::empty()
     };
     errors.extend(validate::validate(&config));
     (config, errors)
