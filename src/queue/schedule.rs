@@ -342,7 +342,8 @@ mod tests {
                 (now, attempts, rounds) = (due, attempts + 1, rounds + 1);
                 prop_assert!(rounds < 100);
             }
-            prop_assert_eq!(now, 5 * DAY);
+            // A round that ends just before the last moment leaves the last attempt its second of distance.
+            prop_assert!((5 * DAY..5 * DAY + 1000).contains(&now), "{now}");
         }
     }
 }
