@@ -23,6 +23,7 @@ use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Request, Via, choose, local};
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
@@ -306,6 +307,7 @@ impl Submitter<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(config, plan.via.name()),
+            taken: TAKEN,
         };
         attempt::attempt(relay, envelope, &plan.message, &mut context)
     }

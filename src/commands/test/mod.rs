@@ -18,6 +18,7 @@ use crate::net::dns::Txt;
 use crate::report as tell;
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::sys::env;
 use report::{DomainSaid, Report};
 use std::collections::BTreeSet;
@@ -172,6 +173,7 @@ impl Bench<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            taken: TAKEN,
         };
         attempt::rehearse(relay, parties, &mut context)
     }
