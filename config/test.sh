@@ -51,6 +51,7 @@ group strace
 group groff
 group fish
 group zsh
+group tzdata
 group dpkg-dev debootstrap
 group rpm
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email

@@ -11,3 +11,4 @@ pub mod spool;
 pub mod stdin;
 pub mod terminal;
 pub mod users;
+pub mod zoneinfo;
