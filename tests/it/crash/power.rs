@@ -9,6 +9,9 @@ use crate::support::skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The images are smaller than what is kept free elsewhere.
+const SMALL: &str = "min_free = \"0\"";
+
 /// A file of that many MiB with an empty ext4 in it; none, visibly, where it cannot be made.
 fn image(test: &str, path: &Path, size: u64) -> Option<()> {
     if !skip::require(test, "mkfs.ext4") {
@@ -33,7 +36,7 @@ struct After {
 
 impl After {
     fn of(test: &str, disk: &Path, port: u16) -> Self {
-        let site = Site::plain("", port);
+        let site = Site::plain(SMALL, port);
         let image = site.home.path("image");
         std::fs::copy(disk, &image).unwrap();
         let disk = mount(test, &site, &image).expect("another image was mounted before");
@@ -51,7 +54,7 @@ impl After {
 fn what_was_accepted_is_on_the_disk() {
     let test = "what_was_accepted_is_on_the_disk";
     let server = Script::new().start();
-    let mut site = Site::plain("", server.port);
+    let mut site = Site::plain(SMALL, server.port);
     let disk: PathBuf = site.home.path("image");
     let Some(()) = image(test, &disk, 48) else { return };
     let Some(mounted) = mount(test, &site, &disk) else { return };
@@ -84,7 +87,7 @@ fn what_was_accepted_is_on_the_disk() {
 fn what_the_caller_keeps_is_on_the_disk() {
     let test = "what_the_caller_keeps_is_on_the_disk";
     let server = Script::new().on_nth("CONNECT", 1, Fault::Close).start();
-    let site = Site::new("direct = \"on-failure\"", &plain(server.port));
+    let site = Site::new(&format!("direct = \"on-failure\"\n{SMALL}"), &plain(server.port));
     let disk = site.home.path("image");
     let Some(()) = image(test, &disk, 32) else { return };
     let Some(mounted) = mount(test, &site, &disk) else { return };
