@@ -4,10 +4,11 @@
 //! it does: a message that was sent must not be sent again for want of a note.
 
 use super::delivery::{Job, Ran, Tried};
+use super::dispatcher::TICK;
 use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
-use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
+use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
@@ -92,10 +93,17 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
     // A rule delivers to one recipient at a time.
-    if reported || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
+    if reported || is_soon(&results) || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
     Met { effect: Some(effect), reason, wait, down, full }
+}
+
+/// Whether somebody is due again before the dispatcher looks by itself.
+fn is_soon(results: &[Recorded]) -> bool {
+    let tick = Millis::try_from(TICK.as_millis()).unwrap_or(Millis::MAX);
+    let next = clock::millis().saturating_add(tick);
+    results.iter().any(|one| matches!(one.result, Fate::Retry { due, .. } if due < next))
 }
 
 /// A message that finds no room goes over the sender that its own overflows to, or waits: then the whole lane does, so
