@@ -55,6 +55,7 @@ group nftables
 group groff
 group fish
 group zsh
+group tzdata
 group dpkg-dev debootstrap
 group rpm
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email

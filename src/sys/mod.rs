@@ -12,3 +12,4 @@ pub mod spool;
 pub mod stdin;
 pub mod terminal;
 pub mod users;
+pub mod zoneinfo;
