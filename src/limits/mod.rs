@@ -19,6 +19,7 @@ pub mod decision;
 pub mod ledger;
 pub mod scope;
 pub mod window;
+pub mod zone;
 
 #[cfg(test)]
 mod tests;
