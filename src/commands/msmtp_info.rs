@@ -56,6 +56,7 @@ pub fn server_info(invocation: &Invocation) -> Status {
             transcript: &mut transcripts,
             secret: &|_: &SecretSource, _| Err("no login is made".into()),
             gate: Gate::of(config, choice.via.name()),
+            before_mail: &|| (),
         };
         let server = attempt::server(&relay.endpoint);
         match attempt::probe(&relay, &mut context) {

@@ -5,7 +5,7 @@ use super::overview::Sources;
 use super::protocol::{Reply, Request, Steer};
 use super::session::Peer;
 use super::steer::{self, Hands};
-use super::{Daemon, listing, smtp};
+use super::{Daemon, listing, room, smtp};
 use crate::queue::{Action, Filter, StoreError};
 use crate::sys::users::Caller;
 
@@ -40,6 +40,11 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
             daemon.store.history(since, limit.min(LISTED)).map(Reply::History).map_err(text)
         }
         Request::Senders { name } => senders(daemon, peer, master, name.as_deref()),
+        Request::Room { name, recipients, bulk } => {
+            let (config, who) = (daemon.live.get(), (!master).then(|| Caller::of(peer.uid, peer.gid)));
+            let now = crate::sys::clock::millis();
+            room::told(&config, who.as_ref(), &name, recipients, bulk, now).map(Reply::Room)
+        }
         Request::Steer { name, how } if master => steered(daemon, peer, &name, &how),
         Request::Steer { .. } => Err("only root and the daemon's user may pause, resume and reset senders".into()),
         Request::Stats { since } if master => daemon.store.stats(since).map(Reply::Stats).map_err(text),

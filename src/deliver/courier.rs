@@ -100,6 +100,7 @@ impl Courier {
             login: opened.login,
             size: message.wire_size(),
             elapsed: clock::instant().saturating_duration_since(started),
+            staged: 0,
         }
     }
 
@@ -126,6 +127,7 @@ impl Courier {
         context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
         *opened = known;
         let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
+        (context.before_mail)();
         let (answers, session) = send(session, part, message, &Rules::of(relay), true);
         if answers.iter().all(died_early) {
             context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
@@ -145,8 +147,9 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Result<Vec<Answer>, Trouble> {
-        let keep = self.keep;
+        let (keep, before_mail) = (self.keep, context.before_mail);
         let (answers, session) = on_any_server(relay, context, total, opened, &mut |session| {
+            before_mail();
             send(session, part, message, &Rules::of(relay), keep)
         })?;
         self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: 1 });

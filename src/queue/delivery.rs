@@ -126,7 +126,7 @@ impl Job<'_> {
         };
         due.truncate(lease.allowed(due.len()));
         let Some(envelope) = self.queued.envelope(&due) else { return Ran::Idle };
-        let attempt = self.attempt(via, courier, &envelope);
+        let attempt = self.attempt(via, courier, &envelope, &lease);
         Ran::Tried(Box::new(self.judge(&due, attempt, Some(lease))))
     }
 
@@ -151,7 +151,7 @@ impl Job<'_> {
         })
     }
 
-    fn attempt(&self, via: Via<'_>, courier: &mut Courier, envelope: &Envelope) -> Attempt {
+    fn attempt(&self, via: Via<'_>, courier: &mut Courier, envelope: &Envelope, lease: &Lease) -> Attempt {
         let relay = via.relay();
         let mut transcripts = Transcripts::open(via, false);
         let fetching = FetchContext::of(relay, self.host.uid, self.host.home.as_deref(), false);
@@ -162,6 +162,7 @@ impl Job<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            before_mail: &|| lease.begin(),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);
         transcripts.result(&attempt);

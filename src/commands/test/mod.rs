@@ -172,6 +172,7 @@ impl Bench<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            before_mail: &|| (),
         };
         attempt::rehearse(relay, parties, &mut context)
     }

@@ -48,7 +48,8 @@ fn envelope(recipients: &[&str]) -> Envelope {
 fn run(relay: &Relay, envelope: &Envelope, message: &Message) -> (Attempt, String) {
     let mut lines = Lines::default();
     let secret = |_: &_, _| Ok(Secret::new(PASSWORD.into()));
-    let mut context = Context { host: "host.test", transcript: &mut lines, secret: &secret, gate: Gate::open() };
+    let mut context =
+        Context { host: "host.test", transcript: &mut lines, secret: &secret, gate: Gate::open(), before_mail: &|| () };
     let done = attempt(relay, envelope, message, &mut context);
     assert_eq!(done.outcomes.len(), envelope.recipients().len());
     assert!(!lines.0.contains(PASSWORD), "the transcript shows the password");
