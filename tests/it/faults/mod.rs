@@ -1,6 +1,7 @@
 //! Servers that misbehave, in tables: for each fault the exit status, the words on standard error, an end in bounded
 //! time and memory, and that no message was lost or doubled.
 
+mod binding;
 mod dns;
 mod limits;
 mod phases;
