@@ -4,6 +4,7 @@
 //! It never judges: every failure goes through `trouble`.
 
 use super::attempt::{Context, FetchSecret, server};
+use super::lockstep;
 use super::trouble::{self, Rules, Trouble};
 use crate::config::{AuthChoice, Endpoint, Relay, TlsMode};
 use crate::net::binding::ChannelBinding;
@@ -40,6 +41,8 @@ pub struct Opened {
     pub cipher: Option<(&'static str, &'static str)>,
     /// Its certificate.
     pub certificate: Option<Presented>,
+    /// Commands go out together (RFC 2920).
+    pub pipelined: bool,
     /// How long the lookup of its name took.
     pub lookup: Duration,
     /// Mechanism and login that it accepted.
@@ -110,6 +113,10 @@ fn open<'t>(
         opened.capabilities = session.capabilities().clone();
         opened.login = login(relay, &mut session, opened.tls != "none", &bindings, &fetch)?;
         session.limit(relay.portions);
+        if lockstep::is_known(&opened.server) {
+            session.in_steps();
+        }
+        opened.pipelined = session.capabilities().pipelining;
         Ok(session)
     })
 }

@@ -5,6 +5,7 @@ mod binding;
 mod dns;
 mod limits;
 mod phases;
+mod pipelining;
 mod recipients;
 mod replies;
 mod runner;
@@ -14,7 +15,7 @@ use runner::Scenario;
 
 /// All tables together; each is run by a test of its own.
 fn tables() -> Vec<Vec<Scenario>> {
-    vec![phases::table(), replies::table(), tls::table(), recipients::table(), limits::table()]
+    vec![phases::table(), replies::table(), tls::table(), recipients::table(), limits::table(), pipelining::table()]
 }
 
 #[test]
