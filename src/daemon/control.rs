@@ -5,8 +5,8 @@ use super::overview::Sources;
 use super::protocol::{Reply, Request, Steer};
 use super::session::Peer;
 use super::steer::{self, Hands};
-use super::{Daemon, listing};
-use crate::queue::{Filter, StoreError};
+use super::{Daemon, listing, smtp};
+use crate::queue::{Action, Filter, StoreError};
 use crate::sys::users::Caller;
 
 /// The most messages of one listing.
@@ -22,6 +22,9 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::Act { filter, action } => {
             let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
             // What is due again or no longer on hold need not wait for its time to be looked at.
+            if action == Action::Release {
+                smtp::held::sort(daemon);
+            }
             daemon.host.kick();
             touched.map(Reply::Touched).map_err(text)
         }

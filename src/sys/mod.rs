@@ -6,6 +6,7 @@ pub mod exec;
 pub mod files;
 pub mod install;
 pub mod random;
+pub mod rights;
 pub mod signals;
 pub mod spawn;
 pub mod spool;

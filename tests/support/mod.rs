@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod certs;
+pub mod names;
 pub mod namespace;
 pub mod postfix;
 pub mod pty;
