@@ -51,12 +51,13 @@ pub(super) fn again(
     let recipients = open.iter().map(|&index| part.recipients()[index].clone()).collect();
     let Some(rest) = Envelope::new(part.from.clone(), recipients, part.dsn.clone()) else { return answers };
     let second = carry(&rest).unwrap_or_default();
-    match second.iter().any(is_answered) {
-        true => {
-            tracing::warn!("{server} announces PIPELINING and does not do it; pipelining = false saves the first try")
-        }
+    if second.iter().any(is_answered) {
+        tracing::warn!(
+            "{server} announces PIPELINING and lost what came together; pipelining = false saves the first try"
+        );
+    } else {
         // It was something else.
-        false => drop(known().remove(server)),
+        known().remove(server);
     }
     open.into_iter().zip(second).for_each(|(index, answer)| answers[index] = answer);
     answers
