@@ -5,6 +5,7 @@
 //! before the final dot (RFC 5321 section 4.5.4.1, RFC 1047).
 
 use super::attempt::{Context, server, to_everybody};
+use super::lockstep;
 use super::open::{Opened, on_any_server};
 use super::outcome::Attempt;
 use super::trouble::{Rules, Trouble};
@@ -88,10 +89,20 @@ impl Courier {
         let total = Deadline::after(relay.timeouts.total);
         let rules = Rules::of(relay);
         let outcomes = to_everybody(envelope, &rules, &mut |part| {
-            if let Some(answers) = self.over_kept(relay, part, message, context, total, &mut opened) {
+            let answers = match self.over_kept(relay, part, message, context, total, &mut opened) {
+                Some(answers) => answers,
+                None => self.over_new(relay, part, message, context, total, &mut opened)?,
+            };
+            if !opened.pipelined {
                 return Ok(answers);
             }
-            self.over_new(relay, part, message, context, total, &mut opened)
+            let server = opened.server.clone();
+            Ok(lockstep::again(&server, part, answers, &mut |rest| {
+                self.close();
+                let note = "commands that went out together were lost: once more, one at a time";
+                context.transcript.event(&Event::Note(note));
+                self.over_new(relay, rest, message, context, total, &mut opened)
+            }))
         });
         Attempt {
             outcomes,
