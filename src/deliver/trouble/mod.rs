@@ -190,6 +190,10 @@ pub fn judge(failure: &Failure, rules: &Rules<'_>) -> Trouble {
             let what = "the server takes no more messages in one connection";
             Trouble::new(Scope::Message, Temporary, Kind::Refused, phase, what)
         }
+        Cause::Unrecorded => {
+            let what = "the queue could not write down who has it already; the others are tried later";
+            Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)
+        }
         Cause::Source(why) => {
             let what = format!("the message could not be read to its end: {why}; nothing was delivered");
             Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)

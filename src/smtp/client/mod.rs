@@ -15,7 +15,7 @@ mod transaction;
 
 pub use failure::{Cause, Failure};
 pub use parked::Parked;
-pub use send::{Answer, Splits};
+pub use send::{Answer, Splits, TAKEN, Taken};
 
 #[cfg(test)]
 pub(crate) mod tests;
