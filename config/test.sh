@@ -48,6 +48,10 @@ group sudo
 group apparmor
 group logrotate
 group strace
+# Ports below 1024 without root.
+group iproute2 libcap2-bin
+group authbind
+group nftables
 group groff
 group fish
 group zsh

@@ -160,6 +160,9 @@ where
     if let Some(why) = &line.hold {
         reason(&mut text, &format!("on hold: {why}"));
     }
+    if line.bulk {
+        reason(&mut text, "bulk mail");
+    }
     if let Some(waits) = &line.waits {
         reason(&mut text, &format!("waits: {}", waits.why));
     }

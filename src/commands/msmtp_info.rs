@@ -57,6 +57,7 @@ pub fn server_info(invocation: &Invocation) -> Status {
             transcript: &mut transcripts,
             secret: &|_: &SecretSource, _| Err("no login is made".into()),
             gate: Gate::of(config, choice.via.name()),
+            before_mail: &|| (),
             taken: TAKEN,
         };
         let server = attempt::server(&relay.endpoint);

@@ -156,6 +156,9 @@ where
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
     }
+    if line.bulk {
+        let _ = writeln!(text, "  {:<9} yes: single mail overtakes it", "bulk");
+    }
     if let Some(pause) = &line.paused {
         let until = pause.until.map(|until| time(until, zone, MOMENT));
         let _ = writeln!(text, "  {:<9} sender {}", "paused", printable(&mailq::paused(pause, until)));

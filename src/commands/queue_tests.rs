@@ -78,6 +78,7 @@ fn details_of_a_message() {
         paused: None,
         moved_from: None,
         waits: None,
+        bulk: false,
         recipients: vec![recipient(Some(1_795_309_383_000), Some("451 later\n2")), recipient(None, None)],
         more: 7,
         staging: None,

@@ -11,6 +11,7 @@
 //! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
 
 use super::overview::{PauseLine, SenderLine};
+use super::room::Room;
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
 use crate::queue::{Action, Filter, Halt, Past, Pause, Stats};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,15 @@ pub enum Request {
     Senders {
         /// This one alone.
         name: Option<String>,
+    },
+    /// What the limits of a sender leave for a message.
+    Room {
+        /// The sender.
+        name: String,
+        /// The message's recipients.
+        recipients: usize,
+        /// It is bulk mail.
+        bulk: bool,
     },
     /// Pause, resume or reset a sender.
     Steer {
@@ -165,6 +175,8 @@ pub enum Reply {
     History(Vec<Past>),
     /// Senders, in order of their names.
     Senders(Vec<SenderLine>),
+    /// What the limits of a sender leave.
+    Room(Room),
     /// A sender was steered; one line for people.
     Steered(String),
     /// What became of recipients.
@@ -214,6 +226,9 @@ pub struct Line {
     /// What keeps its sender's mail back at the moment.
     #[serde(default)]
     pub waits: Option<Waits>,
+    /// It is bulk mail, which single mail of its sender overtakes.
+    #[serde(default)]
+    pub bulk: bool,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.

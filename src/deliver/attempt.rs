@@ -32,6 +32,8 @@ pub struct Context<'c> {
     pub secret: &'c FetchSecret<'c>,
     /// Holds back what may not leave.
     pub gate: Gate<'c>,
+    /// Is told before each MAIL: from here on the server may have the message.
+    pub before_mail: &'c dyn Fn(),
     /// Is told whom the server took where more is to be sent.
     pub taken: &'c Taken<'c>,
 }

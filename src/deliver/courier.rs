@@ -5,6 +5,7 @@
 //! before the final dot (RFC 5321 section 4.5.4.1, RFC 1047).
 
 use super::attempt::{Context, server, to_everybody};
+use super::lockstep;
 use super::open::{Opened, on_any_server};
 use super::outcome::Attempt;
 use super::trouble::{Rules, Trouble};
@@ -88,10 +89,20 @@ impl Courier {
         let total = Deadline::after(relay.timeouts.total);
         let rules = Rules::of(relay);
         let outcomes = to_everybody(envelope, &rules, &mut |part| {
-            if let Some(answers) = self.over_kept(relay, part, message, context, total, &mut opened) {
+            let answers = match self.over_kept(relay, part, message, context, total, &mut opened) {
+                Some(answers) => answers,
+                None => self.over_new(relay, part, message, context, total, &mut opened)?,
+            };
+            if !opened.pipelined {
                 return Ok(answers);
             }
-            self.over_new(relay, part, message, context, total, &mut opened)
+            let server = opened.server.clone();
+            Ok(lockstep::again(&server, part, answers, &mut |rest| {
+                self.close();
+                let note = "commands that went out together were lost: once more, one at a time";
+                context.transcript.event(&Event::Note(note));
+                self.over_new(relay, rest, message, context, total, &mut opened)
+            }))
         });
         Attempt {
             outcomes,
@@ -100,6 +111,7 @@ impl Courier {
             login: opened.login,
             size: message.wire_size(),
             elapsed: clock::instant().saturating_duration_since(started),
+            staged: 0,
         }
     }
 
@@ -126,6 +138,7 @@ impl Courier {
         context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
         *opened = known;
         let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
+        (context.before_mail)();
         let (answers, session) = send(session, part, message, &Rules::of(relay), (true, context.taken));
         if answers.iter().all(died_early) {
             context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
@@ -145,8 +158,9 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Result<Vec<Answer>, Trouble> {
-        let way = (self.keep, context.taken);
+        let (way, before_mail) = ((self.keep, context.taken), context.before_mail);
         let (answers, session) = on_any_server(relay, context, total, opened, &mut |session| {
+            before_mail();
             send(session, part, message, &Rules::of(relay), way)
         })?;
         self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: 1 });

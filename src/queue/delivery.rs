@@ -130,7 +130,7 @@ impl Job<'_> {
         };
         due.truncate(lease.allowed(due.len()));
         let Some(envelope) = self.queued.envelope(&due) else { return Ran::Idle };
-        let attempt = self.attempt(via, courier, &due, &envelope);
+        let attempt = self.attempt(via, courier, &due, &envelope, &lease);
         Ran::Tried(Box::new(self.judge(&due, attempt, Some(lease))))
     }
 
@@ -155,7 +155,14 @@ impl Job<'_> {
         })
     }
 
-    fn attempt(&self, via: Via<'_>, courier: &mut Courier, due: &[&QueuedRecipient], envelope: &Envelope) -> Attempt {
+    fn attempt(
+        &self,
+        via: Via<'_>,
+        courier: &mut Courier,
+        due: &[&QueuedRecipient],
+        envelope: &Envelope,
+        lease: &Lease,
+    ) -> Attempt {
         let relay = via.relay();
         let mut transcripts = Transcripts::open(via, false);
         let fetching = FetchContext::of(relay, self.host.uid, self.host.home.as_deref(), false);
@@ -166,6 +173,7 @@ impl Job<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            before_mail: &|| lease.begin(),
             taken: &|taken| self.taken(due, taken),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);

@@ -24,6 +24,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gone::pages;
 pub use stats::{ReasonCount, Stats, Tally};
 pub use types::*;
 
@@ -46,6 +47,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Nothing was kept of any of them.
     fn accept_all(&self, new: Vec<NewMessage>) -> Result<Accepted, StoreError>;
+
+    /// Puts messages in the place of one, in one commit: it leaves the queue without a word, and they are in it.
+    ///
+    /// # Errors
+    /// `Gone` where there is no such message; nothing was changed.
+    fn replace(&self, id: MessageId, by: Vec<NewMessage>) -> Result<Accepted, StoreError>;
 
     /// Messages with a recipient that is due at `now`, of lanes that are not paused, without those that `busy` names; single
     /// mail before bulk, then oldest due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,

@@ -258,6 +258,7 @@ fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result
         transcript: &mut Silent,
         secret: &secret,
         gate: Gate::of(&config, Via::Sender(sender).name()),
+        before_mail: &|| (),
         taken: TAKEN,
     };
     match attempt::probe(&sender.relay, &mut context) {

@@ -239,6 +239,18 @@ pub fn another_server_may_help(trouble: &Trouble) -> bool {
     trouble.scope == Scope::Site && early && !refused && trouble.kind != Kind::Config
 }
 
+/// Whether the server may have lost the thread because commands came together (RFC 2920), so that one at a time may go
+/// better: after its yes to MAIL a later command has no answer or one that says it came out of turn, or it says so itself.
+#[must_use]
+pub fn may_be_lost_in_pipeline(failure: &Failure) -> bool {
+    let later = matches!(failure.phase, Phase::Rcpt | Phase::Data);
+    match &failure.cause {
+        Cause::TimedOut | Cause::Closed | Cause::Lost(_) | Cause::Protocol(_) => later,
+        Cause::Refused(reply) => reply::wants_lockstep(reply, later),
+        _ => false,
+    }
+}
+
 /// What a failed connect means: always the whole server.
 #[must_use]
 pub fn judge_connect(error: &ConnectError) -> Trouble {
