@@ -6,7 +6,6 @@ mod secure;
 pub(crate) mod server;
 mod transactions;
 
-use super::TAKEN;
 use crate::config::{AuthChoice, Relay};
 use crate::deliver::attempt::{Context, attempt};
 use crate::deliver::gate::Gate;
