@@ -61,10 +61,12 @@ fn what_was_accepted_is_on_the_disk() {
     site.start(&mounted.through());
     // Small, one that is kept as a file, and the two again, so that nothing is new to the queue.
     for (count, id) in ["1-5", "2-8000", "3-50", "4-6000"].iter().enumerate() {
-        std::fs::write(mounted.path("not-synced"), id).unwrap();
+        // A new file each time: what is written over, ext4 writes out by itself.
+        let other = format!("not-synced-{id}");
+        std::fs::write(mounted.path(&other), id).unwrap();
         site.send_with(id, &["-odq", "-t", "-i"]).expect(0);
         let mut after = After::of(test, &disk, server.port);
-        let lost = std::fs::read(after.disk.path("not-synced")).unwrap_or_default();
+        let lost = std::fs::read(after.disk.path(&other)).unwrap_or_default();
         assert_ne!(lost, id.as_bytes(), "the copy is no power cut: it has what nobody synced");
         assert_eq!(after.start(), count + 1, "after {id}: {}", after.site.log());
         if count == 3 {
