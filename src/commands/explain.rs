@@ -39,9 +39,29 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
 /// `-bv`: the route of the addresses given, without a message.
 #[must_use]
 pub fn verify(invocation: &Invocation, config: Option<PathBuf>) -> Status {
-    match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
-        Ok(message) => explain("sendmail", invocation, config, message, routes),
-        Err(error) => error.status(),
+    let message = match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
+        Ok(message) => message,
+        Err(error) => return error.status(),
+    };
+    let around = Surroundings::look();
+    let config = match configured("sendmail", &around, invocation, config) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let ask = |invocation: &Invocation| told(&around, &config, invocation, message.clone(), &Source::Files, routes);
+    let recipients = &invocation.options.recipients;
+    match ask(invocation) {
+        // One that is no good leaves the others their answers.
+        Err(_) if recipients.len() > 1 => {
+            let alone = |one: &String| {
+                let mut invocation = invocation.clone();
+                invocation.options.recipients = vec![one.clone()];
+                show("sendmail", ask(&invocation))
+            };
+            let statuses: Vec<Status> = recipients.iter().map(alone).collect();
+            statuses.into_iter().find(|status| *status != Status::Ok).unwrap_or(Status::Ok)
+        }
+        told => show("sendmail", told),
     }
 }
 
@@ -50,14 +70,27 @@ fn explain(program: &str, invocation: &Invocation, config: Option<PathBuf>, mess
     // Who has a configuration of his own is not the daemon's customer.
     let own = config.is_some() || invocation.msmtp.is_some() || env::path("POSTRIDER_CONFIG").is_some();
     let limits = if own { Source::Files } else { Source::Daemon(client::socket()) };
-    let config = match around.load_for(invocation, config) {
-        Ok(config) => config,
-        Err(errors) => {
-            errors.iter().for_each(|error| report::stderr(&format!("{program}: {error}")));
-            return Status::Config;
-        }
-    };
-    match told(&around, &config, invocation, message, &limits, text) {
+    match configured(program, &around, invocation, config) {
+        Ok(config) => show(program, told(&around, &config, invocation, message, &limits, text)),
+        Err(status) => status,
+    }
+}
+
+/// The configuration, or the status after its errors were told.
+fn configured(
+    program: &str,
+    around: &Surroundings,
+    invocation: &Invocation,
+    config: Option<PathBuf>,
+) -> Result<Config, Status> {
+    around.load_for(invocation, config).map_err(|errors| {
+        errors.iter().for_each(|error| report::stderr(&format!("{program}: {error}")));
+        Status::Config
+    })
+}
+
+fn show(program: &str, told: Result<String, RouteError>) -> Status {
+    match told {
         Ok(told) => {
             report::stdout(&told);
             Status::Ok

@@ -79,7 +79,7 @@ fn details_of_a_message() {
         moved_from: None,
         waits: None,
         bulk: false,
-        recipients: vec![recipient(1_795_309_383_000, Some("451 later\n2")), recipient(NEXT_RUN, None)],
+        recipients: vec![recipient(Some(1_795_309_383_000), Some("451 later\n2")), recipient(None, None)],
         more: 7,
         staging: None,
     };

@@ -23,6 +23,7 @@ use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Request, Via, choose, local};
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
@@ -315,6 +316,7 @@ impl Submitter<'_> {
             },
             gate: Gate::of(config, plan.via.name()),
             before_mail,
+            taken: TAKEN,
         };
         attempt::attempt(relay, envelope, &plan.message, &mut context)
     }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Lengths are big-endian. A request is at most 4 MiB, a piece of a message at most 64 KiB, a reply at most 64 MiB. Only
-//! the END makes a message whole: a client that dies before it leaves nothing. Who asks is told by the kernel
+//! the END makes a message whole: a client that dies before it leaves nothing, nor does one that closes its side before the
+//! END was read. Who asks is told by the kernel
 //! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
 
 use super::overview::{PauseLine, SenderLine};
@@ -253,8 +254,8 @@ pub struct LineRecipient {
     pub address: String,
     /// Attempts made.
     pub attempts: u32,
-    /// When the next is due, milliseconds since 1970.
-    pub due: i64,
+    /// When the next is due, milliseconds since 1970; `None` where it waits for the next queue run.
+    pub due: Option<i64>,
     /// What the last one said.
     pub last: Option<String>,
 }

@@ -87,6 +87,13 @@ pub trait Store: Send + Sync {
         report: Option<NewMessage>,
     ) -> Result<(), StoreError>;
 
+    /// Writes down what became of some recipients while the attempt goes on for others: the claim stays. `record` may
+    /// bring the same results once more.
+    ///
+    /// # Errors
+    /// Nothing was written down; `Gone` where the message was deleted.
+    fn note(&self, id: MessageId, now: Millis, results: &[Recorded]) -> Result<(), StoreError>;
+
     /// Ends a claim without a result: the attempt was not made.
     ///
     /// # Errors

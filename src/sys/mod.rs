@@ -8,6 +8,7 @@ pub mod install;
 pub mod process;
 pub mod random;
 pub mod rights;
+pub mod signals;
 pub mod spawn;
 pub mod spool;
 pub mod stdin;

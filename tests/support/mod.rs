@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod postfix;
 pub mod pty;
 pub mod run;
+pub mod scram;
 pub mod script;
 pub mod server;
 pub mod skip;

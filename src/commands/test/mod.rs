@@ -18,6 +18,7 @@ use crate::net::dns::Dns;
 use crate::report as tell;
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::sys::env;
 use report::{DomainSaid, Report};
 use std::collections::BTreeSet;
@@ -173,6 +174,7 @@ impl Bench<'_> {
             },
             gate: Gate::of(self.config, via.name()),
             before_mail: &|| (),
+            taken: TAKEN,
         };
         attempt::rehearse(relay, parties, &mut context)
     }

@@ -260,6 +260,13 @@ impl Store for SqliteStore {
         done.map(|done| self.texts.remove(&done.files))
     }
 
+    fn note(&self, id: MessageId, now: Millis, results: &[Recorded]) -> Result<(), StoreError> {
+        let results = results.to_vec();
+        let done = self.writer.change_patiently(move |c| change::record(c, id, now, &results, None))?;
+        self.texts.remove(&done.files);
+        Ok(())
+    }
+
     fn release_claim(&self, id: MessageId) -> Result<(), StoreError> {
         lock(&self.claims).remove(&id);
         Ok(())

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 const PROGRAM: &str = "#!/bin/sh\n\
     env >\"$1/environment\"\n\
-    grep -E '^(Groups|CapEff|SigIgn|SigBlk):' /proc/$$/status >\"$1/status\"\n\
+    grep -E '^(Groups|CapEff|SigIgn|SigBlk):' /proc/self/status >\"$1/status\"\n\
     { id -un; id -gn; id -G; pwd; cat /etc/shadow; } >\"$1/who\" 2>\"$1/errors\"\n\
     cat >\"$1/mail\"\n";
 
