@@ -9,7 +9,7 @@ use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
 use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
-use super::{lane, schedule};
+use super::{direct, lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::deliver::trouble::Wait;
@@ -23,6 +23,8 @@ use std::time::Duration;
 /// The first and the longest wait for a store that takes nothing.
 const STORE_WAIT: Duration = Duration::from_millis(500);
 const STORE_LONGEST: Duration = Duration::from_secs(30);
+/// How long a message that waits alone for a limit is left alone, milliseconds.
+const PUT_OFF: Millis = 300_000;
 
 /// Serves a lane until there is nothing to do for a while.
 /// `bulk` says at any time whether the message in hand is.
@@ -127,13 +129,29 @@ fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
         }
         None => false,
     };
+    let kept = format!("kept, not yet delivered: {}", full.what);
+    if !over && queued.moved.is_some() && job.overflows() {
+        // It goes nowhere else any more, but the lane's own mail does, and must not wait behind it.
+        put_off(shared, job, full);
+        (shared.hooks.told)(queued.id, Status::Ok, Some(kept));
+        return None;
+    }
     let _ = shared.store.release_claim(queued.id);
     if over {
         shared.kick();
         return None;
     }
-    (shared.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {}", full.what)));
+    (shared.hooks.told)(queued.id, Status::Ok, Some(kept));
     Some(full)
+}
+
+/// A message alone waits for a limit; looked at again sooner where that is far, as the limit may be another one then.
+fn put_off(shared: &Shared, job: &Job<'_>, full: Full) {
+    let now = clock::millis();
+    let full = Full { until: full.until.min(now.saturating_add(PUT_OFF)), ..full };
+    let due = job.queued.recipients.iter().filter(|one| one.due <= now);
+    let results: Vec<Recorded> = due.map(|one| direct::waits(one, job, &full)).collect();
+    record(shared, job.queued.id, &results, None);
 }
 
 /// A text that cannot be read now may be readable later; one that is gone was deleted.
