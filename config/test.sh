@@ -48,9 +48,14 @@ group sudo
 group apparmor
 group logrotate
 group strace
+# Ports below 1024 without root.
+group iproute2 libcap2-bin
+group authbind
+group nftables
 group groff
 group fish
 group zsh
+group tzdata
 group dpkg-dev debootstrap
 group rpm
 git send-email --dump-aliases </dev/null >/dev/null 2>&1 || group git git-email

@@ -4,4 +4,5 @@
 #   sh config/try.sh -- php mail.php        your own program, with postrider as its sendmail
 set -eu
 cd "$(dirname "$0")/.."
-exec sh config/build.sh run --bin postrider -- try "$@"
+sh config/build.sh
+exec "${CARGO_TARGET_DIR:-target}/release/postrider" try "$@"

@@ -53,6 +53,12 @@ enum Command {
         /// Look at the machine below this directory (a container, an image) instead of the running one
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
+        /// Ask DNS whether mail for the domains of the [[listen]] blocks finds the way to this machine
+        #[arg(long, conflicts_with_all = ["parse_only", "root"])]
+        dns: bool,
+        /// Ask this name server instead of the system's (192.0.2.1:53)
+        #[arg(long, value_name = "IP:PORT", requires = "dns")]
+        resolver: Option<std::net::SocketAddr>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -238,8 +244,8 @@ fn dispatch(admin: Admin) -> Status {
         Command::Sendmail(rest) => pass_on("sendmail", &rest.arguments, admin.config),
         Command::Msmtp(rest) => pass_on("msmtp", &rest.arguments, admin.config),
         Command::Explain(rest) => pass_on("explain", &rest.arguments, admin.config),
-        Command::Check { parse_only, root, json } => {
-            commands::check::run(&Check { config: admin.config, parse_only, root, json })
+        Command::Check { parse_only, root, dns, resolver, json } => {
+            commands::check::run(&Check { config: admin.config, parse_only, root, dns, resolver, json })
         }
         Command::Test { senders, all: _, send_to, dns, resolver, json } => {
             commands::test::run(&Test { config: admin.config, senders, send_to, dns, resolver, json })

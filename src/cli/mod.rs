@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 /// Runs the program with its arguments (the first is the name that it was called by).
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Status {
+    crate::sys::signals::outlive_file_limit();
     let mut arguments = arguments.into_iter();
     let called = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();

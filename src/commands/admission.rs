@@ -3,6 +3,7 @@
 //! All of it goes, over its own sender or the one that it overflows to; or, where what must wait is kept in the caller's own
 //! queue, a part of it; or nothing, and the caller is told until when.
 
+use super::own_queue;
 use crate::config::{AtLimit, Config, Direct};
 use crate::deliver::attempt;
 use crate::deliver::{Attempt, Outcome, Verdict, trouble};
@@ -31,6 +32,10 @@ pub fn ask<'c>(config: &'c Config, plan: &mut Plan<'c>) -> Result<Admission, Lim
     let mut first = None;
     // What has been given to another sender already goes no further.
     for via in scope::chain(config, plan.via).into_iter().take(if plan.moved { 1 } else { usize::MAX }) {
+        // What its user paused takes nothing over.
+        if first.is_some() && own_queue::halted(config, &via.name()).is_some() {
+            continue;
+        }
         match limits::reserve(config, via, Ask { recipients, class, whole: true })? {
             Leave::Go(lease) => {
                 if let Some(Full { what, .. }) = first {
@@ -76,6 +81,7 @@ pub fn untried(plan: &Plan<'_>) -> Attempt {
         login: None,
         size: plan.message.wire_size(),
         elapsed: Duration::ZERO,
+        staged: 0,
     }
 }
 

@@ -1,21 +1,24 @@
 //! `postrider explain` and `sendmail -bv`: which account takes a message, why, and what it will look like. Sends
 //! nothing and shows no secret.
 
+use super::explain_limits::{self, Source};
 use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
-use crate::config::{AtLimit, Config, Relay};
-use crate::daemon::overview;
+use crate::config::{Config, Relay};
+use crate::daemon::{client, overview};
 use crate::deliver::gate;
 use crate::exit::Status;
-use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::message::read::{self, ReadRules};
 use crate::report::{self, printable};
 use crate::route::{self, Plan, RouteError, local};
-use crate::sys::clock;
+use crate::sys::env;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
+
+/// How what is known is written down.
+type Form = fn(&Config, &Plan<'_>, &Source) -> String;
 
 /// Explains the message on standard input.
 #[must_use]
@@ -36,28 +39,58 @@ pub fn run(invocation: &Invocation, config: Option<PathBuf>) -> Status {
 /// `-bv`: the route of the addresses given, without a message.
 #[must_use]
 pub fn verify(invocation: &Invocation, config: Option<PathBuf>) -> Status {
-    match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
-        Ok(message) => explain("sendmail", invocation, config, message, routes),
-        Err(error) => error.status(),
+    let message = match read::read(&mut std::io::empty(), ReadRules { dot_ends: false }) {
+        Ok(message) => message,
+        Err(error) => return error.status(),
+    };
+    let around = Surroundings::look();
+    let config = match configured("sendmail", &around, invocation, config) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let ask = |invocation: &Invocation| told(&around, &config, invocation, message.clone(), &Source::Files, routes);
+    let recipients = &invocation.options.recipients;
+    match ask(invocation) {
+        // One that is no good leaves the others their answers.
+        Err(_) if recipients.len() > 1 => {
+            let alone = |one: &String| {
+                let mut invocation = invocation.clone();
+                invocation.options.recipients = vec![one.clone()];
+                show("sendmail", ask(&invocation))
+            };
+            let statuses: Vec<Status> = recipients.iter().map(alone).collect();
+            statuses.into_iter().find(|status| *status != Status::Ok).unwrap_or(Status::Ok)
+        }
+        told => show("sendmail", told),
     }
 }
 
-fn explain(
+fn explain(program: &str, invocation: &Invocation, config: Option<PathBuf>, message: Message, text: Form) -> Status {
+    let around = Surroundings::look();
+    // Who has a configuration of his own is not the daemon's customer.
+    let own = config.is_some() || invocation.msmtp.is_some() || env::path("POSTRIDER_CONFIG").is_some();
+    let limits = if own { Source::Files } else { Source::Daemon(client::socket()) };
+    match configured(program, &around, invocation, config) {
+        Ok(config) => show(program, told(&around, &config, invocation, message, &limits, text)),
+        Err(status) => status,
+    }
+}
+
+/// The configuration, or the status after its errors were told.
+fn configured(
     program: &str,
+    around: &Surroundings,
     invocation: &Invocation,
     config: Option<PathBuf>,
-    message: Message,
-    text: fn(&Config, &Plan<'_>) -> String,
-) -> Status {
-    let around = Surroundings::look();
-    let config = match around.load_for(invocation, config) {
-        Ok(config) => config,
-        Err(errors) => {
-            errors.iter().for_each(|error| report::stderr(&format!("{program}: {error}")));
-            return Status::Config;
-        }
-    };
-    match told(&around, &config, invocation, message, text) {
+) -> Result<Config, Status> {
+    around.load_for(invocation, config).map_err(|errors| {
+        errors.iter().for_each(|error| report::stderr(&format!("{program}: {error}")));
+        Status::Config
+    })
+}
+
+fn show(program: &str, told: Result<String, RouteError>) -> Status {
+    match told {
         Ok(told) => {
             report::stdout(&told);
             Status::Ok
@@ -75,20 +108,21 @@ fn told(
     config: &Config,
     invocation: &Invocation,
     message: Message,
-    text: fn(&Config, &Plan<'_>) -> String,
+    limits: &Source,
+    text: Form,
 ) -> Result<String, RouteError> {
     let sorted = local::sort(config, &around.request(config, &invocation.options), &message)?;
     let lanes = sorted.lanes.join(", ");
     let taken = sorted.taken.iter().map(|to| printable(&format!("{to}... deliverable by rules: {lanes}")) + "\n");
     let mut told: String = taken.collect();
     if let Some(rest) = &sorted.rest {
-        told += &text(config, &route::plan(config, &around.request(config, rest), message)?);
+        told += &text(config, &route::plan(config, &around.request(config, rest), message)?, limits);
     }
     Ok(told)
 }
 
 /// `-bv`: a line for each alias that was used, then one for each recipient.
-fn routes(config: &Config, plan: &Plan<'_>) -> String {
+fn routes(config: &Config, plan: &Plan<'_>, _: &Source) -> String {
     let (via, server) = (plan.via.name(), server(plan.via.relay()));
     let aliased = plan.expanded.iter().map(|step| printable(&format!("aliased: {step}")) + "\n");
     let line = |to: &Address| {
@@ -108,8 +142,8 @@ fn staged(config: &Config, to: &Address) -> Option<String> {
 const LISTS: [&str; 6] = ["recipient", "change", "configuration", "alias", "limit", "staging"];
 
 /// The explanation: a line `key: value` each.
-fn text(config: &Config, plan: &Plan<'_>) -> String {
-    let mut facts = facts(config, plan);
+fn text(config: &Config, plan: &Plan<'_>, limits: &Source) -> String {
+    let mut facts = facts(config, plan, limits);
     if plan.changes.is_empty() {
         let last = facts.iter().rposition(|(key, _)| *key == "recipient:").map_or(facts.len(), |at| at + 1);
         facts.insert(last, ("change:", "none: the message leaves as it is".into()));
@@ -118,12 +152,12 @@ fn text(config: &Config, plan: &Plan<'_>) -> String {
 }
 
 /// The same as one JSON object; what may be said more than once is a list.
-fn json(config: &Config, plan: &Plan<'_>) -> String {
+fn json(config: &Config, plan: &Plan<'_>, limits: &Source) -> String {
     let mut object = serde_json::Map::new();
     for list in LISTS {
         object.insert(list.into(), serde_json::Value::Array(Vec::new()));
     }
-    for (key, value) in facts(config, plan) {
+    for (key, value) in facts(config, plan, limits) {
         match object.get_mut(key.trim_end_matches(':')) {
             Some(serde_json::Value::Array(list)) => list.push(value.into()),
             _ => drop(object.insert(key.trim_end_matches(':').into(), value.into())),
@@ -133,7 +167,7 @@ fn json(config: &Config, plan: &Plan<'_>) -> String {
 }
 
 /// What there is to say, in order.
-fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
+fn facts(config: &Config, plan: &Plan<'_>, limits: &Source) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut line = |key: &'static str, value: String| facts.push((key, value));
     line("from:", plan.from.as_ref().map_or_else(|| "(none in the message)".into(), ToString::to_string));
@@ -145,7 +179,7 @@ fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
     if let Some(why) = &plan.bulk {
         line("bulk:", format!("yes: {why}; single mail overtakes it"));
     }
-    limits(config, plan, &mut line);
+    explain_limits::explain(config, plan, limits, &mut line);
     line("envelope-from:", plan.envelope.from.to_string());
     for step in &plan.expanded {
         line("alias:", step.clone());
@@ -170,53 +204,6 @@ fn facts(config: &Config, plan: &Plan<'_>) -> Vec<(&'static str, String)> {
         line("configuration:", file.display().to_string());
     }
     facts
-}
-
-/// The use of the sender's limits, and what they mean for this message now. Nothing is reserved.
-fn limits(config: &Config, plan: &Plan<'_>, line: &mut dyn FnMut(&'static str, String)) {
-    let now = clock::millis();
-    let usage = match limits::usage(config, &plan.via.name(), now) {
-        Ok(usage) => usage,
-        Err(error) => return line("limit:", format!("its use is not known: {error}")),
-    };
-    for one in &usage {
-        line("limit:", format!("{}: {} used, {} left", one.what, one.used, one.left));
-    }
-    if usage.is_empty() {
-        return;
-    }
-    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
-    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
-    let now = match limits::file(config).exists().then(|| limits::waiting(config, plan.via, ask)) {
-        None => None,
-        Some(Ok(full)) => full,
-        Some(Err(error)) => return line("at limit:", format!("not known: {error}")),
-    };
-    line(
-        "at limit:",
-        match now {
-            None => format!("not reached; {}", meant(config, plan, class, false)),
-            Some(full) => format!("{}; {}", full.what, meant(config, plan, class, true)),
-        },
-    );
-}
-
-/// What a sender does at its limit: would do, or does now.
-fn meant(config: &Config, plan: &Plan<'_>, class: Class, now: bool) -> String {
-    let will = if now { "the message" } else { "a message beyond it" };
-    let at_limit = limits::scope::profile(plan.via).map(|sender| &sender.limits.at_limit);
-    match at_limit {
-        Some(AtLimit::Refuse) => format!("{will} is refused"),
-        Some(AtLimit::Overflow(name, _)) => match now.then(|| limits::overflow(config, plan.via, class)) {
-            None => format!("{will} goes over sender {name}"),
-            Some(Ok(Some(other))) => format!("{will} goes over sender {}", other.name),
-            Some(Ok(None)) => format!("{will} waits, as sender {name} has no room either"),
-            Some(Err(error)) => format!("sender {name}: {error}"),
-        },
-        _ => {
-            format!("{will} waits in the daemon's queue; without the daemon it is refused, or kept with [queue] direct")
-        }
-    }
 }
 
 /// Every server of the account, in the order in which they are asked.

@@ -160,8 +160,14 @@ where
     if let Some(why) = &line.hold {
         reason(&mut text, &format!("on hold: {why}"));
     }
+    if line.bulk {
+        reason(&mut text, "bulk mail");
+    }
     if let Some(waits) = &line.waits {
         reason(&mut text, &format!("waits: {}", waits.why));
+    }
+    if !line.recipients.is_empty() && line.recipients.iter().all(|recipient| recipient.due.is_none()) {
+        reason(&mut text, "waits for the next queue run");
     }
     if let Some(why) = &line.staging {
         reason(&mut text, why);

@@ -35,7 +35,7 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
     let recipient = |&(address, last): &(&str, Option<&str>)| LineRecipient {
         address: address.into(),
         attempts: 2,
-        due: THEN,
+        due: Some(THEN),
         last: last.map(Into::into),
     };
     Line {
@@ -50,6 +50,7 @@ fn line(number: i64, state: &str, recipients: &[(&str, Option<&str>)]) -> Line {
         paused: None,
         moved_from: None,
         waits: None,
+        bulk: false,
         recipients: recipients.iter().map(recipient).collect(),
         more: 0,
         staging: None,

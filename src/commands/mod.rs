@@ -6,6 +6,7 @@ pub mod check;
 pub mod desk;
 pub mod explain;
 pub mod explain_incoming;
+mod explain_limits;
 pub mod handover;
 pub mod import;
 pub mod mailq;

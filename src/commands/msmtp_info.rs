@@ -18,6 +18,7 @@ use crate::message::recipients;
 use crate::report::{self, printable, transcript::Transcripts};
 use crate::route::{RouteError, Via, choose};
 use crate::secret::SecretSource;
+use crate::smtp::client::TAKEN;
 
 /// Shows the account that a message would take and what it is set to; nothing is sent. Standard input is read only
 /// where `--read-envelope-from` makes the From header choose.
@@ -56,6 +57,8 @@ pub fn server_info(invocation: &Invocation) -> Status {
             transcript: &mut transcripts,
             secret: &|_: &SecretSource, _| Err("no login is made".into()),
             gate: Gate::of(config, choice.via.name()),
+            before_mail: &|| (),
+            taken: TAKEN,
         };
         let server = attempt::server(&relay.endpoint);
         match attempt::probe(&relay, &mut context) {

@@ -11,7 +11,7 @@ use crate::daemon::client::AskError;
 use crate::daemon::overview::PauseLine;
 use crate::daemon::protocol::{Line, Reply, Request};
 use crate::exit::Status;
-use crate::queue::{Action, Filter, Halt, NEXT_RUN, Pause};
+use crate::queue::{Action, Filter, Halt, Pause};
 use crate::report::{self, printable};
 use crate::sys::clock;
 use chrono::TimeZone;
@@ -156,6 +156,9 @@ where
     for (name, value) in facts {
         let _ = writeln!(text, "  {name:<9} {}", printable(&value));
     }
+    if line.bulk {
+        let _ = writeln!(text, "  {:<9} yes: single mail overtakes it", "bulk");
+    }
     if let Some(pause) = &line.paused {
         let until = pause.until.map(|until| time(until, zone, MOMENT));
         let _ = writeln!(text, "  {:<9} sender {}", "paused", printable(&mailq::paused(pause, until)));
@@ -170,8 +173,7 @@ where
         let _ = writeln!(text, "  {:<9} {}", "staging", printable(staging.trim_start_matches("staging: ")));
     }
     for recipient in &line.recipients {
-        let waits = recipient.due >= NEXT_RUN;
-        let next = if waits { "the next queue run".into() } else { time(recipient.due, zone, MOMENT) };
+        let next = recipient.due.map_or_else(|| "the next queue run".into(), |due| time(due, zone, MOMENT));
         let _ = writeln!(text, "  {:<9} {}", "to", printable(&recipient.address));
         let _ = writeln!(text, "  {:<9}   attempts {}, next {next}", "", recipient.attempts);
         if let Some(last) = &recipient.last {

@@ -78,7 +78,8 @@ fn details_of_a_message() {
         paused: None,
         moved_from: None,
         waits: None,
-        recipients: vec![recipient(1_795_309_383_000, Some("451 later\n2")), recipient(NEXT_RUN, None)],
+        bulk: false,
+        recipients: vec![recipient(Some(1_795_309_383_000), Some("451 later\n2")), recipient(None, None)],
         more: 7,
         staging: None,
     };

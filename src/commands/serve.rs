@@ -17,7 +17,7 @@ use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
 use crate::queue::{Filter, Halt, Millis, Pause, Store, StoreError, delivery, drain};
 use crate::report::{self, log};
-use crate::sys::env;
+use crate::sys::{env, rights};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -58,6 +58,7 @@ pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>, drain: Option<Durat
 }
 
 fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>) -> Result<(), Fault> {
+    rights::keep_to_itself().map_err(|error| Fault::new(Status::Os, error))?;
     let source = Source::new(config);
     let config =
         source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;
@@ -88,6 +89,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
     say_staging(&daemon.live.get());
+    listeners.sort_held();
     tracing::info!(pid = std::process::id(), "ready");
     tell(&[NotifyState::Ready]);
     listen::serve(&socket, &daemon, &stop, CLIENTS, || listeners.stop(CLIENTS));
@@ -275,6 +277,7 @@ impl Reload {
                 say_staging(&config);
                 self.live.replace(config);
                 self.runner.reload(self.live.get());
+                self.listeners.get().into_iter().for_each(Listeners::sort_held);
                 tracing::info!("the configuration was read again");
                 Ok(())
             }

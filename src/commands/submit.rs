@@ -23,6 +23,7 @@ use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
 use crate::route::{self, Plan, Request, Via, choose, local};
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::smtp::reply::Reply;
 use crate::sys::stdin::Stdin;
 use std::path::PathBuf;
@@ -282,8 +283,9 @@ impl Submitter<'_> {
     ) -> Attempt {
         let all = plan.envelope.recipients().len();
         let (go, waiting) = admission::parts(&plan.envelope, lease.as_ref().map_or(0, |lease| lease.allowed(all)));
+        let begin = || lease.iter().for_each(Lease::begin);
         let mut attempt = match &go {
-            Some(envelope) => self.attempt(config, plan, envelope, transcripts),
+            Some(envelope) => self.attempt(config, plan, envelope, transcripts, &begin),
             None => admission::untried(plan),
         };
         if let Some(lease) = lease {
@@ -295,7 +297,14 @@ impl Submitter<'_> {
         attempt
     }
 
-    fn attempt(&self, config: &Config, plan: &Plan<'_>, envelope: &Envelope, transcripts: &mut Transcripts) -> Attempt {
+    fn attempt(
+        &self,
+        config: &Config,
+        plan: &Plan<'_>,
+        envelope: &Envelope,
+        transcripts: &mut Transcripts,
+        before_mail: &dyn Fn(),
+    ) -> Attempt {
         let relay = plan.via.relay();
         let who = &self.around.who;
         let fetching = FetchContext::of(relay, who.uid, who.home.as_deref(), true);
@@ -306,6 +315,8 @@ impl Submitter<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(config, plan.via.name()),
+            before_mail,
+            taken: TAKEN,
         };
         attempt::attempt(relay, envelope, &plan.message, &mut context)
     }
@@ -324,5 +335,7 @@ fn backup_for<'c>(config: &'c Config, plan: &Plan<'c>, attempt: &Attempt) -> Opt
     let Via::Sender(sender) = plan.via else { return None };
     let down = attempt.outcomes.iter().all(|outcome| matches!(&outcome.verdict, Verdict::Failed(t) if t.is_down()));
     let allowed = |other: &&Sender| backup::allows(other, backup::identities(plan.from.as_ref(), &plan.envelope.from));
-    backup::at_once(config, sender).find(allowed).filter(|_| down && !plan.moved)
+    let paused = |other: &&Sender| own_queue::halted(config, &other.name).is_some();
+    let down = down && !plan.moved;
+    down.then(|| backup::at_once(config, sender).find(|other| allowed(other) && !paused(other))).flatten()
 }

@@ -10,7 +10,7 @@ use super::replies::Replies;
 use super::server::{self, Server};
 use super::toml::{Field, RawAccount, RawPassword, RawTimeouts, Source, Strings};
 use super::{presets::PRESETS, tls};
-use crate::limits::window::Zone;
+use crate::limits::zone::Zone;
 use crate::secret::SecretSource;
 use ::toml::Spanned;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use super::pattern::Pattern;
 use super::replies::ReplyRule;
 use super::staging::Staging;
 use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog, RawSender, Source, Strings};
-use crate::limits::window::Zone;
+use crate::limits::zone::Zone;
 use crate::message::address::Address;
 use crate::message::bulk;
 use crate::rules::Rules;
@@ -68,7 +68,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
     let mut build = Builder::new(source, home);
     let local = build.local(&mut raw);
     let (limits, zone) = build.limits(raw.limits.unwrap_or_default(), raw.limit);
-    build.zone = zone;
+    build.zone = zone.clone();
     let mut queue = raw.queue.unwrap_or_default();
     let (bulk, named) = build.bulk(queue.bulk_recipients.take(), raw.bulk);
     let queue = build.queue(queue);
@@ -97,12 +97,12 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
 }
 
 /// Reads a file of `senders.d`.
-pub(super) fn fragment(source: Source<'_>, home: Option<&Path>, zone: Zone) -> (FileConfig, Vec<ConfigError>) {
+pub(super) fn fragment(source: Source<'_>, home: Option<&Path>, zone: &Zone) -> (FileConfig, Vec<ConfigError>) {
     let raw: RawFragment = match source.parse() {
         Ok(raw) => raw,
         Err(error) => return (FileConfig::default(), vec![error]),
     };
-    let mut build = Builder { zone, ..Builder::new(source, home) };
+    let mut build = Builder { zone: zone.clone(), ..Builder::new(source, home) };
     let senders = raw.sender.into_iter().filter_map(|sender| build.sender(sender)).collect();
     (FileConfig { senders, literal: build.literal, ..FileConfig::default() }, build.errors)
 }
@@ -228,7 +228,8 @@ impl Builder<'_> {
         let (mut relay, provider) = self.account(smtp, place, what)?;
         let (flow, portions) = self.flow(flow, provider);
         relay.portions = portions;
-        let limits = self.sender_limits(limits, provider, self.zone);
+        let usual = self.zone.clone();
+        let limits = self.sender_limits(limits, provider, &usual);
         let must_match = must_match.unwrap_or_else(|| provider.is_some_and(|provider| provider.must_match));
         Some(Sender {
             name: name.or_else(|| from.first().map(|(pattern, _)| pattern.to_string()))?,

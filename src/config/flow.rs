@@ -71,12 +71,14 @@ pub struct Portions {
     pub messages_per_connection: u32,
     /// `recipients_per_transaction`: a message for more goes in several transactions; more than none.
     pub recipients_per_transaction: Option<u32>,
+    /// `pipelining`: commands go out together where the server offers it.
+    pub pipelining: bool,
 }
 
 impl Default for Portions {
     fn default() -> Self {
         // Servers have limits of their own, mostly at or above this.
-        Self { messages_per_connection: 100, recipients_per_transaction: None }
+        Self { messages_per_connection: 100, recipients_per_transaction: None, pipelining: true }
     }
 }
 
@@ -93,6 +95,7 @@ impl Builder<'_> {
             recipients_per_transaction: self
                 .portion("recipients_per_transaction", raw.recipients_per_transaction, MANY)
                 .or(published(|preset| preset.limits.recipients_per_message)),
+            pipelining: raw.pipelining.unwrap_or(usual.pipelining),
         };
         let flow = Flow {
             connections: self.portion("connections", raw.connections, CONNECTIONS).map(|count| count as usize),

@@ -40,6 +40,16 @@ fn what_a_sender_says_wins_over_its_provider() {
 }
 
 #[test]
+fn pipelining_is_on_unless_a_sender_says_otherwise() {
+    let on = |more: &str| {
+        let (file, errors) = read(&sender(&format!("server = \"smtp://b.test\"\n{more}")));
+        assert_eq!(errors, [], "{more}");
+        file.senders[0].relay.portions.pipelining
+    };
+    assert!(on("") && on("pipelining = true") && !on("pipelining = false"));
+}
+
+#[test]
 fn faults_of_a_flow() {
     for (line, fault) in [
         ("connections = 0", "connections is 1 to 100"),

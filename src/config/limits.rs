@@ -1,7 +1,8 @@
 //! Limits as they are configured: a sender's own windows, what happens at the limit, limits that senders share, and where
 //! they are counted.
 //!
-//! Values only. What concerns several senders is checked in `check`.
+//! Values only, but for a named time zone, whose rules are the machine's. What concerns several senders is checked in
+//! `check`.
 
 use super::account::Builder;
 use super::error::{ConfigError, Place};
@@ -9,10 +10,14 @@ use super::model::{Config, DefaultRelay, Sender};
 use super::pattern::Pattern;
 use super::presets::Preset;
 use super::toml::{Field, RawLimits, RawShared, RawWindow, Share, Strings};
-use crate::limits::window::{Measure, Span, Window, Zone};
+use crate::limits::window::{Measure, Span, Window};
+use crate::limits::zone::{Named, Zone};
 use crate::message::address::Address;
+use crate::sys::zoneinfo;
 use ::toml::Spanned;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use wildmatch::WildMatch;
 
@@ -121,20 +126,20 @@ impl Builder<'_> {
             true => Ok(PathBuf::from(text)),
             false => Err("an absolute path is needed"),
         });
-        let shared = shared.into_iter().filter_map(|one| self.shared_limit(one, zone)).collect();
+        let shared = shared.into_iter().filter_map(|one| self.shared_limit(one, &zone)).collect();
         (LimitsConfig { file, shared }, zone)
     }
 
-    fn shared_limit(&mut self, raw: Spanned<RawShared>, usual: Zone) -> Option<SharedLimit> {
+    fn shared_limit(&mut self, raw: Spanned<RawShared>, usual: &Zone) -> Option<SharedLimit> {
         let place = self.source.place(&raw);
         let raw = raw.into_inner();
-        let zone = self.field("timezone", raw.timezone, zone).unwrap_or(usual);
+        let zone = self.field("timezone", raw.timezone, zone).unwrap_or_else(|| usual.clone());
         let name = self.field("name", raw.name, |name| {
             let fine = !name.trim().is_empty() && name.len() <= 200 && !name.chars().any(char::is_control);
             fine.then(|| name.to_owned()).ok_or("a name is 1 to 200 characters without control characters")
         });
         let window = RawWindow { recipients: raw.recipients, messages: raw.messages, per: raw.per };
-        let window = self.window(window, &place, zone);
+        let window = self.window(window, &place, &zone);
         let domain =
             self.field("domain", raw.domain, |text| super::server::check_host(text).map(|()| text.to_lowercase()));
         let members = match (raw.senders, domain) {
@@ -163,7 +168,7 @@ impl Builder<'_> {
         &mut self,
         raw: RawSenderLimits,
         preset: Option<&'static Preset>,
-        usual: Zone,
+        usual: &Zone,
     ) -> SenderLimits {
         let at_place = raw.at_limit.as_ref().map(|at_limit| self.source.place(at_limit));
         let at_limit = match (raw.at_limit.map(Spanned::into_inner), at_place) {
@@ -174,7 +179,7 @@ impl Builder<'_> {
             },
             _ => AtLimit::Hold,
         };
-        let zone = self.field("timezone", raw.timezone, zone).unwrap_or(usual);
+        let zone = self.field("timezone", raw.timezone, zone).unwrap_or_else(|| usual.clone());
         let windows = match raw.limits {
             None => preset.map(|preset| preset.limits.windows.to_vec()).unwrap_or_default(),
             Some(given) => {
@@ -183,19 +188,19 @@ impl Builder<'_> {
                 if given.len() > WINDOWS {
                     self.note(&place, format!("limits: at most {WINDOWS} of them"));
                 }
-                given.into_iter().filter_map(|one| self.window(one, &place, zone)).collect()
+                given.into_iter().filter_map(|one| self.window(one, &place, &zone)).collect()
             }
         };
         let reserve = self.reserve(raw.reserve, &windows).unwrap_or_default();
         SenderLimits { windows, at_limit, reserve }
     }
 
-    fn window(&mut self, raw: RawWindow, place: &Place, zone: Zone) -> Option<Window> {
+    fn window(&mut self, raw: RawWindow, place: &Place, zone: &Zone) -> Option<Window> {
         let Some(per) = raw.per else {
             return self.fault(place, "a limit needs per = \"24h\", \"1m\" or the like, or per = \"day\"");
         };
         let per = self.field("per", Some(per), |text| match text {
-            "day" => Ok(Span::Day(zone)),
+            "day" => Ok(Span::Day(zone.clone())),
             _ => match humantime::parse_duration(text) {
                 Ok(length) if length >= SHORTEST && length <= LONGEST => Ok(Span::Rolling(length)),
                 Ok(_) => Err("from a second to 366 days"),
@@ -236,14 +241,26 @@ impl Builder<'_> {
 
 /// A zone of the IANA database, by its name; the nearest where there is none.
 fn zone(text: &str) -> Result<Zone, String> {
-    if let Ok(zone) = text.parse::<chrono_tz::Tz>() {
-        return Ok(Zone::Named(zone));
+    match zoneinfo::read(text) {
+        Ok(data) => match Named::parse(text, &data) {
+            Ok(zone) => Ok(Zone::Named(Arc::new(zone))),
+            Err(error) => Err(format!("the machine's file of this time zone is damaged ({error}); reinstall tzdata")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(unknown_zone(text)),
+        Err(error) => Err(format!("the time zone cannot be read: {error}")),
+    }
+}
+
+fn unknown_zone(text: &str) -> String {
+    let names = zoneinfo::names();
+    if names.is_empty() {
+        return "this machine has no time zones; install the package tzdata".into();
     }
     let lower = text.to_lowercase();
-    let far = |zone: &chrono_tz::Tz| strsim::damerau_levenshtein(&zone.name().to_lowercase(), &lower);
-    match chrono_tz::TZ_VARIANTS.iter().min_by_key(|zone| far(zone)) {
-        Some(near) if far(near) <= 3 => Err(format!("no such time zone; did you mean {near}?")),
-        _ => Err("no such time zone; write Europe/Moscow, UTC or the like".into()),
+    let far = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &lower);
+    match names.iter().min_by_key(|name| far(name)) {
+        Some(near) if far(near) <= 3 => format!("no such time zone; did you mean {near}?"),
+        _ => "no such time zone; write Europe/Moscow, UTC or the like".into(),
     }
 }
 

@@ -204,7 +204,7 @@ impl<'s> Loader<'s> {
         let mut file = self.file(path, &build::main_file);
         let mut senders = std::mem::take(&mut file.senders);
         for fragment in self.fragments(path) {
-            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, file.zone);
+            let parse = |source: Source<'_>, home: Option<&Path>| build::fragment(source, home, &file.zone);
             senders.extend(self.file(&fragment, &parse).senders);
         }
         let staging = file.staging.take().or_else(|| self.machine_staging(path));

@@ -422,7 +422,7 @@ fn judge(text: &str) {
     let source = super::toml::Source { text, file: &place, quote: true };
     let (_, errors) = super::build::main_file(source, None);
     assert!(errors.iter().all(|error| !error.what.contains('\n')), "{errors:?}");
-    let _ = super::build::fragment(source, None, Default::default());
+    let _ = super::build::fragment(source, None, &Default::default());
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use super::build::{self, FileConfig};
 use super::error::{ConfigError, Place};
 use super::listen::Listener;
 use super::toml::Source;
-use crate::limits::window::Zone;
+use crate::limits::zone::Zone;
 use crate::rules::Rules;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn main_file(text: &str) -> Vec<ConfigError> {
 /// The faults of a text as a file of `senders.d`.
 #[must_use]
 pub fn fragment(text: &str) -> Vec<ConfigError> {
-    faults(text, &|source, home| build::fragment(source, home, Zone::Local))
+    faults(text, &|source, home| build::fragment(source, home, &Zone::Local))
 }
 
 /// The listeners of a text as a postrider.toml.

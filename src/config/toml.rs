@@ -236,7 +236,7 @@ macro_rules! with_account {
             dkim_selector: Field<String>,
             replies: Option<Vec<Spanned<RawReply>>>,
             connections: Field<i64>, messages_per_connection: Field<i64>, recipients_per_transaction: Field<i64>,
-            pace: Field<String>, idle: Field<String>,
+            pipelining: Option<bool>, pace: Field<String>, idle: Field<String>,
             reply_to: Field<String>, reply_to_always: Option<bool>, bcc: Field<Strings>,
             headers: Option<BTreeMap<Spanned<String>, RawHeader>>, remove_headers: Field<Strings>,
         }
@@ -265,6 +265,7 @@ macro_rules! with_account {
                         connections: self.connections.take(),
                         messages_per_connection: self.messages_per_connection.take(),
                         recipients_per_transaction: self.recipients_per_transaction.take(),
+                        pipelining: self.pipelining.take(),
                         pace: self.pace.take(),
                         idle: self.idle.take(),
                     },
@@ -335,6 +336,7 @@ pub(super) struct RawFlow {
     pub connections: Field<i64>,
     pub messages_per_connection: Field<i64>,
     pub recipients_per_transaction: Field<i64>,
+    pub pipelining: Option<bool>,
     pub pace: Field<String>,
     pub idle: Field<String>,
 }

@@ -20,8 +20,12 @@ use std::time::Duration;
 
 /// Until the daemon takes the connection.
 const CONNECT: Duration = Duration::from_millis(900);
-/// Until it takes a piece of what is sent.
-const SEND: Duration = Duration::from_secs(30);
+/// Until it begins to read: one that the service manager starts looks through its queue first.
+const ACCEPT: Duration = Duration::from_secs(3);
+/// Until it takes a further piece of what is sent.
+const SEND: Duration = Duration::from_secs(10);
+/// More than the kernel takes for a daemon that does not read.
+const UNREAD: u64 = 4 << 20;
 /// Until it answers; it syncs to disk in between.
 const ANSWER: Duration = Duration::from_secs(120);
 /// The same where the result is waited for: a little longer than the daemon waits.
@@ -110,6 +114,9 @@ pub fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
         let mut out = BufWriter::new(stream);
         let sent = begin(&mut out, request).and_then(|()| Ok(out.flush()?));
         let mut stream = out.into_parts().0;
+        if sent.is_ok() && !is_answered(&mut stream) && stream.is_unread() {
+            return Err(failed(io::Error::from(ErrorKind::TimedOut).into()));
+        }
         let wait = if sent.is_ok() { ANSWER } else { REFUSAL };
         match (read_reply(&mut stream, wait), sent) {
             (Ok(Reply::Busy(_)), _) if patience.left().is_some() => clock::pause(PAUSE),
@@ -145,13 +152,17 @@ impl Attempt<'_> {
             Err(error) => return Told::NoConnection(error),
         };
         let before = self.whole;
-        let mut out = BufWriter::with_capacity(BLOCK, Paced(stream));
+        let mut out = BufWriter::with_capacity(BLOCK, Paced { stream, sent: 0 });
         let sent =
             begin(&mut out, request).and_then(|()| wire::write_text(&mut out, &mut message.wire())).and_then(|()| {
                 self.whole = true;
                 wire::write_end(&mut out)
             });
-        let mut stream = out.into_parts().0.0;
+        let mut stream = out.into_parts().0.stream;
+        if sent.is_ok() && !is_answered(&mut stream) && withdraw(&mut stream) {
+            self.whole = before;
+            return Told::NoConnection(ErrorKind::TimedOut.into());
+        }
         // A daemon that refuses closes before everything is sent: what it said is still there to be read.
         let wait = if sent.is_ok() { self.wait } else { REFUSAL };
         match (read_reply(&mut stream, wait), sent) {
@@ -189,6 +200,10 @@ impl Attempt<'_> {
             Told::Broken(error) if self.whole => Some(self.failed(&format!("{at}: {}", plain(&error)))),
             Told::NoConnection(error) if error.kind() == ErrorKind::NotFound => Some(HandOver::Absent(None)),
             Told::NoConnection(error) => Some(absent(&at, &words(&error))),
+            // It takes nothing: it would take no more at the second time.
+            Told::Broken(WireError::Io(error)) if error.kind() == ErrorKind::TimedOut => {
+                Some(absent(&at, &words(&error)))
+            }
             Told::Broken(_) if std::mem::replace(&mut self.broken, 1) == 0 => None,
             Told::Broken(error) => Some(absent(&at, &plain(&error))),
         }
@@ -207,6 +222,19 @@ impl Attempt<'_> {
         clock::pause(self.pause);
         self.pause = (self.pause * 2).min(PAUSE);
     }
+}
+
+/// Whether there is an answer within the time in which a daemon begins to read.
+fn is_answered(stream: &mut TimedStream) -> bool {
+    stream.set_deadline(Deadline::after(ACCEPT));
+    !stream.is_silent()
+}
+
+/// Takes back what was sent to a daemon that has not read it; false where it has. What is closed before the END was read
+/// the daemon drops (`session`), so that nothing is kept of it, whenever it comes to be read.
+fn withdraw(stream: &mut TimedStream) -> bool {
+    stream.shut_write();
+    stream.is_unread()
 }
 
 fn absent(at: &str, why: &str) -> HandOver {
@@ -232,13 +260,19 @@ fn plain(error: &WireError) -> String {
     }
 }
 
-/// A stream that has `SEND` for every write.
-struct Paced(TimedStream);
+/// A stream that has `SEND` for every write, and `ACCEPT` where it may be that nobody reads.
+struct Paced {
+    stream: TimedStream,
+    sent: u64,
+}
 
 impl Write for Paced {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.set_deadline(Deadline::after(SEND));
-        self.0.write(data)
+        let limit = if self.sent < UNREAD { ACCEPT } else { SEND };
+        self.stream.set_deadline(Deadline::after(limit));
+        let count = self.stream.write(data)?;
+        self.sent += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,8 +5,8 @@ use super::overview::Sources;
 use super::protocol::{Reply, Request, Steer};
 use super::session::Peer;
 use super::steer::{self, Hands};
-use super::{Daemon, listing};
-use crate::queue::{Filter, StoreError};
+use super::{Daemon, listing, room, smtp};
+use crate::queue::{Action, Filter, StoreError};
 use crate::sys::users::Caller;
 
 /// The most messages of one listing.
@@ -22,6 +22,9 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::Act { filter, action } => {
             let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
             // What is due again or no longer on hold need not wait for its time to be looked at.
+            if action == Action::Release {
+                smtp::held::sort(daemon);
+            }
             daemon.host.kick();
             touched.map(Reply::Touched).map_err(text)
         }
@@ -37,6 +40,11 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
             daemon.store.history(since, limit.min(LISTED)).map(Reply::History).map_err(text)
         }
         Request::Senders { name } => senders(daemon, peer, master, name.as_deref()),
+        Request::Room { name, recipients, bulk } => {
+            let (config, who) = (daemon.live.get(), (!master).then(|| Caller::of(peer.uid, peer.gid)));
+            let now = crate::sys::clock::millis();
+            room::told(&config, who.as_ref(), &name, recipients, bulk, now).map(Reply::Room)
+        }
         Request::Steer { name, how } if master => steered(daemon, peer, &name, &how),
         Request::Steer { .. } => Err("only root and the daemon's user may pause, resume and reset senders".into()),
         Request::Stats { since } if master => daemon.store.stats(since).map(Reply::Stats).map_err(text),

@@ -23,7 +23,7 @@ pub const PATH: &str = "/run/postrider/submit.sock";
 
 /// The longest path of a socket (unix(7)), without its end.
 const LONGEST: usize = 107;
-/// How long the loop rests where the process can take no more connections.
+/// How long the loop rests where the process can take no connection at all.
 const REST: Duration = Duration::from_millis(50);
 /// Stack of a client's thread, octets.
 const STACK: usize = 1 << 20;
@@ -181,6 +181,7 @@ impl Served {
 /// serves clients.
 pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration, meanwhile: impl FnOnce()) {
     let served = Arc::new(Served::default());
+    let mut spare = Spare::new();
     let mut told = false;
     loop {
         match stop.or_readable(Some(socket.listener.as_fd()), None) {
@@ -203,7 +204,7 @@ pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration
                 if !std::mem::replace(&mut told, true) {
                     tracing::error!(reason = %error, "no client can be taken for now");
                 }
-                if stop.within(REST) {
+                if !spare.turn_away(socket, &error) && stop.within(REST) {
                     break;
                 }
             }
@@ -215,6 +216,39 @@ pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration
     served.wait(end);
 }
 
+/// A descriptor that is given up for a moment where the process may open no more, so that a client hears at once that
+/// nothing was kept, and does not wait to be taken.
+struct Spare(Option<std::fs::File>);
+
+impl Spare {
+    fn new() -> Self {
+        Self(std::fs::File::open("/dev/null").ok())
+    }
+
+    /// Tells the next client to come again. Whether there was one.
+    fn turn_away(&mut self, socket: &Socket, error: &io::Error) -> bool {
+        let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+        if !error.raw_os_error().is_some_and(|code| full.contains(&code)) {
+            return false;
+        }
+        let spared = self.0.take().is_some();
+        let accepted = spared.then(|| socket.listener.accept());
+        if let Some(Ok((stream, _))) = &accepted {
+            busy(stream, "the daemon has no descriptor to spare".into());
+        }
+        let turned = matches!(accepted, Some(Ok(_)));
+        drop(accepted);
+        *self = Self::new();
+        turned
+    }
+}
+
+/// Tells a client to ask again a little later; nothing was read.
+fn busy(stream: &UnixStream, why: String) {
+    let _ = stream.set_nonblocking(true);
+    let _ = wire::write_value(&mut &*stream, &Reply::Busy(why), protocol::REPLY);
+}
+
 /// Gives a client a thread, if there is a seat for its user.
 fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>) {
     let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { return };
@@ -224,9 +258,7 @@ fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>) {
         return;
     }
     if !seat.grow(1) {
-        let text = format!("the daemon has too many clients, {} of them yours at most", super::CLIENTS_EACH);
-        let _ = stream.set_nonblocking(true);
-        let _ = wire::write_value(&mut &stream, &Reply::Busy(text), protocol::REPLY);
+        busy(&stream, format!("the daemon has too many clients, {} of them yours at most", super::CLIENTS_EACH));
         return;
     }
     let (daemon, serving) = (daemon.clone(), served.begin(seat));

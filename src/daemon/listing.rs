@@ -6,7 +6,7 @@ use super::protocol::{Line, LineRecipient, Waits};
 use crate::config::{Config, Staging};
 use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
-use crate::queue::{Filter, Millis, Queued, Store, StoreError, lane};
+use crate::queue::{Filter, Millis, NEXT_RUN, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
@@ -34,16 +34,19 @@ pub fn page(
     Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now, staging)).collect())
 }
 
-/// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once.
+/// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once for its single
+/// and once for its bulk mail, of which less may go.
 pub fn add_waits(config: &Config, lines: &mut [Line]) {
-    let mut known: HashMap<String, Option<Waits>> = HashMap::new();
+    let mut known: HashMap<(String, bool), Option<Waits>> = HashMap::new();
     for line in lines.iter_mut().filter(|line| line.hold.is_none()) {
-        line.waits = known.entry(line.sender.clone()).or_insert_with(|| waits(config, &line.sender)).clone();
+        let key = (line.sender.clone(), line.bulk);
+        line.waits = known.entry(key).or_insert_with(|| waits(config, &line.sender, line.bulk)).clone();
     }
 }
 
-fn waits(config: &Config, lane: &str) -> Option<Waits> {
-    let ask = Ask { recipients: 1, class: Class::Single, whole: true };
+fn waits(config: &Config, lane: &str, bulk: bool) -> Option<Waits> {
+    let class = if bulk { Class::Bulk } else { Class::Single };
+    let ask = Ask { recipients: 1, class, whole: true };
     let full = limits::waiting(config, lane::find(config, lane)?, ask).ok().flatten()?;
     Some(Waits { until: full.until, why: full.what })
 }
@@ -61,7 +64,7 @@ fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, stagin
     let recipients = queued.recipients.into_iter().take(RECIPIENTS).map(|recipient| LineRecipient {
         address: recipient.address.to_string(),
         attempts: recipient.attempts,
-        due: recipient.due,
+        due: (recipient.due < NEXT_RUN).then_some(recipient.due),
         last: recipient.last.map(shortened),
     });
     Line {
@@ -76,6 +79,7 @@ fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, stagin
         paused: paused.map(|pause| PauseLine { reason: shortened(pause.reason.clone()), ..pause.clone() }),
         moved_from: queued.moved.map(|moved| moved.from),
         waits: None,
+        bulk: queued.bulk,
         recipients: recipients.collect(),
         more,
         staging,

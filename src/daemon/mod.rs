@@ -11,6 +11,7 @@
 //! smtp        the SMTP listeners
 //! listing     messages of the queue as they are shown
 //! overview    senders as they are shown
+//! room        what the sending limits leave for a message
 //! steer       senders paused, resumed, their limits reset
 //! ```
 
@@ -24,6 +25,7 @@ mod live;
 pub mod overview;
 pub mod protocol;
 mod quota;
+pub mod room;
 mod session;
 pub mod smtp;
 pub mod steer;

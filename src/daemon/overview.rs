@@ -252,7 +252,9 @@ fn via<'c>(config: &'c Config, name: &str) -> Option<Via<'c>> {
     lane::find(config, name).or_else(off)
 }
 
-fn limit_line(usage: &Usage) -> LimitLine {
+/// The use of a limit, for a reply.
+#[must_use]
+pub fn limit_line(usage: &Usage) -> LimitLine {
     let limit = usage.what.strip_prefix(&format!("{}: ", usage.whose)).unwrap_or(&usage.what);
     LimitLine {
         limit: limit.into(),

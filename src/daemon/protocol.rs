@@ -6,10 +6,12 @@
 //! ```
 //!
 //! Lengths are big-endian. A request is at most 4 MiB, a piece of a message at most 64 KiB, a reply at most 64 MiB. Only
-//! the END makes a message whole: a client that dies before it leaves nothing. Who asks is told by the kernel
+//! the END makes a message whole: a client that dies before it leaves nothing, nor does one that closes its side before the
+//! END was read. Who asks is told by the kernel
 //! (SO_PEERCRED), never by the request. Octets and values only: the sockets are elsewhere.
 
 use super::overview::{PauseLine, SenderLine};
+use super::room::Room;
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
 use crate::queue::{Action, Filter, Halt, Past, Pause, Stats};
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,15 @@ pub enum Request {
     Senders {
         /// This one alone.
         name: Option<String>,
+    },
+    /// What the limits of a sender leave for a message.
+    Room {
+        /// The sender.
+        name: String,
+        /// The message's recipients.
+        recipients: usize,
+        /// It is bulk mail.
+        bulk: bool,
     },
     /// Pause, resume or reset a sender.
     Steer {
@@ -164,6 +175,8 @@ pub enum Reply {
     History(Vec<Past>),
     /// Senders, in order of their names.
     Senders(Vec<SenderLine>),
+    /// What the limits of a sender leave.
+    Room(Room),
     /// A sender was steered; one line for people.
     Steered(String),
     /// What became of recipients.
@@ -213,6 +226,9 @@ pub struct Line {
     /// What keeps its sender's mail back at the moment.
     #[serde(default)]
     pub waits: Option<Waits>,
+    /// It is bulk mail, which single mail of its sender overtakes.
+    #[serde(default)]
+    pub bulk: bool,
     /// Its recipients.
     pub recipients: Vec<LineRecipient>,
     /// How many more there are than are shown here.
@@ -238,8 +254,8 @@ pub struct LineRecipient {
     pub address: String,
     /// Attempts made.
     pub attempts: u32,
-    /// When the next is due, milliseconds since 1970.
-    pub due: i64,
+    /// When the next is due, milliseconds since 1970; `None` where it waits for the next queue run.
+    pub due: Option<i64>,
     /// What the last one said.
     pub last: Option<String>,
 }

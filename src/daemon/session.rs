@@ -63,6 +63,10 @@ impl Conversation<'_> {
         match self.request()? {
             Err(reply) => Ok(reply),
             Ok(Request::Submit(asked)) => Ok(match self.message()? {
+                Ok(_) if self.is_withdrawn() => {
+                    let what = "the message was taken back before it was read; nothing was kept";
+                    Reply::Busy(what.into())
+                }
                 Ok(text) => Reply::Done(submit::submit(self.daemon, self.peer, *asked, text)),
                 Err(verdict) => Reply::Done(verdict),
             }),
@@ -112,6 +116,12 @@ impl Conversation<'_> {
                 return Ok(Err(refused(Status::Io, what)));
             }
         }
+    }
+
+    /// Whether the client has closed its side: it no longer waited for this message to be read, and takes another way.
+    /// Asked after the END was read and before anything is kept, which is what the client relies on.
+    fn is_withdrawn(&self) -> bool {
+        !self.input.buffer().is_empty() || !self.input.get_ref().is_quiet()
     }
 
     fn answer(&mut self, reply: &Reply) -> Result<(), WireError> {

@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::message::address::Address;
 use crate::net::wire::Wire;
 use crate::secret::{Secret, SecretSource};
-use crate::smtp::client::{Answer, Cause, Failure, Session};
+use crate::smtp::client::{Answer, Cause, Failure, Session, Taken};
 use crate::smtp::dialogue::Transcript;
 use crate::smtp::phase::Phase;
 use crate::sys::clock::Deadline;
@@ -32,6 +32,10 @@ pub struct Context<'c> {
     pub secret: &'c FetchSecret<'c>,
     /// Holds back what may not leave.
     pub gate: Gate<'c>,
+    /// Is told before each MAIL: from here on the server may have the message.
+    pub before_mail: &'c dyn Fn(),
+    /// Is told whom the server took where more is to be sent.
+    pub taken: &'c Taken<'c>,
 }
 
 /// Delivers a message over an account, in a connection of its own. Blocks no longer than `relay.timeouts.total`.

@@ -5,6 +5,7 @@
 //! before the final dot (RFC 5321 section 4.5.4.1, RFC 1047).
 
 use super::attempt::{Context, server, to_everybody};
+use super::lockstep;
 use super::open::{Opened, on_any_server};
 use super::outcome::Attempt;
 use super::trouble::{Rules, Trouble};
@@ -12,7 +13,7 @@ use crate::config::Relay;
 use crate::envelope::Envelope;
 use crate::message::Message;
 use crate::net::wire::Wire;
-use crate::smtp::client::{Answer, Cause, Failure, Limits, Parked, Session, Splits};
+use crate::smtp::client::{Answer, Cause, Failure, Limits, Parked, Session, Splits, Taken};
 use crate::smtp::dialogue::{Event, Silent};
 use crate::smtp::phase::Phase;
 use crate::smtp::reply::Reply;
@@ -88,10 +89,20 @@ impl Courier {
         let total = Deadline::after(relay.timeouts.total);
         let rules = Rules::of(relay);
         let outcomes = to_everybody(envelope, &rules, &mut |part| {
-            if let Some(answers) = self.over_kept(relay, part, message, context, total, &mut opened) {
+            let answers = match self.over_kept(relay, part, message, context, total, &mut opened) {
+                Some(answers) => answers,
+                None => self.over_new(relay, part, message, context, total, &mut opened)?,
+            };
+            if !opened.pipelined {
                 return Ok(answers);
             }
-            self.over_new(relay, part, message, context, total, &mut opened)
+            let server = opened.server.clone();
+            Ok(lockstep::again(&server, part, answers, &mut |rest| {
+                self.close();
+                let note = "commands that went out together were lost: once more, one at a time";
+                context.transcript.event(&Event::Note(note));
+                self.over_new(relay, rest, message, context, total, &mut opened)
+            }))
         });
         Attempt {
             outcomes,
@@ -100,6 +111,7 @@ impl Courier {
             login: opened.login,
             size: message.wire_size(),
             elapsed: clock::instant().saturating_duration_since(started),
+            staged: 0,
         }
     }
 
@@ -126,7 +138,8 @@ impl Courier {
         context.transcript.event(&Event::Note(&format!("message {} over the open connection", messages + 1)));
         *opened = known;
         let session = session.resume(Limits::new(&relay.timeouts, total), &mut *context.transcript);
-        let (answers, session) = send(session, part, message, &Rules::of(relay), true);
+        (context.before_mail)();
+        let (answers, session) = send(session, part, message, &Rules::of(relay), (true, context.taken));
         if answers.iter().all(died_early) {
             context.transcript.event(&Event::Note("the open connection was lost; a new one is made"));
             return None;
@@ -145,35 +158,41 @@ impl Courier {
         total: Deadline,
         opened: &mut Opened,
     ) -> Result<Vec<Answer>, Trouble> {
-        let keep = self.keep;
+        let (way, before_mail) = ((self.keep, context.taken), context.before_mail);
         let (answers, session) = on_any_server(relay, context, total, opened, &mut |session| {
-            send(session, part, message, &Rules::of(relay), keep)
+            before_mail();
+            send(session, part, message, &Rules::of(relay), way)
         })?;
         self.kept = session.map(|session| Kept { session, opened: opened.clone(), messages: 1 });
         Ok(answers)
     }
 }
 
-/// Sends a message, then lays the session aside or takes leave.
+/// Sends a message, then lays the session aside or takes leave. Of one that may be kept leave is taken later, when the
+/// result is recorded.
 fn send(
     mut session: Session<'_, Wire>,
     part: &Envelope,
     message: &Message,
     rules: &Rules<'_>,
-    keep: bool,
+    (keep, taken): (bool, &Taken<'_>),
 ) -> (Vec<Answer>, Option<Parked<Wire>>) {
     if keep {
         session.keep_open();
     }
     let wanted = |phase, reply: &Reply| rules.splits(phase, reply);
-    let answers = session.send_split(part, message, Splits { wanted: &wanted, late: rules.splits_late() });
-    // A server that says good-bye closes at once.
-    let over = answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::is_goodbye));
-    if !keep || over {
+    let answers = session.send_split(part, message, Splits { wanted: &wanted, late: rules.splits_late() }, taken);
+    if !keep {
         session.quit().close();
         return (answers, None);
     }
+    // A server that says good-bye closes at once.
+    let over = answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::is_goodbye));
     match session.park() {
+        Ok(parked) if over => {
+            parked.into_wire().close();
+            (answers, None)
+        }
         Ok(parked) => (answers, Some(parked)),
         Err(wire) => {
             wire.close();

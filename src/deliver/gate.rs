@@ -96,7 +96,7 @@ impl Staged<'_, '_> {
         let all = sent.outcomes.into_iter().chain(held.outcomes);
         let mut all: HashMap<String, Outcome> = all.map(|outcome| (outcome.recipient.canonical(), outcome)).collect();
         let outcomes = self.envelope.recipients().iter().filter_map(|recipient| all.remove(&recipient.canonical()));
-        Attempt { outcomes: outcomes.collect(), elapsed: sent.elapsed + held.elapsed, ..sent }
+        Attempt { outcomes: outcomes.collect(), elapsed: sent.elapsed + held.elapsed, staged: held.staged, ..sent }
     }
 
     /// The message with what would have been in its header.
@@ -138,7 +138,9 @@ impl Staged<'_, '_> {
             }
             None => Verdict::Failed(trouble::judge_capture(&io::Error::other("no answer"))),
         };
-        Attempt { outcomes: self.outcomes(&verdict), ..attempt }
+        // The server took one message for one recipient, however many are meant.
+        let staged = if matches!(verdict, Verdict::Sent(_)) { self.held.len() - 1 } else { 0 };
+        Attempt { outcomes: self.outcomes(&verdict), staged, ..attempt }
     }
 
     fn capture(&self, host: &str, message: &Message) -> Attempt {
@@ -171,6 +173,7 @@ impl Staged<'_, '_> {
             login: None,
             size: message.wire_size(),
             elapsed: std::time::Duration::ZERO,
+            staged: if matches!(verdict, Verdict::Sent(_)) { self.held.len() } else { 0 },
         }
     }
 }

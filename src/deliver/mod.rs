@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod courier;
 pub mod gate;
+pub mod lockstep;
 pub mod maildir;
 pub mod mbox;
 pub mod open;

@@ -4,8 +4,10 @@
 //! It never judges: every failure goes through `trouble`.
 
 use super::attempt::{Context, FetchSecret, server};
+use super::lockstep;
 use super::trouble::{self, Rules, Trouble};
 use crate::config::{AuthChoice, Endpoint, Relay, TlsMode};
+use crate::net::binding::ChannelBinding;
 use crate::net::certificate::Presented;
 use crate::net::connect::connect;
 use crate::net::deadline::{Timed, TimedStream};
@@ -39,6 +41,8 @@ pub struct Opened {
     pub cipher: Option<(&'static str, &'static str)>,
     /// Its certificate.
     pub certificate: Option<Presented>,
+    /// Commands go out together (RFC 2920).
+    pub pipelined: bool,
     /// How long the lookup of its name took.
     pub lookup: Duration,
     /// Mechanism and login that it accepted.
@@ -83,7 +87,7 @@ pub(super) fn on_any_server<T>(
 /// How a connection came to be protected.
 struct Protected {
     wire: Wire,
-    binding: Option<Vec<u8>>,
+    bindings: Vec<ChannelBinding>,
 }
 
 /// From nothing to a session that is ready for MAIL.
@@ -99,7 +103,7 @@ fn open<'t>(
     let connected = connect(relay, total).map_err(|error| trouble::judge_connect(&error))?;
     opened.lookup = connected.lookup;
     transcript.event(&Event::Connected { server: &opened.server, address: &connected.address });
-    let Protected { wire, binding } = protect(relay, connected.stream, host, &fetch, &mut **transcript, opened)?;
+    let Protected { wire, bindings } = protect(relay, connected.stream, host, &fetch, &mut **transcript, opened)?;
     let mut session = Session::new(wire, relay.protocol, fetch.limits, &mut **transcript);
     judged(relay, || {
         if opened.greeting.is_none() {
@@ -107,8 +111,12 @@ fn open<'t>(
         }
         session.ehlo(host, relay.tls == TlsMode::Plain && relay.auth == AuthChoice::Off)?;
         opened.capabilities = session.capabilities().clone();
-        opened.login = login(relay, &mut session, opened.tls != "none", binding.as_deref(), &fetch)?;
+        opened.login = login(relay, &mut session, opened.tls != "none", &bindings, &fetch)?;
         session.limit(relay.portions);
+        if lockstep::is_known(&opened.server) {
+            session.in_steps();
+        }
+        opened.pipelined = session.capabilities().pipelining;
         Ok(session)
     })
 }
@@ -127,7 +135,7 @@ fn protect(
     opened: &mut Opened,
 ) -> Result<Protected, Trouble> {
     let mut stream = match relay.tls {
-        TlsMode::Plain => return Ok(Protected { wire: Wire::Plain(stream), binding: None }),
+        TlsMode::Plain => return Ok(Protected { wire: Wire::Plain(stream), bindings: Vec::new() }),
         TlsMode::Implicit => stream,
         TlsMode::StartTls => {
             let (greeting, stream) = starttls(relay, stream, host, fetch.limits, transcript)?;
@@ -144,7 +152,7 @@ fn protect(
     tell_tls(&tls::server_name(host, &relay.tls_options), &secured, transcript);
     opened.cipher = secured.wire.tls();
     opened.certificate = secured.certificate;
-    Ok(Protected { wire: secured.wire, binding: secured.binding })
+    Ok(Protected { wire: secured.wire, bindings: secured.bindings })
 }
 
 /// Tells of the certificate, and of its end where that is near: soon nothing would go over this account.
@@ -211,7 +219,7 @@ fn login(
     relay: &Relay,
     session: &mut Session<'_, Wire>,
     protected: bool,
-    binding: Option<&[u8]>,
+    bindings: &[ChannelBinding],
     fetch: &Fetch<'_>,
 ) -> Result<Option<(String, String)>, Failure> {
     if relay.auth == AuthChoice::Off {
@@ -220,11 +228,11 @@ fn login(
     let config = |what: String| Failure::new(Phase::Auth, Cause::Config(what));
     let offered = &session.capabilities().auth;
     let protected = protected || relay.plaintext_password;
-    let mechanisms = auth::candidates(&relay.auth, offered, protected, binding.is_some()).map_err(config)?;
-    let binding = match binding {
-        None => Binding::None,
-        Some(data) if auth::offers_binding(offered) => Binding::Offered(data),
-        Some(_) => Binding::NotOffered,
+    let mechanisms = auth::candidates(&relay.auth, offered, protected, !bindings.is_empty()).map_err(config)?;
+    let binding = match bindings {
+        [] => Binding::None,
+        all if auth::offers_binding(offered) => Binding::Offered(all),
+        _ => Binding::NotOffered,
     };
     // EXTERNAL has its proof in the client's certificate.
     let bare = mechanisms.iter().all(|mechanism| !mechanism.takes_secret());

@@ -38,6 +38,8 @@ pub struct Attempt {
     pub size: u64,
     /// From the start of the lookup to the last reply.
     pub elapsed: Duration,
+    /// How many of those that count as sent no server was given: staging kept them back.
+    pub staged: usize,
 }
 
 impl Attempt {

@@ -31,6 +31,7 @@ pub fn attempt(order: Order<'_>, host: &str, queued: &Queued, to: &QueuedRecipie
         login: None,
         size: message.wire_size(),
         elapsed: clock::instant().saturating_duration_since(begun),
+        staged: 0,
     }
 }
 

@@ -3,11 +3,13 @@
 //! ```text
 //! clock   one row: the ledger's time at the last change (ledger)
 //! slot    what was taken, by whose limit, length of the window and slot of it: a bounded number of rows
-//! lease   reservations that are out, by whose limit
+//! lease   reservations that are out, by whose limit; each with its process, and whether that has asked the server
 //! ```
 //!
 //! A reservation is one transaction over all limits that it falls under, synced before anything is sent. Settling it need
-//! not be: a power cut that undoes it leaves the reservation counted, which is never less than what was taken.
+//! not be: a power cut that undoes it leaves the reservation counted, which is never less than what was taken. Neither
+//! need the note that the server is asked: it matters only as long as its process can be seen to be gone, which is until
+//! the machine starts anew.
 
 use super::Millis;
 use super::decision::Entry;
@@ -42,6 +44,12 @@ const TABLES: &str = "
         length INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS leased (
         subject TEXT NOT NULL, lease INTEGER NOT NULL, PRIMARY KEY (subject, lease)) STRICT, WITHOUT ROWID;";
+
+/// The version of the tables: 1 tells whose reservations are, and whether the server was asked.
+const VERSION: i32 = 1;
+const OWNERS: &str = "
+    ALTER TABLE lease ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    ALTER TABLE lease ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;";
 
 /// A series of slots: whose limit, and how long its entries count.
 pub type Series = (String, Millis);
@@ -201,24 +209,51 @@ impl<'c> View<'c> {
         Ok(self.slots(subject, longest)?.into_iter().filter(|entry| entry.at > since).collect())
     }
 
-    /// Reserves, for as long as the attempt may take; the number of the reservation.
+    /// Reserves, for as long as the attempt of that process may take; the number of the reservation.
     ///
     /// # Errors
     /// The database's.
-    pub fn lease(&self, all: &[Series], recipients: u64, until: Millis) -> rusqlite::Result<i64> {
+    pub fn lease(&self, all: &[Series], recipients: u64, until: Millis, owner: &str) -> rusqlite::Result<i64> {
         let c = &self.transaction;
         let longest = all.iter().map(|(_, length)| *length).max().unwrap_or_default();
-        c.prepare_cached("INSERT INTO lease (until, recipients, length) VALUES (?1, ?2, ?3)")?.execute(params![
-            until,
-            recipients.cast_signed(),
-            longest
-        ])?;
+        c.prepare_cached("INSERT INTO lease (until, recipients, length, owner) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![until, recipients.cast_signed(), longest, owner])?;
         let lease = c.last_insert_rowid();
         for (subject, _) in all {
             // Once, though two windows of a limit count it.
             c.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2)")?.execute(params![subject, lease])?;
         }
         Ok(lease)
+    }
+
+    /// The server is asked: from here on a reservation counts whatever becomes of its process.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn begin(&self, lease: i64) -> rusqlite::Result<()> {
+        self.transaction.prepare_cached("UPDATE lease SET begun = 1 WHERE id = ?1")?.execute([lease])?;
+        Ok(())
+    }
+
+    /// Ends the reservations of processes that are gone and had not asked the server yet; whether there were any.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn give_back(&self, all: &[Series], is_gone: &dyn Fn(&str) -> bool) -> rusqlite::Result<bool> {
+        let mut unasked = self.transaction.prepare_cached(
+            "SELECT id, owner FROM leased JOIN lease ON lease.id = lease WHERE subject = ?1 AND begun = 0",
+        )?;
+        let mut given = false;
+        for (subject, _) in all {
+            let leases: Vec<(i64, String)> =
+                unasked.query_map([subject], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+            for (lease, _) in leases.iter().filter(|(_, owner)| is_gone(owner)) {
+                self.transaction.execute("DELETE FROM lease WHERE id = ?1", [lease])?;
+                self.transaction.execute("DELETE FROM leased WHERE lease = ?1", [lease])?;
+                given = true;
+            }
+        }
+        Ok(given)
     }
 
     /// Ends a reservation: so many recipients were taken, now. What of the series is over goes.
@@ -234,10 +269,11 @@ impl<'c> View<'c> {
             self.forget(series)?;
             if taken > 0 {
                 self.seed(series)?;
-                self.add(series, &Entry { at: self.mark.at, recipients: taken, messages: 1, open: false })?;
             }
         }
-        Ok(())
+        // Only now: a series that is new must not learn of this message from another one, and count it twice.
+        let entry = Entry { at: self.mark.at, recipients: taken, messages: 1, open: false };
+        all.iter().filter(|_| taken > 0).try_for_each(|series| self.add(series, &entry))
     }
 
     fn forget(&self, (subject, length): &Series) -> rusqlite::Result<()> {
@@ -355,6 +391,15 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
         }
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.commit()?;
+    }
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
+    if version(&connection)? < VERSION {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version(&transaction)? < VERSION {
+            transaction.execute_batch(OWNERS)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
         transaction.commit()?;
     }
     connection.execute_batch(

@@ -1,6 +1,7 @@
 //! The decision against examples, and against a naive model: the list of all that was ever sent.
 
-use super::super::window::{Zone, slot};
+use super::super::window::slot;
+use super::super::zone::Zone;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -126,8 +127,8 @@ proptest! {
             now += pause;
             let entries = kept.entries();
             let tallies = [
-                Tally { window, ceiling: ceiling(bulk), day: (0, 0), entries: entries.clone() },
-                Tally { window: messages, ceiling: others.into(), day: (0, 0), entries },
+                Tally { window: window.clone(), ceiling: ceiling(bulk), day: (0, 0), entries: entries.clone() },
+                Tally { window: messages.clone(), ceiling: others.into(), day: (0, 0), entries },
             ];
             let found = room(&tallies, wanted, now);
             let may = found.recipients.min(wanted);

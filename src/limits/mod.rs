@@ -9,15 +9,17 @@
 //! counters   what was sent, in one SQLite file for all processes
 //! ```
 //!
-//! Whoever delivers reserves before MAIL (`reserve`) and settles afterwards (`Lease::settle`) to what the server took or
-//! may have taken. A process that dies in between leaves its reservation counted: whether the server took the message
-//! nobody knows. Where no limit applies no file is opened.
+//! Whoever delivers reserves (`reserve`), notes that the server is asked (`Lease::begin`) and settles afterwards
+//! (`Lease::settle`) to what the server took or may have taken. The reservation of a process that dies before it asked is
+//! given back once that process is seen to be gone; afterwards it stays counted, as nobody knows whether the server took
+//! the message. Where no limit applies no file is opened.
 
 pub mod counters;
 pub mod decision;
 pub mod ledger;
 pub mod scope;
 pub mod window;
+pub mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -28,11 +30,12 @@ use crate::config::{AtLimit, Config, Sender};
 use crate::deliver::trouble::Permanence;
 use crate::deliver::{Attempt, Verdict};
 use crate::route::Via;
-use crate::sys::clock;
+use crate::sys::{clock, process};
 use counters::{Counters, Series, Sync, View};
 use decision::{Room, Tally};
 use ledger::Reading;
 use scope::Rule;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -80,11 +83,16 @@ pub struct Full {
 
 /// The counters cannot be used, so that nothing may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitError(pub String);
+pub struct LimitError {
+    /// What is wrong and what mends it, one line.
+    pub what: String,
+    /// What the system or the database said.
+    pub cause: String,
+}
 
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.what)
     }
 }
 
@@ -94,11 +102,11 @@ impl LimitError {
     /// What it means for mail that is kept: wait and look again.
     #[must_use]
     pub fn wait(&self, class: Class) -> Full {
-        Full { until: clock::millis().saturating_add(AGAIN), what: self.0.clone(), class }
+        Full { until: clock::millis().saturating_add(AGAIN), what: self.what.clone(), class }
     }
 }
 
-/// A reservation. Dropped without `settle` it stays counted.
+/// A reservation. Dropped without `settle` it stays counted where the server was asked, and is given back otherwise.
 #[derive(Debug)]
 pub struct Lease {
     /// `None` where no limit applies.
@@ -115,6 +123,8 @@ struct Held {
     series: Vec<Series>,
     subject: String,
     recipients: u64,
+    /// The server was asked.
+    begun: Cell<bool>,
 }
 
 impl Lease {
@@ -130,13 +140,29 @@ impl Lease {
         self.rest.as_ref()
     }
 
+    /// The server is asked now. Called before each MAIL of the attempt.
+    pub fn begin(&self) {
+        let Some(held) = self.held.as_ref().filter(|held| !held.begun.replace(true)) else { return };
+        let noted = held.counters.with(reading(), Sync::Later, |view| view.begin(held.id).map(|()| ((), true)));
+        if let Err(error) = noted {
+            tracing::error!("limits: a reservation is not counted if this process dies now: {error}");
+        }
+    }
+
     /// The attempt was made: the server took the message for so many recipients, or may have.
     pub fn settle(self, taken: usize) {
         let Some(held) = &self.held else { return };
-        let taken = u64::try_from(taken).unwrap_or(u64::MAX).min(held.recipients);
-        let settled = held
+        held.settle(u64::try_from(taken).unwrap_or(u64::MAX).min(held.recipients));
+        // Settled, whatever came of it.
+        held.begun.set(true);
+    }
+}
+
+impl Held {
+    fn settle(&self, taken: u64) {
+        let settled = self
             .counters
-            .with(reading(), Sync::Later, |view| view.settle(held.id, &held.series, taken).map(|()| ((), true)));
+            .with(reading(), Sync::Later, |view| view.settle(self.id, &self.series, taken).map(|()| ((), true)));
         if let Err(error) = settled {
             tracing::error!("limits: a reservation stays counted in full: {error}");
         }
@@ -145,6 +171,9 @@ impl Lease {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if !self.begun.get() {
+            self.settle(0);
+        }
         let mut flights = lock(&IN_FLIGHT);
         if let Some(count) = flights.get_mut(&self.subject) {
             *count = count.saturating_sub(self.recipients);
@@ -162,7 +191,7 @@ pub fn taken(attempt: &Attempt) -> usize {
         Verdict::Sent(_) => true,
         Verdict::Failed(trouble) => trouble.permanence == Permanence::Unknown,
     };
-    attempt.outcomes.iter().filter(|outcome| taken(&outcome.verdict)).count()
+    attempt.outcomes.iter().filter(|outcome| taken(&outcome.verdict)).count().saturating_sub(attempt.staged)
 }
 
 /// Asks for leave to send, and reserves what is given, on disk.
@@ -179,14 +208,14 @@ pub fn reserve(config: &Config, via: Via<'_>, ask: Ask) -> Result<Leave, LimitEr
     let wanted = ask.recipients as u64;
     let counters = open(config, via)?;
     let reserved = counters.with(reading(), Sync::Now, |view| {
-        let room = look(view, &rules, wanted)?;
+        let (room, given) = look(view, &rules, wanted)?;
         let rest = room.next.map(|next| full(view, &rules, room, next, ask));
         let allowed = room.recipients.min(wanted);
         if allowed == 0 || (ask.whole && allowed < wanted) {
-            return Ok(((0, 0, rest), false));
+            return Ok(((0, 0, rest), given));
         }
         let until = view.mark.at.saturating_add(total).saturating_add(MARGIN);
-        let lease = view.lease(&series, allowed, until)?;
+        let lease = view.lease(&series, allowed, until, process::own_name())?;
         Ok(((lease, allowed, rest), true))
     });
     let (id, allowed, rest) = reserved.map_err(|error| unusable(config, via, &error))?;
@@ -195,7 +224,7 @@ pub fn reserve(config: &Config, via: Via<'_>, ask: Ask) -> Result<Leave, LimitEr
         rest => {
             let subject = scope::subject(via);
             *lock(&IN_FLIGHT).entry(subject.clone()).or_default() += allowed;
-            let held = Some(Held { counters, id, series, subject, recipients: allowed });
+            let held = Some(Held { counters, id, series, subject, recipients: allowed, begun: Cell::new(false) });
             Ok(Leave::Go(Lease { held, allowed, rest }))
         }
     }
@@ -221,8 +250,8 @@ pub fn refusal(
     let wanted = (ask.recipients as u64).saturating_add(queued().saturating_sub(flying));
     open(config, via)?
         .with(reading(), Sync::Later, |view| {
-            let room = look(view, &rules, wanted)?;
-            Ok((room.next.map(|next| full(view, &rules, room, next, ask)), false))
+            let (room, given) = look(view, &rules, wanted)?;
+            Ok((room.next.map(|next| full(view, &rules, room, next, ask)), given))
         })
         .map_err(|error| unusable(config, via, &error))
 }
@@ -259,9 +288,9 @@ pub fn waiting(config: &Config, via: Via<'_>, ask: Ask) -> Result<Option<Full>, 
     }
     open(config, via)?
         .with(reading(), Sync::Later, |view| {
-            let room = look(view, &rules, ask.recipients as u64)?;
+            let (room, given) = look(view, &rules, ask.recipients as u64)?;
             let next = room.next.filter(|_| ask.whole || room.recipients == 0);
-            Ok((next.map(|next| full(view, &rules, room, next, ask)), false))
+            Ok((next.map(|next| full(view, &rules, room, next, ask)), given))
         })
         .map_err(|error| unusable(config, via, &error))
 }
@@ -303,6 +332,7 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
     let read = Reading { wall: now, ..reading() };
     open(config, via)?
         .with(read, Sync::Later, |view| {
+            let given = give_back(view, &rules)?;
             let tallies = tallies(view, &rules)?;
             let usage = |(rule, tally): (&Rule, &Tally)| {
                 let (at, left) = (view.mark.at, tally.left(view.mark.at));
@@ -315,7 +345,7 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
                     next_free: (left == 0).then(|| view.mark.wall(tally.room_at(1, at))),
                 }
             };
-            Ok((rules.iter().zip(&tallies).map(usage).collect(), false))
+            Ok((rules.iter().zip(&tallies).map(usage).collect(), given))
         })
         .map_err(|error| unusable(config, via, &error))
 }
@@ -340,7 +370,10 @@ pub fn reset(config: &Config, name: &str) -> Result<bool, LimitError> {
     if subjects.is_empty() {
         return Ok(false);
     }
-    let failed = |error: &str| LimitError(format!("the limits in {}: {error}", file(config).display()));
+    let failed = |error: &str| LimitError {
+        what: format!("the limits in {}: {error}", file(config).display()),
+        cause: error.into(),
+    };
     let counters = opened(&file(config)).map_err(|error| failed(&error))?;
     let done = counters.with(reading(), Sync::Now, |view| {
         subjects.iter().try_for_each(|subject| view.reset(subject))?;
@@ -359,8 +392,20 @@ fn tallies(view: &View<'_>, rules: &[Rule]) -> rusqlite::Result<Vec<Tally>> {
     rules.iter().map(|rule| Ok(rule.tally(&view.mark, view.entries(&rule.series)?))).collect()
 }
 
-fn look(view: &View<'_>, rules: &[Rule], wanted: u64) -> rusqlite::Result<Room> {
-    Ok(decision::room(&tallies(view, rules)?, wanted, view.mark.at))
+/// What may go, and whether reservations were given back for it.
+fn look(view: &View<'_>, rules: &[Rule], wanted: u64) -> rusqlite::Result<(Room, bool)> {
+    let room = || tallies(view, rules).map(|tallies| decision::room(&tallies, wanted, view.mark.at));
+    let first = room()?;
+    // Only where it matters: each of them costs a look at a process.
+    if first.next.is_some() && give_back(view, rules)? {
+        return Ok((room()?, true));
+    }
+    Ok((first, false))
+}
+
+fn give_back(view: &View<'_>, rules: &[Rule]) -> rusqlite::Result<bool> {
+    let series: Vec<Series> = rules.iter().map(|rule| rule.series.clone()).collect();
+    view.give_back(&series, &process::is_gone)
 }
 
 fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask) -> Full {
@@ -420,10 +465,13 @@ fn opened(path: &Path) -> Result<Arc<Counters>, String> {
 }
 
 fn unusable(config: &Config, via: Via<'_>, error: &str) -> LimitError {
-    LimitError(format!(
-        "the limits of {} cannot be counted in {}: {error}; give [limits] file = \"...\" that this user may write, \
-         run the daemon, or say limits = [] for none",
-        scope::subject(via),
-        file(config).display()
-    ))
+    LimitError {
+        what: format!(
+            "the limits of {} cannot be counted in {}: {error}; give [limits] file = \"...\" that this user may write, \
+             run the daemon, or say limits = [] for none",
+            scope::subject(via),
+            file(config).display()
+        ),
+        cause: error.into(),
+    }
 }

@@ -24,14 +24,14 @@ impl Rule {
     /// With what counts towards it.
     #[must_use]
     pub fn tally(&self, mark: &Mark, entries: Vec<Entry>) -> Tally {
-        let day = match self.window.per {
+        let day = match &self.window.per {
             Span::Rolling(_) => (0, 0),
             Span::Day(zone) => {
                 let (start, end) = zone.day(mark.read.wall);
                 (mark.of_wall(start), mark.of_wall(end))
             }
         };
-        Tally { window: self.window, ceiling: self.ceiling, day, entries }
+        Tally { window: self.window.clone(), ceiling: self.ceiling, day, entries }
     }
 }
 
@@ -59,7 +59,7 @@ pub fn rules(config: &Config, via: Via<'_>, class: Class) -> Vec<Rule> {
     let Some(sender) = profile(via) else { return Vec::new() };
     let rule = |window: &Window, whose: String| Rule {
         series: (whose.clone(), window.per.length()),
-        window: *window,
+        window: window.clone(),
         ceiling: match class {
             Class::Single => window.most.into(),
             Class::Bulk => sender.limits.reserve.for_bulk(window.most),

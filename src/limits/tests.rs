@@ -37,7 +37,7 @@ fn look(counters: &Counters, most: u32, length: Millis, read: Reading) -> Room {
 fn reserve_at(counters: &Counters, length: Millis, count: u64, read: Reading) -> i64 {
     let until = |now: Millis| now + 960_000;
     let lease = counters
-        .with(read, Sync::Now, |view| view.lease(&series(length), count, until(view.mark.at)).map(|id| (id, true)));
+        .with(read, Sync::Now, |view| view.lease(&series(length), count, until(view.mark.at), "").map(|id| (id, true)));
     lease.unwrap()
 }
 
@@ -95,6 +95,48 @@ fn a_process_that_died_leaves_its_reservation_for_one_window() {
 }
 
 #[test]
+fn what_a_process_had_not_asked_for_when_it_died_is_given_back() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("limits.db");
+    let counters = Counters::open(&path).unwrap();
+    let reserve = |owner: &str| {
+        counters.with(right(0), Sync::Now, |view| {
+            view.lease(&series(HOUR), 1, view.mark.at + 960_000, owner).map(|id| (id, true))
+        })
+    };
+    let leases = ["gone", "gone", "alive", ""].map(|owner| reserve(owner).unwrap());
+    counters.with(right(1), Sync::Later, |view| view.begin(leases[0]).map(|()| ((), true))).unwrap();
+    assert_eq!(look(&counters, 4, HOUR, right(2)).recipients, 0);
+    let give_back = |of: Vec<Series>| {
+        let given = counters.with(right(3), Sync::Later, |view| {
+            view.give_back(&of, &|owner| owner == "gone").map(|given| (given, given))
+        });
+        given.unwrap()
+    };
+    assert!(!give_back(vec![("sender news".into(), HOUR)]), "of others");
+    assert!(give_back(series(HOUR)) && !give_back(series(HOUR)));
+    assert_eq!(look(&counters, 4, HOUR, right(4)).recipients, 1, "what was asked for may have been taken");
+    drop(counters);
+    let counters = Counters::open(&path).unwrap();
+    assert_eq!(look(&counters, 4, HOUR, right(5)).recipients, 1);
+}
+
+#[test]
+fn a_file_of_before_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("limits.db");
+    let counters = Counters::open(&path).unwrap();
+    reserve_at(&counters, HOUR, 3, right(0));
+    drop(counters);
+    let before = "ALTER TABLE lease DROP COLUMN owner; ALTER TABLE lease DROP COLUMN begun; PRAGMA user_version = 0";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
+    let counters = Counters::open(&path).unwrap();
+    let given = counters
+        .with(right(1), Sync::Later, |view| Ok((view.give_back(&series(HOUR), &|name| !name.is_empty())?, false)));
+    assert_eq!((given.unwrap(), look(&counters, 4, HOUR, right(2)).recipients), (false, 1));
+}
+
+#[test]
 fn what_was_sent_counts_in_a_window_that_is_new() {
     let home = tempfile::tempdir().unwrap();
     let counters = Counters::open(&home.path().join("limits.db")).unwrap();
@@ -104,6 +146,23 @@ fn what_was_sent_counts_in_a_window_that_is_new() {
     assert_eq!(look(&counters, 10, 4 * HOUR, right(3 * HOUR + 1)).recipients, 3);
     sent(&counters, 4 * HOUR, 1, right(3 * HOUR + 2));
     assert_eq!(look(&counters, 10, 4 * HOUR, right(3 * HOUR + 3)).recipients, 2, "and goes on counting");
+}
+
+#[test]
+fn every_window_of_a_limit_counts_a_message_once() {
+    let home = tempfile::tempdir().unwrap();
+    let counters = Counters::open(&home.path().join("limits.db")).unwrap();
+    let all: Vec<Series> = [DAY, HOUR, 4 * HOUR].iter().flat_map(|length| series(*length)).collect();
+    for step in 0..2 {
+        let lease = counters.with(right(step), Sync::Now, |view| {
+            view.lease(&all, 2, view.mark.at + 960_000, "").map(|lease| (lease, true))
+        });
+        let lease = lease.unwrap();
+        counters.with(right(step), Sync::Later, |view| view.settle(lease, &all, 2).map(|()| ((), true))).unwrap();
+    }
+    for length in [DAY, HOUR, 4 * HOUR] {
+        assert_eq!(look(&counters, 10, length, right(5)).recipients, 6, "{length}");
+    }
 }
 
 #[test]

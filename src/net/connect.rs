@@ -136,6 +136,15 @@ fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>,
     }
 }
 
+/// Whether an address is one of this machine: the kernel lets a socket have that address and no other. Nothing is sent.
+#[must_use]
+pub fn is_own(address: IpAddr) -> bool {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = rustix::net::socket(family, SocketType::DGRAM, None);
+    !address.is_unspecified()
+        && socket.is_ok_and(|socket| rustix::net::bind(&socket, &SocketAddr::new(address, 0)).is_ok())
+}
+
 /// The standard library keeps only the text of the resolver's error: these are glibc's and musl's for EAI_NONAME and
 /// EAI_NODATA.
 fn lookup_error(host: &str, text: &str) -> ConnectError {

@@ -5,10 +5,11 @@
 //! top, so the same holds for its handshake.
 
 use crate::sys::clock::Deadline;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -66,13 +67,35 @@ impl TimedStream {
     /// Whether nothing can be read and the other side has not closed. Does not wait.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let socket = match &self.stream {
+        let mut octet = [0u8; 1];
+        let peeked = rustix::net::recv(self.fd(), &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Waits until something can be read, the other side has closed, or the deadline has passed: whether it was that.
+    pub fn is_silent(&self) -> bool {
+        loop {
+            let Some(left) = self.deadline.left() else { return true };
+            let Ok(limit) = Timespec::try_from(left) else { return false };
+            let mut polled = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
+            match poll(&mut polled, Some(&limit)) {
+                Err(rustix::io::Errno::INTR) | Ok(0) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Whether a unix socket's other side has not read all that was sent; false where that cannot be told.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(&self.stream, Stream::Unix(socket) if unread(socket).is_ok_and(|octets| octets > 0))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
             Stream::Tcp(socket) => socket.as_fd(),
             Stream::Unix(socket) => socket.as_fd(),
-        };
-        let mut octet = [0u8; 1];
-        let peeked = rustix::net::recv(socket, &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+        }
     }
 
     /// Sends nothing more: the other side reads to its end.
@@ -100,6 +123,21 @@ impl TimedStream {
             }
         }
     }
+}
+
+/// SIOCOUTQ (unix(7)), which has this number on most machines.
+#[cfg(not(any(target_arch = "mips", target_arch = "mips64", target_arch = "powerpc", target_arch = "powerpc64")))]
+const UNREAD: rustix::ioctl::Opcode = 0x5411;
+#[cfg(any(target_arch = "mips", target_arch = "mips64"))]
+const UNREAD: rustix::ioctl::Opcode = 0x7472;
+#[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
+const UNREAD: rustix::ioctl::Opcode = 0x4004_7473;
+
+/// How much of what was sent the other side has not read, in memory of the kernel; 0 for nothing.
+#[expect(unsafe_code, reason = "rustix has no name for this request")]
+fn unread(socket: &UnixStream) -> rustix::io::Result<i32> {
+    // SAFETY: the request writes one int and reads nothing.
+    unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<UNREAD, i32>::new()) }
 }
 
 fn again(kind: ErrorKind) -> bool {
@@ -137,6 +175,22 @@ impl Write for TimedStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_to_its_end_is_known() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_millis(20)));
+        assert!(!stream.is_unread() && stream.is_silent());
+        stream.write_all(&[b'x'; 1000]).unwrap();
+        theirs.read_exact(&mut [0; 999]).unwrap();
+        stream.shut_write();
+        assert!(stream.is_unread(), "all but the last octet");
+        theirs.read_exact(&mut [0; 1]).unwrap();
+        assert!(!stream.is_unread());
+        drop(theirs);
+        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
+        assert!(!stream.is_silent(), "closed");
+    }
 
     #[test]
     fn a_trickle_does_not_extend_the_limit() {

@@ -1,11 +1,11 @@
-//! TXT records by the resolver library, for `test --dns`: blocking, with a time limit. Nothing else asks here, so that its
-//! runtime exists in no other command.
+//! Records by the resolver library, for `test --dns` and `check --dns`: blocking, with a time limit. Nothing else asks
+//! here, so that its runtime exists in no other command.
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use hickory_resolver::proto::rr::{RData, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
@@ -18,12 +18,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RECORDS: usize = 100;
 
 /// A resolver.
-pub struct Txt {
+pub struct Dns {
     runtime: Runtime,
     resolver: TokioResolver,
 }
 
-impl Txt {
+impl Dns {
     /// That server, or those of the system.
     ///
     /// # Errors
@@ -49,21 +49,55 @@ impl Txt {
     ///
     /// # Errors
     /// No answer, or one that makes no sense: why, one line.
-    pub fn records(&self, name: &str) -> Result<Vec<String>, String> {
-        // The name is whole: no search list.
-        let whole = format!("{}.", name.trim_end_matches('.'));
-        let asked = async { tokio::time::timeout(LIMIT, self.resolver.txt_lookup(whole)).await };
-        let answer = match self.runtime.block_on(asked) {
-            Err(_) => return Err(format!("{name}: no answer within {} s", LIMIT.as_secs())),
-            Ok(Err(error)) if error.is_no_records_found() => return Ok(Vec::new()),
-            Ok(Err(error)) => return Err(format!("{name}: {error}")),
-            Ok(Ok(answer)) => answer,
-        };
-        let texts = answer.answers().iter().filter_map(|record| match &record.data {
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        let texts = self.records(name, RecordType::TXT)?.into_iter().filter_map(|data| match data {
             RData::TXT(txt) => Some(txt.txt_data.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>()),
             _ => None,
         });
-        Ok(texts.take(RECORDS).map(|text| String::from_utf8_lossy(&text).into_owned()).collect())
+        Ok(texts.map(|text| String::from_utf8_lossy(&text).into_owned()).collect())
+    }
+
+    /// The mail exchangers of a name, the preferred one first, without the last dot; none where it has none. An empty name
+    /// says that the domain takes no mail (RFC 7505).
+    ///
+    /// # Errors
+    /// As `texts`.
+    pub fn exchangers(&self, name: &str) -> Result<Vec<String>, String> {
+        let of = |data| match data {
+            RData::MX(mx) => Some((mx.preference, mx.exchange.to_ascii().trim_end_matches('.').to_owned())),
+            _ => None,
+        };
+        let mut all: Vec<(u16, String)> = self.records(name, RecordType::MX)?.into_iter().filter_map(of).collect();
+        all.sort();
+        Ok(all.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// The addresses of a name, of both families; none where it has none.
+    ///
+    /// # Errors
+    /// As `texts`.
+    pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        let mut all = Vec::new();
+        for kind in [RecordType::A, RecordType::AAAA] {
+            all.extend(self.records(name, kind)?.into_iter().filter_map(|data| match data {
+                RData::A(address) => Some(IpAddr::V4(address.0)),
+                RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+                _ => None,
+            }));
+        }
+        Ok(all)
+    }
+
+    fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, String> {
+        // The name is whole: no search list.
+        let whole = format!("{}.", name.trim_end_matches('.'));
+        let asked = async { tokio::time::timeout(LIMIT, self.resolver.lookup(whole, kind)).await };
+        match self.runtime.block_on(asked) {
+            Err(_) => Err(format!("{name}: no answer within {} s", LIMIT.as_secs())),
+            Ok(Err(error)) if error.is_no_records_found() => Ok(Vec::new()),
+            Ok(Err(error)) => Err(format!("{name}: {error}")),
+            Ok(Ok(answer)) => Ok(answer.answers().iter().take(RECORDS).map(|record| record.data.clone()).collect()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! It knows nothing of SMTP. Every wait in it ends at a `sys::clock::Deadline`, inside TLS as well.
 
 pub mod acceptor;
+pub mod binding;
 pub mod certificate;
 pub mod connect;
 pub mod deadline;

@@ -3,6 +3,7 @@
 //! OpenSSL does the work; this file turns the configuration into a context and a failure into words that say which check
 //! failed, and for which name. It never falls back to anything weaker.
 
+use super::binding::{self, ChannelBinding};
 use super::certificate::{self, Presented};
 use super::deadline::TimedStream;
 use super::resume::{Key, Sessions};
@@ -74,8 +75,8 @@ pub struct Secured {
     pub wire: Wire,
     /// The server's certificate.
     pub certificate: Option<Presented>,
-    /// tls-server-end-point, where the certificate has one.
-    pub binding: Option<Vec<u8>>,
+    /// What a login can be tied to it by, the preferred one first.
+    pub bindings: Vec<ChannelBinding>,
     /// An earlier session of this process went on: its certificate was checked then.
     pub resumed: bool,
 }
@@ -118,8 +119,8 @@ pub fn handshake(stream: TimedStream, target: Target<'_>) -> Result<Secured, Tls
     if let Some(wanted) = &options.fingerprint {
         check_fingerprint(shown.as_deref(), wanted)?;
     }
-    let binding = shown.as_deref().and_then(certificate::end_point);
-    Ok(Secured { wire: Wire::Tls(Box::new(stream)), certificate, binding, resumed })
+    let bindings = binding::of(stream.ssl(), shown.as_deref());
+    Ok(Secured { wire: Wire::Tls(Box::new(stream)), certificate, bindings, resumed })
 }
 
 /// The name that the certificate must be for, an internationalised one in its ASCII form.

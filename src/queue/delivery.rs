@@ -17,9 +17,11 @@ use crate::envelope::Envelope;
 use crate::exit::{self, Status};
 use crate::limits::{self, Ask, Class, Full, Lease, Leave};
 use crate::message::Message;
+use crate::message::address::Address;
 use crate::report::{log, transcript::Transcripts};
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::reply::Reply;
 use crate::sys::{clock, random};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct Job<'j> {
     pub pauses: u32,
     /// Whether a lane is not paused, for reports.
     pub usable: &'j dyn Fn(&str) -> bool,
+    /// Writes down who has the message, before it goes to others; false where that was not possible.
+    pub note: &'j dyn Fn(&[Recorded]) -> bool,
 }
 
 /// What an attempt came to.
@@ -126,7 +130,7 @@ impl Job<'_> {
         };
         due.truncate(lease.allowed(due.len()));
         let Some(envelope) = self.queued.envelope(&due) else { return Ran::Idle };
-        let attempt = self.attempt(via, courier, &envelope);
+        let attempt = self.attempt(via, courier, &due, &envelope, &lease);
         Ran::Tried(Box::new(self.judge(&due, attempt, Some(lease))))
     }
 
@@ -151,7 +155,14 @@ impl Job<'_> {
         })
     }
 
-    fn attempt(&self, via: Via<'_>, courier: &mut Courier, envelope: &Envelope) -> Attempt {
+    fn attempt(
+        &self,
+        via: Via<'_>,
+        courier: &mut Courier,
+        due: &[&QueuedRecipient],
+        envelope: &Envelope,
+        lease: &Lease,
+    ) -> Attempt {
         let relay = via.relay();
         let mut transcripts = Transcripts::open(via, false);
         let fetching = FetchContext::of(relay, self.host.uid, self.host.home.as_deref(), false);
@@ -162,10 +173,29 @@ impl Job<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            before_mail: &|| lease.begin(),
+            taken: &|taken| self.taken(due, taken),
         };
         let attempt = courier.attempt(relay, envelope, self.message, &mut context);
         transcripts.result(&attempt);
         attempt
+    }
+
+    /// The message goes to others yet: that these have it is written down before, so that a crash sends it to none twice.
+    fn taken(&self, due: &[&QueuedRecipient], taken: &[(&Address, &Reply)]) -> bool {
+        let replies: HashMap<String, &Reply> =
+            taken.iter().map(|(recipient, reply)| (recipient.canonical(), *reply)).collect();
+        let sent = |recipient: &&QueuedRecipient| {
+            Some(Recorded {
+                number: recipient.number,
+                result: Fate::Sent,
+                said: replies.get(&recipient.address.canonical())?.to_string(),
+                via: self.queued.lane.clone(),
+                unknown: false,
+                reason: String::new(),
+            })
+        };
+        (self.note)(&due.iter().filter_map(sent).collect::<Vec<_>>())
     }
 
     fn judge(&self, due: &[&QueuedRecipient], attempt: Attempt, lease: Option<Lease>) -> Tried {

@@ -83,7 +83,11 @@ impl Run<'_> {
         let broken = &self.broken;
         let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
-        let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable };
+        let note = |results: &[Recorded]| {
+            let noted = self.store.note(queued.id, clock::millis(), results);
+            noted.inspect_err(|error| tracing::error!(queued = %queued.id, "who has it: {error}")).is_ok()
+        };
+        let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable, note: &note };
         let mut tried = match job.run(&mut self.courier) {
             Ran::Tried(tried) => *tried,
             Ran::Idle => {

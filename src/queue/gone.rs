@@ -30,7 +30,7 @@ pub(super) fn hold(store: &dyn Store, all: &[Queued]) -> Result<Vec<(MessageId, 
 }
 
 /// All messages that fit, a page at a time, so that memory does not grow with the queue.
-pub(super) fn pages(
+pub(crate) fn pages(
     store: &dyn Store,
     mut filter: Filter,
     each: &mut dyn FnMut(&[Queued]) -> Result<(), StoreError>,

@@ -76,9 +76,17 @@ pub fn find<'c>(config: &'c Config, lane: &str) -> Option<Via<'c>> {
     sender.into_iter().find(|sender| sender.name == lane).map(Via::Sender)
 }
 
+/// The lane of messages that came in while there was no rule: nothing delivers them until there is one that sorts them.
+pub const INCOMING: &str = "incoming";
+/// Why such a message is on hold.
+pub const NO_RULE: &str = "no rule takes it";
+
 /// Why messages of a lane that is not configured are on hold.
 #[must_use]
 pub fn gone(lane: &str) -> String {
+    if lane == INCOMING {
+        return NO_RULE.into();
+    }
     format!("{GONE}\"{lane}\" is not configured any more, or switched off; they go on when it is back")
 }
 

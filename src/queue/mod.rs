@@ -24,6 +24,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gone::pages;
 pub use stats::{ReasonCount, Stats, Tally};
 pub use types::*;
 
@@ -46,6 +47,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Nothing was kept of any of them.
     fn accept_all(&self, new: Vec<NewMessage>) -> Result<Accepted, StoreError>;
+
+    /// Puts messages in the place of one, in one commit: it leaves the queue without a word, and they are in it.
+    ///
+    /// # Errors
+    /// `Gone` where there is no such message; nothing was changed.
+    fn replace(&self, id: MessageId, by: Vec<NewMessage>) -> Result<Accepted, StoreError>;
 
     /// Messages with a recipient that is due at `now`, of lanes that are not paused, without those that `busy` names; single
     /// mail before bulk, then oldest due first, at most `limit`; none of them on hold, none claimed. They are claimed for this process until `record`,
@@ -79,6 +86,13 @@ pub trait Store: Send + Sync {
         results: &[Recorded],
         report: Option<NewMessage>,
     ) -> Result<(), StoreError>;
+
+    /// Writes down what became of some recipients while the attempt goes on for others: the claim stays. `record` may
+    /// bring the same results once more.
+    ///
+    /// # Errors
+    /// Nothing was written down; `Gone` where the message was deleted.
+    fn note(&self, id: MessageId, now: Millis, results: &[Recorded]) -> Result<(), StoreError>;
 
     /// Ends a claim without a result: the attempt was not made.
     ///

@@ -396,6 +396,12 @@ impl Shared {
             Ok(told) => told.into_iter().for_each(|(id, why)| (self.hooks.told)(id, Status::Ok, Some(why))),
             Err(error) => tracing::error!("messages without a sender cannot be put on hold: {error}"),
         }
+        // A configuration that was read meanwhile may have it again, and released what was on hold before.
+        let config = self.config();
+        if all.iter().any(|queued| lane::way(&config, &queued.lane).is_some()) {
+            self.release_gone();
+            self.kick();
+        }
     }
 
     /// Messages go on that were on hold for want of their sender.

@@ -70,8 +70,8 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         }
     };
     let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
-    let host = &shared.hooks.host;
-    let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable };
+    let (host, note) = (&shared.hooks.host, |results: &[Recorded]| note(shared, queued.id, results));
+    let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable, note: &note };
     let tried = match job.run(courier) {
         Ran::Tried(tried) => *tried,
         Ran::Idle => {
@@ -153,6 +153,25 @@ fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreEr
         })
         .collect();
     record(shared, queued.id, &results, None);
+}
+
+/// Writes down who has a message that goes to others yet, as long as it may take; whether it is.
+fn note(shared: &Shared, id: MessageId, results: &[Recorded]) -> bool {
+    let mut wait = STORE_WAIT;
+    loop {
+        match shared.store.note(id, clock::millis(), results) {
+            Ok(()) => return true,
+            Err(StoreError::Gone) => {
+                tracing::warn!(queued = %id, "deleted during the attempt; the others do not get it");
+                return false;
+            }
+            Err(error) => tracing::error!(queued = %id, "who has it cannot be written down: {error}; trying on"),
+        }
+        if !shared.sleep(wait) {
+            return false;
+        }
+        wait = (wait * 2).min(STORE_LONGEST);
+    }
 }
 
 /// Writes the result down, however long that takes; only the end of the process ends it.

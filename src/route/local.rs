@@ -8,13 +8,14 @@ use super::plan::{Request, Said};
 use super::{RouteError, recipients};
 use crate::cli::invocation::Options;
 use crate::config::Config;
-use crate::envelope::{Dsn, Envelope, ReversePath};
+use crate::envelope::{Dsn, Envelope, RecipientDsn, ReversePath};
 use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::{Address, Mailbox};
 use crate::message::rewrite::{self, Completion, Switches};
 use crate::rules::sort::Mail;
 use crate::rules::{Fate, NOBODY, Part, Unsorted};
+use std::collections::BTreeMap;
 
 /// What the rules take of a message.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
     let completed = completed(request, &said, &from, message);
     let (mut taken, mut rest) = (Vec::new(), Vec::new());
     for mailbox in found.recipients {
-        let envelope = envelope(&from, vec![mailbox.address.clone()], request)?;
+        let envelope = envelope(&from, vec![mailbox.address.clone()], request, BTreeMap::new())?;
         let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None };
         let is_taken = local.has(&mailbox)
             && !matches!(mail.decide(&config.rules, &mailbox.address, &mut |_, _| {}).fate, Fate::Nobody);
@@ -55,11 +56,11 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
     if taken.is_empty() {
         return Ok(usual);
     }
-    let envelope = envelope(&from, taken.clone(), request)?;
+    let rest = (!rest.is_empty()).then(|| others(request.options, rest, &found.asked));
+    let envelope = envelope(&from, taken.clone(), request, found.asked)?;
     let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None };
     let parts = self::sorted(config, &mail)?;
     let lanes = parts.iter().map(|part| part.lane.clone()).collect();
-    let rest = (!rest.is_empty()).then(|| others(request.options, rest));
     Ok(Sorted { parts, lanes, taken, rest })
 }
 
@@ -78,8 +79,15 @@ fn domains(config: &Config, request: &Request<'_>) -> Vec<String> {
     config.local.domains.clone().unwrap_or_else(usual)
 }
 
-fn envelope(from: &ReversePath, to: Vec<Address>, request: &Request<'_>) -> Result<Envelope, RouteError> {
-    let dsn = Dsn { recipients: Default::default(), ..request.options.dsn.clone() };
+/// The envelope of some of the recipients, with what was `asked` about them.
+fn envelope(
+    from: &ReversePath,
+    to: Vec<Address>,
+    request: &Request<'_>,
+    asked: BTreeMap<String, RecipientDsn>,
+) -> Result<Envelope, RouteError> {
+    let dsn = &request.options.dsn;
+    let dsn = Dsn { notify: dsn.notify, ret: dsn.ret, envid: dsn.envid.clone(), recipients: asked };
     Envelope::new(from.clone(), to, dsn).ok_or_else(|| RouteError::new(Status::Usage, "no recipient"))
 }
 
@@ -106,9 +114,12 @@ fn completed(request: &Request<'_>, said: &Said, from: &ReversePath, message: &M
     message
 }
 
-/// The options of a message for these recipients alone; their aliases have been followed.
-fn others(options: &Options, rest: Vec<Mailbox>) -> Options {
-    let dsn = Dsn { recipients: Default::default(), ..options.dsn.clone() };
+/// The options of a message for these recipients alone; their aliases have been followed, and what was asked about a name
+/// is asked about those whom it led to.
+fn others(options: &Options, rest: Vec<Mailbox>, asked: &BTreeMap<String, RecipientDsn>) -> Options {
+    let own = |address: &Address| Some((address.to_string(), asked.get(&address.canonical())?.clone()));
+    let recipients = rest.iter().filter_map(|mailbox| own(&mailbox.address)).collect();
+    let dsn = Dsn { recipients, ..options.dsn.clone() };
     let recipients = rest.into_iter().map(|mailbox| mailbox.address.to_string()).collect();
     Options { recipients, extract: false, dsn, ..options.clone() }
 }

@@ -73,8 +73,24 @@ impl Mail<'_> {
 /// # Errors
 /// Nobody takes it, or it may not be taken.
 pub fn sort(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
-    let mut groups = Groups { config, mail, parts: Vec::new(), marks: Vec::new() };
-    let (mut taken, mut refusal) = (0, None);
+    match sorted(config, mail)? {
+        (parts, None) => Ok(parts),
+        (_, Some(refusal)) => Err(refusal),
+    }
+}
+
+/// Sorts a message that was taken in before: whom no rule takes, that is sent back, even where it is everybody.
+///
+/// # Errors
+/// It may not be taken: `Loop` or `TooMany`.
+pub fn sort_kept(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
+    sorted(config, mail).map(|(parts, _)| parts)
+}
+
+/// The parts, and where no recipient is taken, why.
+fn sorted(config: &Config, mail: &Mail<'_>) -> Result<(Vec<Part>, Option<Unsorted>), Unsorted> {
+    let mut groups = Groups { config, mail, forwards: Vec::new(), groups: Vec::new() };
+    let (mut taken, mut refusal) = (false, None);
     let mut away: Vec<(String, &Address)> = Vec::new();
     for to in mail.envelope.recipients() {
         let Decision { deliveries, fate } = mail.decide(&config.rules, to, &mut |_, _| {});
@@ -91,16 +107,13 @@ pub fn sort(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
             // With the message there nothing is unknown.
             Fate::Taken | Fate::Unknown => {}
         }
-        taken += deliveries.len();
+        taken |= !deliveries.is_empty();
         for delivery in &deliveries {
             groups.add(delivery, to)?;
         }
     }
-    match refusal {
-        Some(refusal) if taken == 0 => return Err(refusal),
-        _ => away.into_iter().for_each(|(lane, to)| groups.group(lane, &[], to)),
-    }
-    Ok(groups.parts)
+    away.into_iter().for_each(|(lane, to)| groups.group(lane, &[], to));
+    Ok((groups.finish(), refusal.filter(|_| !taken)))
 }
 
 /// What a rule that refuses says.
@@ -115,41 +128,48 @@ fn refused(rule: &Rule) -> Unsorted {
 struct Groups<'g> {
     config: &'g Config,
     mail: &'g Mail<'g>,
-    parts: Vec<Part>,
-    /// The marks of each part; `None` for one that nobody else joins.
-    marks: Vec<Option<Vec<(String, String)>>>,
+    /// Parts of one recipient each.
+    forwards: Vec<Part>,
+    groups: Vec<Group>,
+}
+
+/// Recipients whose message goes into one lane with the same marks.
+struct Group {
+    lane: String,
+    marks: Vec<(String, String)>,
+    to: Vec<Address>,
 }
 
 impl Groups<'_> {
     fn add(&mut self, delivery: &Delivery<'_>, to: &Address) -> Result<(), Unsorted> {
-        if delivery.kind != Kind::Forward {
-            self.group(lane(&delivery.rule.name, delivery.kind), &delivery.marks, to);
-            return Ok(());
+        if delivery.kind == Kind::Forward {
+            if came_for(self.mail.message, to) {
+                return Err(Unsorted::Loop(to.clone()));
+            }
+            if let Some(part) = forwarded(self.config, self.mail, delivery, to) {
+                self.forwards.push(part);
+                return Ok(());
+            }
+            // Without a sender that forwards it waits in the rule's lane: nothing is lost.
         }
-        if came_for(self.mail.message, to) {
-            return Err(Unsorted::Loop(to.clone()));
-        }
-        let part = forwarded(self.config, self.mail, delivery, to);
-        self.parts.extend(part);
-        self.marks.resize(self.parts.len(), None);
+        self.group(lane(&delivery.rule.name, delivery.kind), &delivery.marks, to);
         Ok(())
     }
 
-    /// To the part of that lane with these marks.
     fn group(&mut self, lane: String, marks: &[(String, String)], to: &Address) {
-        let from = self.mail.envelope.from.clone();
-        let same = |(part, own): &(&mut Part, &Option<Vec<_>>)| part.lane == lane && own.as_deref() == Some(marks);
-        let all = self.parts.iter_mut().zip(&self.marks);
-        if let Some((part, _)) = { all }.find(same) {
-            let recipients = part.envelope.recipients().iter().chain([to]).cloned().collect();
-            if let Some(envelope) = Envelope::new(from, recipients, self.mail.envelope.dsn.clone()) {
-                part.envelope = envelope;
-            }
-            return;
+        match self.groups.iter_mut().find(|group| group.lane == lane && group.marks == marks) {
+            Some(group) => group.to.push(to.clone()),
+            None => self.groups.push(Group { lane, marks: marks.to_vec(), to: vec![to.clone()] }),
         }
-        let Some(envelope) = Envelope::new(from, vec![to.clone()], self.mail.envelope.dsn.clone()) else { return };
-        self.parts.push(Part { lane, envelope, message: marked(self.mail.message, marks) });
-        self.marks.push(Some(marks.to_vec()));
+    }
+
+    fn finish(self) -> Vec<Part> {
+        let Mail { envelope, message, .. } = self.mail;
+        let part = |Group { lane, marks, to }| {
+            let envelope = Envelope::new(envelope.from.clone(), to, envelope.dsn.clone())?;
+            Some(Part { lane, envelope, message: marked(message, &marks) })
+        };
+        self.groups.into_iter().filter_map(part).chain(self.forwards).collect()
     }
 }
 

@@ -66,7 +66,7 @@ impl Write for Spool {
 
     fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + data.len() > self.limit {
-            let mut file = tempfile::tempfile()?;
+            let mut file = temporary()?;
             if fits(self.len) {
                 file.write_all(&self.memory)?;
             }
@@ -90,6 +90,12 @@ impl Write for Spool {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A file without a name; the error says where there is no room for it.
+fn temporary() -> io::Result<File> {
+    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", std::env::temp_dir().display()));
+    tempfile::tempfile().map_err(at)
 }
 
 /// Whether the process may write a file of that size.

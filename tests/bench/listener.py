@@ -1,10 +1,12 @@
 """The measurement of listener.sh, from within its namespace, and its table.
 
-Each server takes COUNT messages from smtp-source over so many connections at once, in turn; the rate is that of 250s given,
-and all messages must come out at the sink afterwards, each once.
+Each server takes COUNT messages from smtp-source over so many connections at once, in turn: a connection for each message,
+and then all messages over connections that are kept. The rate is that of 250s given, and all messages must come out at the
+sink afterwards, each once.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +24,22 @@ def sink_count(file):
     return int(fields[1]) if len(fields) == 4 else 0
 
 
-def measure(port, connections, number):
+def wait_for(port):
+    """Until a server greets."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", int(port)), 5) as client:
+                if client.recv(4) == b"220 ":
+                    client.sendall(b"QUIT\r\n")
+                    return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    sys.exit(f"nothing greets at port {port}")
+
+
+def measure(port, connections, kept, number):
     """Messages a second that were taken, and how many came out."""
     file = f"/var/sink.{number}"
     sink = subprocess.Popen(["./sink", SINK, file])
@@ -30,6 +47,7 @@ def measure(port, connections, number):
         time.sleep(0.01)
     begin = time.monotonic()
     command = ["smtp-source", "-s", str(connections), "-m", str(COUNT), "-l", str(SIZE), "-f", "shop@example.com"]
+    command += ["-d"] if kept else []
     done = subprocess.run([*command, "-t", "you@example.org", f"127.0.0.1:{port}"], capture_output=True, text=True)
     seconds = time.monotonic() - begin
     if done.returncode:
@@ -56,16 +74,20 @@ def main():
     os.chmod(CONFIG, 0o600)
     daemon = subprocess.Popen(["./postrider", "--config", CONFIG, "serve", "--socket", "/var/postrider/submit.sock"])
     subprocess.run(["postfix", "start"], check=True, capture_output=True)
-    time.sleep(1)
+    wait_for("2525")
+    wait_for("2526")
     lost = 0
     print(f"{COUNT} messages of {SIZE} octets, messages a second taken\n")
-    print("| connections | postrider | Postfix smtpd | ratio | postrider out | Postfix out |")
-    print("|--:|--:|--:|--:|--:|--:|")
-    for number, connections in enumerate(CONNECTIONS):
-        ours, out = measure("2525", connections, f"{number}.ours")
-        theirs, their_out = measure("2526", connections, f"{number}.theirs")
-        lost += out != COUNT
-        print(f"| {connections} | {ours:.0f} | {theirs:.0f} | {ours / theirs:.2f} | {out} | {their_out} |", flush=True)
+    print("| connections | kept | postrider | Postfix smtpd | ratio | postrider out | Postfix out |")
+    print("|--:|---|--:|--:|--:|--:|--:|")
+    for number, (connections, kept) in enumerate((count, kept) for count in CONNECTIONS for kept in (False, True)):
+        ours, out = measure("2525", connections, kept, f"{number}.ours")
+        theirs, their_out = measure("2526", connections, kept, f"{number}.theirs")
+        lost += (out != COUNT) + (their_out != COUNT)
+        how = "yes" if kept else "no"
+        print(f"| {connections} | {how} | {ours:.0f} | {theirs:.0f} | {ours / theirs:.2f} | {out} | {their_out} |", flush=True)
+    if lost:
+        print("messages were lost or doubled", file=sys.stderr)
     daemon.terminate()
     daemon.wait()
     subprocess.run(["postfix", "stop"], check=False, capture_output=True)

@@ -168,6 +168,9 @@ fn verify_shows_routes_and_sends_nothing() {
     assert_eq!(finished.stderr, "");
     let finished = home.run("sendmail", &["-bv", "not an address"], "").expect(65);
     assert!(finished.stderr.contains("is no address") && finished.stdout.is_empty());
+    let finished = home.run("sendmail", &["-bv", "a@b.test", "joe@", "root"], "").expect(65);
+    assert!(finished.stderr.contains("\"joe@\"") && finished.stderr.lines().count() == 1, "{}", finished.stderr);
+    assert!(finished.stdout.contains("a@b.test... deliverable") && finished.stdout.contains("root@local.example..."));
     home.run("sendmail", &["-bv"], "").expect(64);
     assert!(server.connections().is_empty());
 }

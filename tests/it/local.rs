@@ -122,8 +122,14 @@ fn loops_programs_and_files_are_refused_by_name() {
     let home = home(&server, "a: b\nb: a\nprog: |/usr/bin/id\nfile: /tmp/canary\nroot: admin@example.com\n", "");
     for (name, why) in [
         ("a", "it leads back to itself: a -> b -> a"),
-        ("prog", "aliases:3: alias prog: mail is not piped to programs"),
-        ("file", "aliases:4: alias file: mail is not appended to files"),
+        (
+            "prog",
+            "aliases:3: alias prog: mail is not piped to programs (|/usr/bin/id); give an address, or have a [[rule]] with pipe in its place",
+        ),
+        (
+            "file",
+            "aliases:4: alias file: mail is not appended to files (/tmp/canary); give an address, or have a [[rule]] with maildir in its place",
+        ),
     ] {
         let run = home.run("sendmail", &["-i", "x@example.org", name], CRON).expect(78);
         assert!(run.stderr.contains(why) && run.stderr.lines().count() == 1, "{}", run.stderr);
@@ -132,6 +138,7 @@ fn loops_programs_and_files_are_refused_by_name() {
     home.run("sendmail", &["-i", "root"], CRON).expect(0);
     let checked = home.run("postrider", &["check"], "").expect(1).stdout;
     assert!(checked.contains("warning: ") && checked.contains("aliases:3: alias prog: "), "{checked}");
+    assert!(checked.contains("aliases:4: alias file: ") && checked.contains("[[rule]] with maildir"), "{checked}");
 }
 
 fn newaliases(home: &Home) -> Finished {
@@ -150,7 +157,7 @@ fn newaliases_counts_and_names_lines() {
     let run = newaliases(&home);
     let want = format!(
         "newaliases: {file}:2: an alias line is `name: address, address`\n\
-         newaliases: {file}:3: alias x: mail is not piped to programs (|/bin/id); give an address\n"
+         newaliases: {file}:3: alias x: mail is not piped to programs (|/bin/id); give an address, or have a [[rule]] with pipe in its place\n"
     );
     assert_eq!((run.status, run.stderr.as_str()), (78, want.as_str()));
     assert_eq!(run.stdout, format!("{file}: 2 aliases\n"));

@@ -2,10 +2,10 @@
 
 use crate::daemon::Daemon;
 use crate::support::certs::{Authority, Kind};
+use crate::support::names::name_server;
 use crate::support::run::Home;
 use crate::support::script::{Fault, Script};
 use crate::support::server::Server;
-use std::net::UdpSocket;
 
 const PASSWORD: &str = "tanstaaf";
 
@@ -138,47 +138,6 @@ fn the_daemon_sends_it_where_it_runs() {
     );
     assert_eq!(server.messages().len(), 1);
     assert!(daemon.log().contains("you@example.org"), "{}", daemon.log());
-}
-
-/// A name server that knows some TXT records.
-fn name_server(records: &'static [(&'static str, &'static str)]) -> std::net::SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let mut query = [0; 1500];
-        while let Ok((count, peer)) = socket.recv_from(&mut query) {
-            let _ = socket.send_to(&answer(&query[..count], records), peer);
-        }
-    });
-    address
-}
-
-/// The answer to a query of one question (RFC 1035 section 4.1).
-fn answer(query: &[u8], records: &[(&str, &str)]) -> Vec<u8> {
-    let (mut at, mut labels) = (12, Vec::new());
-    while query[at] != 0 {
-        let length = usize::from(query[at]);
-        labels.push(String::from_utf8_lossy(&query[at + 1..=at + length]).to_lowercase());
-        at += length + 1;
-    }
-    let name = labels.join(".");
-    let question = &query[12..at + 5];
-    let texts: Vec<&str> = records.iter().filter(|(own, _)| *own == name).map(|(_, text)| *text).collect();
-    let code = if texts.is_empty() { 3 } else { 0 };
-    let mut reply =
-        [&query[..2], &[0x84 | (query[2] & 1), 0x80 | code, 0, 1, 0, texts.len() as u8, 0, 0, 0, 0]].concat();
-    reply.extend_from_slice(question);
-    for text in texts {
-        reply.extend_from_slice(&[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
-        // In two strings, which belong together.
-        let (one, two) = text.as_bytes().split_at(text.len() / 2);
-        reply.extend_from_slice(&(text.len() as u16 + 2).to_be_bytes());
-        for part in [one, two] {
-            reply.push(part.len() as u8);
-            reply.extend_from_slice(part);
-        }
-    }
-    reply
 }
 
 #[test]

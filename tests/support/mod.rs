@@ -4,10 +4,12 @@
 #![allow(dead_code)]
 
 pub mod certs;
+pub mod names;
 pub mod namespace;
 pub mod postfix;
 pub mod pty;
 pub mod run;
+pub mod scram;
 pub mod script;
 pub mod server;
 pub mod skip;

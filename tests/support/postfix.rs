@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The programs that start all others.
@@ -103,8 +103,17 @@ impl Postfix {
     /// # Panics
     /// With Postfix's own log, when they do not come within 20 seconds.
     pub fn messages(&self, count: usize) -> Vec<Delivered> {
+        self.messages_within(count, Duration::from_secs(20))
+    }
+
+    /// The same, where many are to come.
+    ///
+    /// # Panics
+    /// With Postfix's own log, when they do not come within that time.
+    pub fn messages_within(&self, count: usize, limit: Duration) -> Vec<Delivered> {
         let new = self.directory.path().join("mail/new");
-        for _ in 0..400 {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
             let mut files: Vec<PathBuf> =
                 std::fs::read_dir(&new).into_iter().flatten().flatten().map(|f| f.path()).collect();
             if files.len() >= count {

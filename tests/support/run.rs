@@ -82,8 +82,13 @@ impl Home {
 
     /// Kills runs that take longer.
     pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.allow(limit);
         self
+    }
+
+    /// The same from now on.
+    pub fn allow(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// Runs the program by that name with these arguments and this standard input.

@@ -46,6 +46,7 @@ pub struct Script {
     pub(super) client_authority: Option<Vec<u8>>,
     pub(super) logins: Vec<(String, String)>,
     pub(super) mechanisms: Vec<String>,
+    pub(super) bindings: Option<(Vec<String>, bool)>,
     pub(super) auth_in_clear: bool,
     pub(super) no_auth_in_tls: bool,
     pub(super) flushes: bool,
@@ -82,12 +83,18 @@ impl Script {
         Self { client_authority: Some(authority), ..self }
     }
 
-    /// A login, and the mechanisms offered (`PLAIN`, `LOGIN`, `XOAUTH2`; others are offered, and refused). Mail is
-    /// taken after a login only.
+    /// A login, and the mechanisms offered (`PLAIN`, `LOGIN`, `XOAUTH2`, `SCRAM-SHA-256` and its `-PLUS`; others are
+    /// offered, and refused). Mail is taken after a login only.
     pub fn auth(mut self, user: &str, password: &str, mechanisms: &[&str]) -> Self {
         self.logins.push((user.into(), password.into()));
         self.mechanisms = mechanisms.iter().map(|name| (*name).into()).collect();
         Self { require_auth: true, ..self }
+    }
+
+    /// The channel bindings that are known, of tls-exporter and tls-server-end-point; whether another one is refused in
+    /// SCRAM's own words, or else with a plain 535.
+    pub fn bindings(self, known: &[&str], in_words: bool) -> Self {
+        Self { bindings: Some((known.iter().map(|kind| (*kind).into()).collect(), in_words)), ..self }
     }
 
     /// AUTH is offered without TLS too.

@@ -2,6 +2,7 @@
 //!
 //! It is written apart from the program's own SMTP code on purpose, so that the two do not share their mistakes.
 
+use super::scram::Scram;
 use super::script::{Fault, Script};
 use openssl::ssl::{Ssl, SslAcceptor, SslContext, SslMethod, SslStream, SslVerifyMode};
 use std::collections::HashMap;
@@ -47,6 +48,8 @@ pub struct Connection {
     pub account: Option<String>,
     /// The mechanism of the last AUTH.
     pub mechanism: Option<String>,
+    /// The channel bindings of all logins that had one.
+    pub bindings: Vec<String>,
     /// Messages taken.
     pub messages: Vec<Message>,
     /// The client said QUIT.
@@ -192,6 +195,8 @@ struct Dialogue<'a> {
     input: Vec<u8>,
     spoke: bool,
     in_tls: bool,
+    /// Channel bindings of the TLS connection: name and data.
+    bindings: HashMap<String, Vec<u8>>,
     account: Option<String>,
     message: Option<Message>,
 }
@@ -213,7 +218,8 @@ impl<'a> Dialogue<'a> {
         raw.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let wire = Box::new(raw.try_clone().unwrap());
         let (input, spoke, in_tls, account, message) = (Vec::new(), true, false, None, None);
-        let mut dialogue = Dialogue { shared, number, raw, wire, input, spoke, in_tls, account, message };
+        let bindings = HashMap::new();
+        let mut dialogue = Dialogue { shared, number, raw, wire, input, spoke, in_tls, bindings, account, message };
         let _ = dialogue.converse();
         shared.open.lock().unwrap().0 -= 1;
         let _ = dialogue.raw.shutdown(Shutdown::Both);
@@ -322,8 +328,59 @@ impl<'a> Dialogue<'a> {
             name.data().to_string().ok()
         });
         self.note(|connection| (connection.tls, connection.sni, connection.client) = (Some(version), sni, client));
+        self.bindings = self.bindings_of(ssl);
         (self.in_tls, self.account, self.message) = (true, None, None);
         self.wire = Box::new(tls);
+        Ok(())
+    }
+
+    fn bindings_of(&self, ssl: &openssl::ssl::SslRef) -> HashMap<String, Vec<u8>> {
+        let mut found = HashMap::new();
+        let mut exported = vec![0; 32];
+        if ssl.version_str() == "TLSv1.3" {
+            ssl.export_keying_material(&mut exported, "EXPORTER-Channel-Binding", Some(b"")).unwrap();
+            found.insert("tls-exporter".to_owned(), exported);
+        }
+        if let Some(identity) = &self.shared.script.identity {
+            let digest = identity.certificate.digest(openssl::hash::MessageDigest::sha256()).unwrap();
+            found.insert("tls-server-end-point".to_owned(), digest.to_vec());
+        }
+        if let Some((known, _)) = &self.shared.script.bindings {
+            found.retain(|kind, _| known.contains(kind));
+        }
+        found
+    }
+
+    /// SCRAM-SHA-256, or with a binding SCRAM-SHA-256-PLUS.
+    fn scram(&mut self, initial: &str) -> Result<(), Over> {
+        let Some(first) = self.response(initial, "")? else { return Ok(()) };
+        let Some(run) = Scram::begin(&first) else { return self.say("501 5.5.2 no SCRAM") };
+        if let Some(kind) = run.binding.clone() {
+            self.note(|connection| connection.bindings.push(kind));
+        }
+        let bound = match &run.binding {
+            None => Some(Vec::new()),
+            Some(kind) => self.bindings.get(kind).cloned(),
+        };
+        let in_words = self.shared.script.bindings.as_ref().is_some_and(|(_, in_words)| *in_words);
+        let Some(bound) = bound else {
+            if in_words {
+                let words = openssl::base64::encode_block(b"e=unsupported-channel-binding-type");
+                self.response("", &words)?;
+            }
+            return self.say("535 5.7.8 no");
+        };
+        let Some(last) = self.response("", &run.challenge())? else { return Ok(()) };
+        let logins = self.shared.script.logins.iter();
+        let password = logins.filter(|(user, _)| *user == run.user).map(|(_, password)| password.clone()).next();
+        let Some(proof) = password.and_then(|password| run.verify(&last, &password, &bound)) else {
+            return self.answer("AUTH", "535 5.7.8 bad login").map(drop);
+        };
+        self.response("", &proof)?;
+        if self.answer("AUTH", "235 2.7.0 welcome")? {
+            self.account = Some(run.user.clone());
+            self.note(|connection| connection.account = Some(run.user));
+        }
         Ok(())
     }
 
@@ -350,6 +407,7 @@ impl<'a> Dialogue<'a> {
                     |key| text.split('\u{1}').find_map(|part| part.strip_prefix(key)).unwrap_or_default().to_owned();
                 (part("user="), part("auth=Bearer "))
             }
+            "SCRAM-SHA-256" | "SCRAM-SHA-256-PLUS" => return self.scram(&initial),
             _ => return self.answer("AUTH", "535 5.7.8 not in this script").map(drop),
         };
         if !self.shared.script.logins.contains(&login) {
@@ -429,10 +487,17 @@ impl<'a> Dialogue<'a> {
             self.fill()?;
         }
         let chunk: Vec<u8> = self.input.drain(..count).collect();
-        let Some(message) = &mut self.message else { return self.say("503 5.5.1 MAIL first") };
+        let lmtp = self.shared.script.lmtp;
+        let Some(message) = &mut self.message else {
+            return if lmtp && last { Ok(()) } else { self.say("503 5.5.1 MAIL first") };
+        };
         message.text.extend(chunk);
         if !last {
             return self.answer("BDAT", "250 2.0.0 chunk").map(drop);
+        }
+        if message.recipients.is_empty() {
+            // RFC 2033 section 4.3: one reply for each recipient, and here is none.
+            return if lmtp { Ok(()) } else { self.say("503 5.5.1 no recipients") };
         }
         let text = std::mem::take(&mut message.text);
         self.taken(text)

@@ -1,9 +1,10 @@
 //! `postrider check`: everything that goes wrong in the field, each finding with its place and what mends it.
 //!
-//! Reads only: nothing is made, mended, sent or connected to but the daemon's own socket. What it looks at is below `--root`
-//! where one is given: a container, an image, a tree of a test.
+//! Reads only: nothing is made, mended, sent or connected to but the daemon's own socket, and with `--dns` a name server.
+//! What it looks at is below `--root` where one is given: a container, an image, a tree of a test.
 
 mod cron;
+mod exchange;
 pub mod finding;
 mod host;
 mod php;
@@ -22,6 +23,7 @@ use crate::report;
 use crate::sys::env;
 use finding::Finding;
 use root::Root;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What is checked, and how it is shown.
@@ -33,6 +35,10 @@ pub struct Check {
     pub parse_only: bool,
     /// The machine is below this directory.
     pub root: Option<PathBuf>,
+    /// `--dns`: whether mail for the domains of the listeners comes here.
+    pub dns: bool,
+    /// `--resolver`: asked in place of the system's.
+    pub resolver: Option<SocketAddr>,
     /// JSON, one object a line.
     pub json: bool,
 }
@@ -96,6 +102,9 @@ fn findings(check: &Check) -> Vec<Finding> {
     NAMED.iter().for_each(|look| look(&scene, &mut findings));
     if named.is_none() || check.root.is_some() {
         MACHINE.iter().for_each(|look| look(&scene, &mut findings));
+    }
+    if check.dns {
+        exchange::look(&scene, check.resolver, &mut findings);
     }
     findings
 }

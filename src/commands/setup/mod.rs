@@ -17,6 +17,7 @@ use crate::message::address::Address;
 use crate::report;
 use crate::route::Via;
 use crate::secret::Secret;
+use crate::smtp::client::TAKEN;
 use crate::smtp::dialogue::Silent;
 use ask::Asker;
 use clap::Args;
@@ -257,6 +258,8 @@ fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result
         transcript: &mut Silent,
         secret: &secret,
         gate: Gate::of(&config, Via::Sender(sender).name()),
+        before_mail: &|| (),
+        taken: TAKEN,
     };
     match attempt::probe(&sender.relay, &mut context) {
         Ok(opened) => Ok(match opened.login {

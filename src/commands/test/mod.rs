@@ -14,10 +14,11 @@ use crate::deliver::attempt::{self, Context};
 use crate::deliver::gate::Gate;
 use crate::exit::{self, Status};
 use crate::message::address::Address;
-use crate::net::dns::Txt;
+use crate::net::dns::Dns;
 use crate::report as tell;
 use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
+use crate::smtp::client::TAKEN;
 use crate::sys::env;
 use report::{DomainSaid, Report};
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ struct Bench<'b> {
     config: &'b Config,
     around: &'b Surroundings,
     to: Option<Address>,
-    txt: Option<Txt>,
+    names: Option<Dns>,
     daemon: bool,
 }
 
@@ -68,9 +69,9 @@ fn tested(test: &Test) -> Result<Status, (Status, String)> {
     let config = around.load(test.config.clone()).map_err(|errors| (Status::Config, misconfigured(&errors)))?;
     let to = test.send_to.as_deref().map(Address::parse).transpose();
     let to = to.map_err(|error| (Status::Usage, format!("--send-to: {error}")))?;
-    let txt = test.dns.then(|| Txt::new(test.resolver)).transpose().map_err(|what| (Status::Os, what))?;
+    let names = test.dns.then(|| Dns::new(test.resolver)).transpose().map_err(|what| (Status::Os, what))?;
     let daemon = test.config.is_none() && env::path("POSTRIDER_CONFIG").is_none();
-    let bench = Bench { config: &config, around: &around, to, txt, daemon };
+    let bench = Bench { config: &config, around: &around, to, names, daemon };
     let mut worst = Status::Ok;
     for via in chosen(&config, &test.senders).map_err(|what| (Status::Usage, what))? {
         let report = bench.test(via);
@@ -172,14 +173,16 @@ impl Bench<'_> {
                 fetch::fetch(source, &FetchContext { limit, ..fetching }).map_err(|error| error.to_string())
             },
             gate: Gate::of(self.config, via.name()),
+            before_mail: &|| (),
+            taken: TAKEN,
         };
         attempt::rehearse(relay, parties, &mut context)
     }
 
     /// What the domains of a sender say.
     fn domains(&self, sender: &Sender, report: &mut Report) {
-        let Some(txt) = &self.txt else { return };
-        let records = |name: &str| txt.records(name);
+        let Some(names) = &self.names else { return };
+        let records = |name: &str| names.texts(name);
         let include = sender.provider.and_then(|provider| provider.spf);
         for domain in domains(sender) {
             let said = domain::look(&domain, include, sender.dkim_selector.as_deref(), &records);

@@ -430,6 +430,7 @@ pub static ACCOUNT: &[Key] = &[
     key("connections", NUMBER, "the provider's, else queue.connections", "Connections at a time."),
     key("messages_per_connection", NUMBER, "the provider's, else 100", "Messages over one connection."),
     key("recipients_per_transaction", NUMBER, "the provider's", "A message for more goes in several transactions."),
+    key("pipelining", SWITCH, "true", "false: one command at a time, even where the server announces PIPELINING."),
     key("pace", TEXT, "as quickly as it goes", "At most so many messages, evenly: \"10/s\", \"30/m\", \"600/h\"."),
     key("idle", TIME, "10s", "How long a connection waits for the next message."),
     key("bulk", TEXT, "auto", "Whether its mail is bulk mail: \"auto\", \"never\", \"always\"."),

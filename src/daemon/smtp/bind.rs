@@ -8,7 +8,8 @@ use crate::config::{ListenAddress, Listener};
 use crate::daemon::inherited::{Inherited, Passed};
 use crate::daemon::listen::Socket as UnixSocket;
 use crate::net::deadline::Stream;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
@@ -149,17 +150,17 @@ impl Shut for Handle {
     }
 }
 
-/// Binds a port, an IPv6 one for IPv6 alone, so that `[::]` and `0.0.0.0` can stand side by side.
+/// Binds a port, an IPv6 one for IPv6 alone, so that `[::]` and `0.0.0.0` can stand side by side. By way of the C library,
+/// because authbind(1) has its hand on that and not on the kernel.
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
+        socket.set_only_v6(true)?;
     }
-    rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
     Ok(TcpListener::from(socket))
 }
 

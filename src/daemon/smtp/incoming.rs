@@ -2,23 +2,20 @@
 //!
 //! The rules sort it before the client hears 250, and what they make of it is in the queue by then, in one commit: what
 //! nobody takes is refused while the client is there, and nothing that was taken is lost. As long as there is no rule at
-//! all, it is on hold in the lane [`LANE`] and says so: seen with `mailq`, sent back when its time is over.
+//! all, it is on hold in a lane of its own and says so, until there is one (`held`).
 
 use super::super::Daemon;
 use super::super::submit::not_kept;
+use super::held;
 use super::policy::Refusal;
 use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::message::Message;
+use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{Accepted, NewMessage};
 use crate::rules::sort::Mail;
 use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsorted, decide, sort};
 use std::net::IpAddr;
-
-/// The lane of messages that came in while there was no rule.
-pub const LANE: &str = "incoming";
-/// Why such a message is on hold.
-const NO_RULE: &str = "no rule takes it";
 
 /// A message that came in, whole: its Received field is in it.
 #[derive(Debug)]
@@ -64,11 +61,14 @@ pub fn recipient(daemon: &Daemon, facts: &Facts<'_>) -> Result<(), Refusal> {
 pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
     let config = daemon.live.get();
     let Incoming { id, envelope, message, listener, client, tag } = incoming;
-    let (held, parts) = match config.rules.is_empty() {
-        true => (Some(NO_RULE), vec![Part { lane: LANE.into(), envelope: envelope.clone(), message: message.clone() }]),
+    let (held, tag, parts) = match config.rules.is_empty() {
+        true => {
+            let part = Part { lane: INCOMING.into(), envelope: envelope.clone(), message: message.clone() };
+            (Some(NO_RULE), held::noted(&tag, &listener), vec![part])
+        }
         false => {
             let mail = Mail { envelope: &envelope, message: &message, listener: Some(&listener), client };
-            (None, sort(&config, &mail).map_err(|why| refusal(&why))?)
+            (None, tag, sort(&config, &mail).map_err(|why| refusal(&why))?)
         }
     };
     let lanes: Vec<&str> = parts.iter().map(|part| part.lane.as_str()).collect();
@@ -86,6 +86,10 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
         lanes,
         "came in"
     );
+    if held.is_some() && !daemon.live.get().rules.is_empty() {
+        // The first rule appeared meanwhile, and who sorted what was held may not have seen this one.
+        held::sort(daemon);
+    }
     Ok(accepted)
 }
 

@@ -11,6 +11,7 @@
 //! login        passwords checked, few at a time
 //! trace        the Received field, and loops
 //! incoming     what becomes of mail for this machine
+//! held         mail that came in before there was a rule
 //! ```
 //!
 //! The dialogue itself is `smtp::server`, the same as `sendmail -bs` has.
@@ -18,6 +19,7 @@
 mod bind;
 mod connection;
 mod guard;
+pub mod held;
 mod holder;
 pub mod incoming;
 mod listener;
@@ -177,6 +179,18 @@ impl Listeners {
         let deadline = Deadline::after(grace);
         while deadline.left().is_some() && points.iter().any(|point| point.seats.taken() > 0) {
             clock::pause(LOOK);
+        }
+    }
+
+    /// Sorts mail that came in before there was a rule, where there is one now; does not wait for the end.
+    pub fn sort_held(&self) {
+        let daemon = self.daemon.clone();
+        if daemon.live.get().rules.is_empty() {
+            return;
+        }
+        let thread = std::thread::Builder::new().name("sorting".into());
+        if let Err(error) = thread.spawn(move || held::sort(&daemon)) {
+            tracing::error!(reason = %error, "mail that was held is not sorted");
         }
     }
 

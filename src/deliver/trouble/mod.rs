@@ -190,6 +190,10 @@ pub fn judge(failure: &Failure, rules: &Rules<'_>) -> Trouble {
             let what = "the server takes no more messages in one connection";
             Trouble::new(Scope::Message, Temporary, Kind::Refused, phase, what)
         }
+        Cause::Unrecorded => {
+            let what = "the queue could not write down who has it already; the others are tried later";
+            Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)
+        }
         Cause::Source(why) => {
             let what = format!("the message could not be read to its end: {why}; nothing was delivered");
             Trouble::new(Scope::Message, Temporary, Kind::Io, phase, what)
@@ -233,6 +237,18 @@ pub fn another_server_may_help(trouble: &Trouble) -> bool {
         matches!(trouble.phase, Phase::Resolve | Phase::Connect | Phase::Tls | Phase::StartTls | Phase::Greeting);
     let refused = trouble.reply.as_ref().is_some_and(|reply| !reply.is_transient());
     trouble.scope == Scope::Site && early && !refused && trouble.kind != Kind::Config
+}
+
+/// Whether the server may have lost the thread because commands came together (RFC 2920), so that one at a time may go
+/// better: after its yes to MAIL a later command has no answer or one that says it came out of turn, or it says so itself.
+#[must_use]
+pub fn may_be_lost_in_pipeline(failure: &Failure) -> bool {
+    let later = matches!(failure.phase, Phase::Rcpt | Phase::Data);
+    match &failure.cause {
+        Cause::TimedOut | Cause::Closed | Cause::Lost(_) | Cause::Protocol(_) => later,
+        Cause::Refused(reply) => reply::wants_lockstep(reply, later),
+        _ => false,
+    }
 }
 
 /// What a failed connect means: always the whole server.

@@ -68,6 +68,14 @@ fn apply(rule: &Found<'_>, usual: Trouble) -> Trouble {
     }
 }
 
+/// Whether a server complains that commands came together: in words, or, `later` than MAIL, that one came out of turn.
+pub(super) fn wants_lockstep(reply: &Reply, later: bool) -> bool {
+    let text = reply.lines.join(" ").to_ascii_lowercase();
+    let named = ["pipelin", "synchroni"].iter().any(|word| text.contains(word));
+    let out_of_turn = matches!(reply.code, 500 | 503) && reply.enhanced.is_none_or(|(_, subject, _)| subject == 5);
+    named || later && out_of_turn
+}
+
 fn judge_auth(code: u16, permanence: Permanence) -> Trouble {
     let (what, advice) = match code {
         530 => ("the server wants a login", "configure user and password for this account"),

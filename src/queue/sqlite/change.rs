@@ -85,6 +85,16 @@ pub(super) fn accept_all(c: &Connection, parcels: &[Parcel]) -> Result<Accepted,
     Ok(accepted)
 }
 
+/// Takes a message out and keeps these in its place; files that are done with.
+pub(super) fn replace(c: &Connection, id: MessageId, by: &[Parcel]) -> Result<(Accepted, Vec<String>), StoreError> {
+    let there = c.prepare_cached("SELECT 1 FROM message WHERE id = ?1")?.exists([id.0])?;
+    if !there {
+        return Err(StoreError::Gone);
+    }
+    let files = remove(c, id.0)?;
+    Ok((accept_all(c, by)?, files))
+}
+
 /// How long counts are kept: longer than anybody looks back.
 const COUNTS: Millis = 2 * 86_400_000;
 

@@ -128,6 +128,25 @@ impl SqliteStore {
         Ok(Parcel { new, text })
     }
 
+    /// The texts of several messages kept, and the files that hold them; none of them where one could not be.
+    fn parcels(&self, new: Vec<NewMessage>) -> Result<(Vec<Parcel>, Vec<String>), StoreError> {
+        space::check(&self.directory, self.min_free, new.iter().map(|one| one.message.wire_size()).sum())?;
+        let (mut parcels, mut files) = (Vec::new(), Vec::new());
+        for one in new {
+            match self.parcel(one) {
+                Ok(parcel) => {
+                    files.extend(parcel.text.file().map(str::to_owned));
+                    parcels.push(parcel);
+                }
+                Err(error) => {
+                    self.texts.remove(&files);
+                    return Err(error);
+                }
+            }
+        }
+        Ok((parcels, files))
+    }
+
     /// Removes the file of a text that no row came to name.
     fn drop_text(&self, file: Option<String>) {
         self.texts.remove(file.as_slice());
@@ -158,27 +177,23 @@ impl Store for SqliteStore {
     }
 
     fn accept_all(&self, new: Vec<NewMessage>) -> Result<Accepted, StoreError> {
-        let size = new.iter().map(|one| one.message.wire_size()).sum();
-        space::check(&self.directory, self.min_free, size)?;
-        let (mut parcels, mut files) = (Vec::new(), Vec::new());
-        let mut kept = Ok(());
-        for one in new {
-            match self.parcel(one) {
-                Ok(parcel) => {
-                    files.extend(parcel.text.file().map(str::to_owned));
-                    parcels.push(parcel);
-                }
-                Err(error) => {
-                    kept = Err(error);
-                    break;
-                }
-            }
-        }
-        let accepted = kept.and_then(|()| self.writer.change(move |c| change::accept_all(c, &parcels)));
+        let (parcels, files) = self.parcels(new)?;
+        let accepted = self.writer.change(move |c| change::accept_all(c, &parcels));
         if !matches!(accepted, Ok(Accepted { again: false, .. })) {
             self.texts.remove(&files);
         }
         accepted
+    }
+
+    fn replace(&self, id: MessageId, by: Vec<NewMessage>) -> Result<Accepted, StoreError> {
+        let (parcels, files) = self.parcels(by)?;
+        let replaced = self.writer.change(move |c| change::replace(c, id, &parcels));
+        if !matches!(replaced, Ok((Accepted { again: false, .. }, _))) {
+            self.texts.remove(&files);
+        }
+        let (accepted, done) = replaced?;
+        self.texts.remove(&done);
+        Ok(accepted)
     }
 
     fn claim(&self, now: Millis, busy: &[Busy], limit: usize) -> Result<Vec<Queued>, StoreError> {
@@ -243,6 +258,13 @@ impl Store for SqliteStore {
             self.drop_text(file);
         }
         done.map(|done| self.texts.remove(&done.files))
+    }
+
+    fn note(&self, id: MessageId, now: Millis, results: &[Recorded]) -> Result<(), StoreError> {
+        let results = results.to_vec();
+        let done = self.writer.change_patiently(move |c| change::record(c, id, now, &results, None))?;
+        self.texts.remove(&done.files);
+        Ok(())
     }
 
     fn release_claim(&self, id: MessageId) -> Result<(), StoreError> {

@@ -54,11 +54,7 @@ fn own_directory(path: &Path) -> Result<(), StoreError> {
     let fail = |error: io::Error| error::file(path, &error);
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
-            if let Some(parent) = path.parent() {
-                sync_directory(parent).map_err(|error| error::file(parent, &error))?;
-            }
-            return Ok(());
+            return make(path).map_err(fail);
         }
         Err(error) => return Err(fail(error)),
         Ok(facts) if !facts.is_dir() => Err("is no directory".to_owned()),
@@ -73,6 +69,19 @@ fn own_directory(path: &Path) -> Result<(), StoreError> {
         Ok(_) => Ok(()),
     }
     .map_err(|what| StoreError::Io(format!("{} {what}", path.display())))
+}
+
+/// Makes a directory and those above it. Each of them is on disk before anything is kept in it.
+fn make(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        make(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    sync_directory(parent)
 }
 
 /// What stands at the database's place.

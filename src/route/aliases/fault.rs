@@ -37,10 +37,19 @@ impl fmt::Display for Problem {
             // The whole command may hold what is nobody's business.
             Self::Command(command) => {
                 let program = command.split_ascii_whitespace().next().unwrap_or_default();
-                write!(f, "mail is not piped to programs (|{}); give an address", shown(program))
+                write!(
+                    f,
+                    "mail is not piped to programs (|{}); give an address, or have a [[rule]] with pipe in its place",
+                    shown(program)
+                )
             }
             Self::File(path) => {
-                write!(f, "mail is not appended to files ({}); give an address", shown(&path.to_string_lossy()))
+                let path = path.to_string_lossy();
+                write!(
+                    f,
+                    "mail is not appended to files ({}); give an address, or have a [[rule]] with maildir in its place",
+                    shown(&path)
+                )
             }
             Self::Include(why) | Self::Syntax(why) => f.write_str(why),
             Self::Loop(names) => write!(f, "it leads back to itself: {}", names.join(" -> ")),

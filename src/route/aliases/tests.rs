@@ -114,8 +114,14 @@ fn what_is_wrong_is_named_and_the_rest_used() {
                 good: b@x.test\na@b.test: c@x.test\nempty:\nodd: :fail: no\nbad: a b@x.test\n";
     let said = faults(text);
     for (number, why) in [
-        (2, "alias sales: mail is not piped to programs (|/usr/bin/filter); give an address"),
-        (3, "alias box: mail is not appended to files (/var/mail/box); give an address"),
+        (
+            2,
+            "alias sales: mail is not piped to programs (|/usr/bin/filter); give an address, or have a [[rule]] with pipe in its place",
+        ),
+        (
+            3,
+            "alias box: mail is not appended to files (/var/mail/box); give an address, or have a [[rule]] with maildir in its place",
+        ),
         (5, "an alias line is `name: address, address`"),
         (6, "alias good: it stands twice; the line that counts is 1"),
         (7, "one local name, without a domain"),

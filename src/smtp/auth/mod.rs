@@ -15,6 +15,7 @@ pub mod scram;
 pub mod xoauth2;
 
 use crate::config::AuthChoice;
+use crate::net::binding::ChannelBinding;
 use crate::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -32,6 +33,17 @@ pub struct Credentials<'c> {
 }
 
 impl<'c> Credentials<'c> {
+    /// The same for each way that a mechanism can use them: one binding at a time, where it binds.
+    #[must_use]
+    pub fn ways(self, mechanism: &Mechanism) -> Vec<Self> {
+        match self.binding {
+            Binding::Offered(all) if mechanism.binds => {
+                all.chunks(1).map(|one| Self { binding: Binding::Offered(one), ..self }).collect()
+            }
+            _ => vec![self],
+        }
+    }
+
     /// A login and its secret, with no server named and no channel bound.
     #[must_use]
     pub fn new(user: &'c str, secret: &'c Secret) -> Self {
@@ -39,15 +51,15 @@ impl<'c> Credentials<'c> {
     }
 }
 
-/// The channel binding of RFC 5929, and whether the server takes part in it.
+/// The channel bindings of the connection, and whether the server takes part in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding<'c> {
-    /// There is none: no TLS, or a certificate that has no binding.
+    /// There is none: no TLS, or none that has a binding.
     None,
     /// There is one, but the server offers no mechanism with it.
     NotOffered,
-    /// tls-server-end-point, and the server offers mechanisms with it.
-    Offered(&'c [u8]),
+    /// The server offers mechanisms with a binding, and does not say which: the preferred one first.
+    Offered(&'c [ChannelBinding]),
 }
 
 /// What a login shows to whoever reads along on the connection.

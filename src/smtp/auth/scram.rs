@@ -1,5 +1,5 @@
-//! AUTH SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677), each also as -PLUS: bound to the TLS channel by the server's
-//! certificate (tls-server-end-point, RFC 5929 section 4).
+//! AUTH SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677), each also as -PLUS: bound to the TLS channel (RFC 9266 and RFC
+//! 5929).
 //!
 //! The password never crosses the wire, and the server proves that it knows it too: a 235 without that proof is refused.
 
@@ -73,7 +73,7 @@ struct Scram<'c> {
     digest: MessageDigest,
     credentials: Credentials<'c>,
     /// GS2 header: whether and how the channel is bound.
-    gs2: &'static str,
+    gs2: String,
     /// GS2 header and channel binding data, as the last message repeats them.
     bound: Vec<u8>,
     /// client-first-message-bare.
@@ -87,11 +87,11 @@ impl<'c> Scram<'c> {
     fn new(kind: Kind, credentials: Credentials<'c>, nonce: String) -> Result<Self, String> {
         let user = names::prepared(credentials.user, "login")?;
         let (gs2, data): (_, &[u8]) = match (kind.plus, credentials.binding) {
-            (true, Binding::Offered(data)) => ("p=tls-server-end-point,,", data),
+            (true, Binding::Offered([one, ..])) => (format!("p={},,", one.kind), &one.data),
             (true, _) => return Err("this login method needs TLS with a channel binding".into()),
             // The server offers no -PLUS: it refuses if that list was tampered with.
-            (false, Binding::NotOffered) => ("y,,", b""),
-            (false, _) => ("n,,", b""),
+            (false, Binding::NotOffered) => ("y,,".into(), b""),
+            (false, _) => ("n,,".into(), b""),
         };
         let bound = [gs2.as_bytes(), data].concat();
         let first = format!("n={},r={nonce}", names::escaped(&user));
@@ -123,13 +123,19 @@ impl<'c> Scram<'c> {
         Ok(AuthPayload::new(message.as_bytes()))
     }
 
+    /// Keeps why the server refuses; the answer to that is empty.
+    fn refused(&mut self, error: &str) -> Result<AuthPayload, String> {
+        let why = error.split(',').next().and_then(|value| value.strip_prefix("e=")).unwrap_or_default();
+        self.refusal = Some(refusal_text(why.as_bytes()));
+        Ok(AuthPayload::new(b""))
+    }
+
     /// The server's last message: its proof, or why it refuses. The answer to it is empty.
     fn verify(&mut self, server_final: &str, wanted: &[u8]) -> Result<AuthPayload, String> {
-        let value = server_final.split(',').next().unwrap_or_default();
-        if let Some(why) = value.strip_prefix("e=") {
-            self.refusal = Some(refusal_text(why.as_bytes()));
-            return Ok(AuthPayload::new(b""));
+        if server_final.starts_with("e=") {
+            return self.refused(server_final);
         }
+        let value = server_final.split(',').next().unwrap_or_default();
         let shown = value.strip_prefix("v=").and_then(|text| openssl::base64::decode_block(text).ok());
         match shown {
             Some(shown) if shown.len() == wanted.len() && openssl::memcmp::eq(&shown, wanted) => {
@@ -144,7 +150,7 @@ impl<'c> Scram<'c> {
 
 impl Exchange for Scram<'_> {
     fn initial(&mut self) -> Option<AuthPayload> {
-        Some(AuthPayload::new([self.gs2, &self.first].concat().as_bytes()))
+        Some(AuthPayload::new([self.gs2.as_str(), &self.first].concat().as_bytes()))
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<AuthPayload, String> {
@@ -155,6 +161,8 @@ impl Exchange for Scram<'_> {
         let text = text.ok_or("the server's challenge makes no sense")?;
         match std::mem::replace(&mut self.state, State::Begun) {
             _ if self.refusal.is_some() => Err("the server asks again after it refused the login".into()),
+            // Some servers say at once what RFC 5802 has them say at the end.
+            State::Begun if text.starts_with("e=") => self.refused(text),
             State::Begun => self.prove(text),
             State::Proven(wanted) => self.verify(text, &wanted),
             State::Done => Err("the server asks again after the login was done".into()),
@@ -203,6 +211,7 @@ impl<'t> Challenge<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::binding::ChannelBinding;
     use crate::secret::Secret;
     use proptest::prelude::*;
 
@@ -248,15 +257,21 @@ mod tests {
         let secret = Secret::new("pencil".into());
         let bound = |binding| Credentials { binding, ..Credentials::new("user", &secret) };
         let plus = Kind { plus: true, ..SHA256 };
-        let mut run = Scram::new(plus, bound(Binding::Offered(b"\x01\x02")), RFC_5802.0.into()).unwrap();
-        assert!(text(&run.initial().unwrap()).starts_with("p=tls-server-end-point,,n=user"));
-        let last = text(&run.respond(RFC_5802.1.as_bytes()).unwrap());
-        let wanted = openssl::base64::encode_block(b"p=tls-server-end-point,,\x01\x02");
-        assert!(last.starts_with(&format!("c={wanted},")), "{last}");
+        let both = [("tls-exporter", vec![3]), ("tls-server-end-point", vec![1, 2])]
+            .map(|(kind, data)| ChannelBinding { kind, data });
+        let ways = bound(Binding::Offered(&both)).ways(&super::super::MECHANISMS[0]);
+        assert_eq!(ways.len(), 2);
+        for (way, ChannelBinding { kind, data }) in ways.into_iter().zip(&both) {
+            let mut run = Scram::new(plus, way, RFC_5802.0.into()).unwrap();
+            assert!(text(&run.initial().unwrap()).starts_with(&format!("p={kind},,n=user")));
+            let last = text(&run.respond(RFC_5802.1.as_bytes()).unwrap());
+            let wanted = openssl::base64::encode_block(&[b"p=", kind.as_bytes(), b",,", data].concat());
+            assert!(last.starts_with(&format!("c={wanted},")), "{last}");
+        }
         assert!(Scram::new(plus, bound(Binding::NotOffered), "x".into()).is_err());
         let mut run = Scram::new(SHA256, bound(Binding::NotOffered), "x".into()).unwrap();
         assert!(text(&run.initial().unwrap()).starts_with("y,,"));
-        let mut run = Scram::new(SHA256, bound(Binding::Offered(b"x")), "x".into()).unwrap();
+        let mut run = Scram::new(SHA256, bound(Binding::Offered(&both)), "x".into()).unwrap();
         assert!(text(&run.initial().unwrap()).starts_with("n,,"), "y would be taken for an attack");
     }
 

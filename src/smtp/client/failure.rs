@@ -41,6 +41,8 @@ pub enum Cause {
     Source(String),
     /// The server takes no more messages in this connection (RFC 9422): another connection goes on.
     NextSession,
+    /// The result for other recipients could not be written down, and until then nothing more is sent.
+    Unrecorded,
 }
 
 impl Failure {

@@ -19,9 +19,9 @@ const TELLING: usize = 6;
 const SHORTEST: usize = 3;
 
 impl<W: Timed> Session<'_, W> {
-    /// Logs in with the first of the mechanisms; with the next only where the server does not want the mechanism as
-    /// such. A refused login is never tried in another way: that would count twice at the server. Returns the
-    /// mechanism's name.
+    /// Logs in with the first of the mechanisms; with the next only where the server does not want the mechanism, or its
+    /// channel binding, as such. A refused login is never tried in another way: that would count twice at the server.
+    /// Returns the mechanism's name.
     ///
     /// # Errors
     /// The server refuses, or the connection is lost.
@@ -31,10 +31,15 @@ impl<W: Timed> Session<'_, W> {
         credentials: Credentials<'_>,
     ) -> Result<&'static str, Failure> {
         let mut result = Err(Failure::new(Phase::Auth, Cause::Config("no login method is left".into())));
-        for mechanism in mechanisms {
-            result = self.exchange(mechanism, credentials).map(|()| mechanism.name);
+        let ways = mechanisms.iter().flat_map(|one| credentials.ways(one).into_iter().map(move |way| (one, way)));
+        for (mechanism, credentials) in ways {
+            let mut proven = false;
+            result = self.exchange(mechanism, credentials, &mut proven).map(|()| mechanism.name);
             match &result {
                 Err(Failure { cause: Cause::Refused(reply), .. }) if declines_mechanism(reply) => {}
+                // Many servers have no other word for a binding that they do not know.
+                Err(Failure { cause: Cause::Refused(reply), .. })
+                    if mechanism.binds && !proven && reply.code == 535 => {}
                 Err(Failure { cause: Cause::RefusedBecause(_, why), .. }) if declines_binding(why) => {}
                 _ => break,
             }
@@ -43,7 +48,14 @@ impl<W: Timed> Session<'_, W> {
         result
     }
 
-    fn exchange(&mut self, mechanism: &Mechanism, credentials: Credentials<'_>) -> Result<(), Failure> {
+    /// `proven` tells whether a challenge was answered: before that no password can have been judged by a mechanism that
+    /// binds.
+    fn exchange(
+        &mut self,
+        mechanism: &Mechanism,
+        credentials: Credentials<'_>,
+        proven: &mut bool,
+    ) -> Result<(), Failure> {
         let begun = (mechanism.begin)(credentials);
         let mut run = begun.map_err(|why| Failure::new(Phase::Auth, Cause::Config(why)))?;
         self.hidden.push(Zeroizing::new(credentials.secret.expose().to_owned()));
@@ -56,7 +68,10 @@ impl<W: Timed> Session<'_, W> {
         for _ in 0..ROUNDS {
             match reply.code {
                 235 => return run.finish().map_err(|why| Failure::new(Phase::Auth, Cause::Protocol(why))),
-                334 => reply = self.answer(run.as_mut(), &reply)?,
+                334 => {
+                    *proven = true;
+                    reply = self.answer(run.as_mut(), &reply)?;
+                }
                 _ => return Err(self.refusal(reply, run.as_ref())),
             }
         }

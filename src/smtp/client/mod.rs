@@ -15,7 +15,7 @@ mod transaction;
 
 pub use failure::{Cause, Failure};
 pub use parked::Parked;
-pub use send::{Answer, Splits};
+pub use send::{Answer, Splits, TAKEN, Taken};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -107,13 +107,19 @@ impl<'t, W: Timed> Session<'t, W> {
         &self.capabilities
     }
 
-    /// Takes no more recipients at once, and no more transactions in the session, than these; the server's own limits hold
-    /// as well.
+    /// Takes no more recipients at once, and no more transactions in the session, than these, and pipelines only where they
+    /// allow it; the server's own limits hold as well.
     pub fn limit(&mut self, portions: Portions) {
         let least = |own: Option<u32>, server: Option<u32>| own.into_iter().chain(server).min();
         let limits = &mut self.capabilities.limits;
         limits.recipients = least(portions.recipients_per_transaction, limits.recipients);
         limits.mails = least(Some(portions.messages_per_connection), limits.mails);
+        self.capabilities.pipelining &= portions.pipelining;
+    }
+
+    /// One command at a time from here on, whatever the server offers.
+    pub fn in_steps(&mut self) {
+        self.capabilities.pipelining = false;
     }
 
     /// Waits for the server's 220.

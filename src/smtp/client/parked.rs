@@ -27,14 +27,12 @@ impl<'t, W: Timed> Session<'t, W> {
     /// Lays the session aside for its next message.
     ///
     /// # Errors
-    /// It can take none (the connection is lost, has ended, or the two sides are out of step): the connection, to be closed.
+    /// It can take none (the connection is lost, has ended, or the two sides are out of step): the connection, to be
+    /// closed. There is no farewell, as the result of the last message is not recorded yet.
     pub fn park(self) -> Result<Parked<W>, W> {
         let idle = self.input.is_empty() && self.output.is_empty() && !self.parser.is_midway();
-        if self.broken || self.quit_sent {
+        if self.broken || self.quit_sent || !idle {
             return Err(self.wire);
-        }
-        if !idle {
-            return Err(self.quit());
         }
         let Self { wire, protocol, capabilities, mails, in_transaction, .. } = self;
         Ok(Parked { wire, protocol, capabilities, mails, in_transaction })
@@ -46,6 +44,12 @@ impl<W: Timed> Parked<W> {
     #[must_use]
     pub fn wire(&self) -> &W {
         &self.wire
+    }
+
+    /// The connection, to be closed without a farewell.
+    #[must_use]
+    pub fn into_wire(self) -> W {
+        self.wire
     }
 
     /// Whether it takes no further transaction.

@@ -6,6 +6,7 @@ use super::transaction::{Job, Transaction};
 use super::{Cause, Failure, Session};
 use crate::envelope::{Envelope, RecipientDsn};
 use crate::message::Message;
+use crate::message::address::Address;
 use crate::net::deadline::Timed;
 use crate::smtp::ehlo::Limits;
 use crate::smtp::phase::Phase;
@@ -14,6 +15,13 @@ use std::collections::{HashSet, VecDeque};
 
 /// What became of one recipient: the reply after the message, or what went wrong.
 pub type Answer = Result<Reply, Failure>;
+
+/// Is told which recipients the server took, before anything else is said to it: whoever keeps account writes that down
+/// now. False ends the matter for the others.
+pub type Taken<'t> = dyn Fn(&[(&Address, &Reply)]) -> bool + 't;
+
+/// For those who keep no account, or only at the end.
+pub const TAKEN: &Taken<'static> = &|_| true;
 
 /// A recipient that is still to be asked.
 #[derive(Clone, Debug)]
@@ -56,11 +64,18 @@ impl<W: Timed> Session<'_, W> {
     /// in one transaction get another one at once; those beyond one session `Cause::NextSession`. QUIT may have gone out
     /// with the message.
     pub fn send(&mut self, envelope: &Envelope, message: &Message) -> Vec<Answer> {
-        self.send_split(envelope, message, Splits::USUAL)
+        self.send_split(envelope, message, Splits::USUAL, TAKEN)
     }
 
-    /// The same with the server's own ways to ask for smaller transactions.
-    pub fn send_split(&mut self, envelope: &Envelope, message: &Message, splits: Splits<'_>) -> Vec<Answer> {
+    /// The same with the server's own ways to ask for smaller transactions. `taken` hears of every transaction but the
+    /// last before the next one begins.
+    pub fn send_split(
+        &mut self,
+        envelope: &Envelope,
+        message: &Message,
+        splits: Splits<'_>,
+        taken: &Taken<'_>,
+    ) -> Vec<Answer> {
         let recipients = envelope.recipients();
         let utf8 = self.capabilities.utf8;
         let ready = Path::of_sender(&envelope.from, utf8).and_then(|from| Ok((from, self.adapted(message)?)));
@@ -79,8 +94,12 @@ impl<W: Timed> Session<'_, W> {
             }
         }
         let mut most = usize::MAX;
+        let mut told = vec![false; recipients.len()];
         while !open.is_empty() {
-            let stop = self.next_transaction(&job, &mut open, &mut most, &mut answers);
+            let mut stop = self.next_transaction(&job, &mut open, &mut most, &mut answers);
+            if stop.is_ok() && !open.is_empty() && !tell(recipients, &answers, &mut told, taken) {
+                stop = Err(Failure::new(Phase::Mail, Cause::Unrecorded));
+            }
             if let Err(failure) = stop {
                 open.drain(..).for_each(|to| answers[to.index] = Err(failure.clone()));
             }
@@ -143,6 +162,19 @@ impl<W: Timed> Session<'_, W> {
         let reply = self.command(Phase::Mail, "RSET")?;
         if reply.is_positive() { Ok(()) } else { Err(Failure::refused(Phase::Mail, reply)) }
     }
+}
+
+/// Tells of those whom the server took since it was told last; whether the others are to be asked.
+fn tell(recipients: &[Address], answers: &[Answer], told: &mut [bool], taken: &Taken<'_>) -> bool {
+    let mut new = Vec::new();
+    for ((recipient, answer), told) in recipients.iter().zip(answers).zip(told) {
+        if let Ok(reply) = answer
+            && !std::mem::replace(told, true)
+        {
+            new.push((recipient, reply));
+        }
+    }
+    new.is_empty() || taken(&new)
 }
 
 /// Whether a failure says something of all recipients, not of its own only.

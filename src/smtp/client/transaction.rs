@@ -25,6 +25,8 @@ const FLIGHT_OCTETS: usize = 32 * 1024;
 /// Octets of the message read at once; stuffed, they are at most half again as many.
 const PIECE: usize = 64 * 1024;
 /// The largest message that goes out before the server has taken sender and recipients, octets: refused, it went in vain.
+/// A larger one waits for the yes to its recipients; then BDAT saves nothing over DATA, whose 354 comes in the same flight
+/// as that yes.
 const CHUNK: u64 = 256 * 1024;
 
 /// A refusal after the dot; with another code the two sides are out of step, and the real reply may yet say yes.
@@ -90,7 +92,6 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         let octets = || (0..self.recipients.len()).map(|index| self.rcpt_command(index).len() + 2).sum::<usize>();
         offered.chunking
             && offered.pipelining
-            && self.session.protocol == Protocol::Smtp
             && self.job.message.wire_size() <= CHUNK
             && self.recipients.len() <= CHUNK_COMMANDS
             && octets() <= FLIGHT_OCTETS
@@ -116,7 +117,9 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
             let reply = self.session.reply(Phase::Rcpt).map_err(doubt)?;
             self.note_rcpt(index, reply).map_err(doubt)?;
         }
-        let end = self.read_ends(1);
+        // A chunk for nobody has no reply then (RFC 2033 section 4.3); some servers give one all the same.
+        self.session.broken |= self.ends() == 0;
+        let end = self.read_ends(self.ends());
         if let Some(Err(Failure { cause: Cause::Refused(reply), .. })) = end.first() {
             // A server that does not know BDAT after all takes the message for commands: nothing more is said to it.
             self.session.broken |= matches!(reply.code, 500..=502);
@@ -151,7 +154,9 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
     /// After a refused MAIL: the replies to the rest of the flight, which only say the same.
     fn pass_over_chunk(&mut self, refusal: &Failure) {
         let over = refusal.is_goodbye() || !matches!(refusal.cause, Cause::Refused(_));
-        self.session.broken |= over || (0..=self.recipients.len()).any(|_| self.session.reply(Phase::Rcpt).is_err());
+        let unsure = self.session.protocol == Protocol::Lmtp;
+        self.session.broken |=
+            over || unsure || (0..=self.recipients.len()).any(|_| self.session.reply(Phase::Rcpt).is_err());
     }
 
     /// Everybody who was not refused shares the failure of the whole.
@@ -174,6 +179,11 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         };
         let known = self.known.into_iter();
         known.map(|known| if let Some(Err(own)) = known { Err(own) } else { end() }).collect()
+    }
+
+    /// How many replies follow the message: LMTP has one for each recipient that was taken (RFC 2033 section 4.2).
+    fn ends(&self) -> usize {
+        if self.session.protocol == Protocol::Lmtp { self.accepted() } else { 1 }
     }
 
     fn accepted(&self) -> usize {
@@ -277,7 +287,6 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
         }
         let sent = self.write_message();
         self.session.transcript.event(&Event::Message(self.job.message.wire_size()));
-        let ends = if self.session.protocol == Protocol::Lmtp { self.accepted() } else { 1 };
         match sent {
             Err(failure) if !failure.in_doubt => {
                 // The server waits for the rest of the message: whatever was said now would belong to it.
@@ -285,7 +294,7 @@ impl<'r, 's, 't, W: Timed> Transaction<'r, 's, 't, W> {
                 Err(failure)
             }
             // The dot may have gone out, even where writing failed: a reply can still tell.
-            _ => Ok(self.read_ends(ends)),
+            _ => Ok(self.read_ends(self.ends())),
         }
     }
 

@@ -34,7 +34,9 @@ fn git_send_email() {
             let server = format!("--smtp-server={}", site.sendmail());
             let from = format!("--from=Shop <{SHOP}>");
             let (to, bcc) = (format!("--to={CUSTOMER}"), format!("--bcc={AUDIT}"));
-            let mut arguments = vec!["send-email", "--quiet", "--confirm=never", "--suppress-cc=all"];
+            // git wants to know who sends, also where a machine's name has no domain to guess an address from.
+            let mut arguments = vec!["-c", "user.name=Shop", "-c", "user.email=shop@example.com", "send-email"];
+            arguments.extend(["--quiet", "--confirm=never", "--suppress-cc=all"]);
             arguments.extend(envelope);
             arguments.extend([server.as_str(), &from, &to, &bcc, &patch]);
             site.run("git", &arguments, "")

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A mount namespace with a small file system at one place; it goes when this is dropped.
-struct Disk {
+pub struct Disk {
     holder: Child,
     place: String,
 }
@@ -17,12 +17,17 @@ struct Disk {
 impl Disk {
     /// So many KiB at the site's queue; none, with a visible line, where there may be none.
     fn new(test: &str, site: &Site, size: u32) -> Option<Self> {
+        Self::mounted(test, site, &format!("-t tmpfs -o size={size}k,mode=0700 tmpfs"))
+    }
+
+    /// What mount(8) mounts with these words.
+    pub fn mounted(test: &str, site: &Site, words: &str) -> Option<Self> {
         if !skip::require(test, "root") || !skip::require(test, "unshare") || !skip::require(test, "nsenter") {
             return None;
         }
         let place = site.queue().display().to_string();
         std::fs::create_dir(&place).unwrap();
-        let script = format!("mount -t tmpfs -o size={size}k,mode=0700 tmpfs '{place}' && exec sleep 600");
+        let script = format!("mount {words} '{place}' && chmod 700 '{place}' && exec sleep 600");
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());
         let disk = Self { holder: command.stderr(Stdio::null()).spawn().unwrap(), place };
@@ -38,7 +43,7 @@ impl Disk {
     }
 
     /// Words before a command that is to see it.
-    fn through(&self) -> Vec<String> {
+    pub fn through(&self) -> Vec<String> {
         words(&format!("nsenter --mount=/proc/{}/ns/mnt --", self.holder.id()))
     }
 
@@ -54,7 +59,7 @@ impl Disk {
     }
 
     /// A file on it, as it is seen from outside.
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{}/{name}", self.holder.id(), self.place))
     }
 }

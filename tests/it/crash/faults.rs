@@ -60,7 +60,8 @@ fn faults(table: &[(&'static str, &[&'static str], &[&'static str])], step: usiz
     all.into_iter().step_by(step).collect()
 }
 
-fn possible(test: &str) -> bool {
+/// Whether calls can be made to fail here.
+pub fn possible(test: &str) -> bool {
     if !skip::require(test, "strace") {
         return false;
     }

@@ -7,7 +7,10 @@ mod disk;
 mod faults;
 mod kills;
 mod ledger;
+mod parts;
+mod power;
 mod start;
+mod unheard;
 
 use crate::support::run::{Finished, Home};
 use ledger::{Ledger, mail};
@@ -176,6 +179,12 @@ impl Site {
 
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// A signal for it, and for whatever it was started through.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a daemon");
+        kill_process_group(Pid::from_child(child), signal).unwrap();
     }
 
     /// kill -9, for it and whatever it was started through.

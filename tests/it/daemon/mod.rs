@@ -50,6 +50,28 @@ impl Daemon {
         daemon
     }
 
+    /// The same, started by other programs: `through` are the words before its own, which may name its directory. They
+    /// must become it, so that its number is theirs.
+    pub fn start_through(
+        server: &Server,
+        through: impl FnOnce(&str) -> Vec<String>,
+        sender: impl FnOnce(&str) -> String,
+    ) -> Self {
+        let directory = tempfile::Builder::new().prefix("postrider-daemon-").tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let place = directory.path().display().to_string();
+        write_config(directory.path(), server.port, &sender(&place));
+        let own = command(directory.path());
+        let words = through(&place);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(own.get_program()).args(own.get_args());
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(std::fs::File::create(directory.path().join("stderr")).unwrap());
+        let daemon = Self { directory, child: command.spawn().unwrap() };
+        daemon.wait();
+        daemon
+    }
+
     /// Starts it again once it has ended; its log goes on.
     pub fn restart(&mut self) {
         let _ = self.child.wait();

@@ -1,9 +1,11 @@
 //! Servers that misbehave, in tables: for each fault the exit status, the words on standard error, an end in bounded
 //! time and memory, and that no message was lost or doubled.
 
+mod binding;
 mod dns;
 mod limits;
 mod phases;
+mod pipelining;
 mod recipients;
 mod replies;
 mod runner;
@@ -13,7 +15,7 @@ use runner::Scenario;
 
 /// All tables together; each is run by a test of its own.
 fn tables() -> Vec<Vec<Scenario>> {
-    vec![phases::table(), replies::table(), tls::table(), recipients::table(), limits::table()]
+    vec![phases::table(), replies::table(), tls::table(), recipients::table(), limits::table(), pipelining::table()]
 }
 
 #[test]

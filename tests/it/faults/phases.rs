@@ -60,7 +60,12 @@ pub fn table() -> Vec<Scenario> {
 fn scenario(mode: Mode, pipelining: bool, (at, nth, phase): Point, what: What) -> Scenario {
     let name = format!("{what:?} at {at} {nth}, {mode:?}, pipelining {pipelining}");
     let fault = fault(at, what);
-    let mut scenario = Scenario::new(name, mode).server(|script| script.on_nth(at, nth, fault));
+    // What is lost in a pipeline is tried once more in lock-step: there it is lost as well.
+    let again = pipelining && matches!(at, "RCPT" | "DATA") && matches!(what, What::Hang | What::Close | What::Reset);
+    let mut scenario = Scenario::new(name, mode).server(|script| match again {
+        true => script.on(at, fault),
+        false => script.on_nth(at, nth, fault),
+    });
     if pipelining {
         scenario = scenario.server(|script| script.offer("PIPELINING"));
     }

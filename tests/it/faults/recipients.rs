@@ -14,7 +14,8 @@ pub fn table() -> Vec<Scenario> {
     }
     table.extend(pipelines());
     table.extend(sizes());
-    table.extend(lmtp());
+    table.extend(lmtp("", |script| script));
+    table.extend(lmtp(", in one flight", |script| script.offer("PIPELINING").offer("CHUNKING")));
     table
 }
 
@@ -89,9 +90,7 @@ fn pipelines() -> Vec<Scenario> {
             .ends(75, &[phase])
     };
     vec![
-        three("a server that throws pipelined commands away", true, Script::flushes_input)
-            .stalls()
-            .ends(75, &[", RCPT TO: ", "in time"]),
+        three("a server that throws pipelined commands away", true, Script::flushes_input).stalls(),
         three("a server that throws away what no one pipelined", false, Script::flushes_input),
         after("CONNECT", ", EHLO: "),
         after("EHLO", ", AUTH: "),
@@ -126,8 +125,10 @@ fn sizes() -> Vec<Scenario> {
     ]
 }
 
-fn lmtp() -> Vec<Scenario> {
-    let lmtp = |name: &str, change: fn(Script) -> Script| Scenario::new(name, Mode::Lmtp).to(&THREE).server(change);
+fn lmtp(how: &str, offers: fn(Script) -> Script) -> Vec<Scenario> {
+    let lmtp = |name: &str, change: fn(Script) -> Script| {
+        Scenario::new(format!("{name}{how}"), Mode::Lmtp).to(&THREE).server(|script| change(offers(script)))
+    };
     vec![
         lmtp("LMTP, all well", |script| script),
         lmtp("LMTP, one full", |script| script.on_nth("DOT", 2, Fault::Reply("452 4.2.2 full".into())))
@@ -136,6 +137,10 @@ fn lmtp() -> Vec<Scenario> {
         lmtp("LMTP, refused at RCPT", |script| script.on_nth("RCPT", 1, Fault::Reply("550 5.1.1 who?".into())))
             .ends(69, &["recipient ann@example.org", "550 5.1.1 who?"])
             .taken(Taken::By(vec![THREE[1], THREE[2]])),
+        lmtp("LMTP, all refused at RCPT", |script| script.reply("RCPT", "550 5.1.1 who?"))
+            .ends(67, &["recipient ann@example.org", "550 5.1.1 who?"]),
+        lmtp("LMTP, refused at MAIL", |script| script.reply("MAIL", "550 5.7.1 not yours"))
+            .ends(69, &[", MAIL FROM: ", "550 5.7.1 not yours"]),
         lmtp("LMTP, closed before the replies", |script| script.on("DOT", Fault::Close))
             .ends(69, &["end of message"])
             .taken(Taken::Unknown),

@@ -1,6 +1,9 @@
 //! Sending limits through the real program: without the daemon, with it, and in the configuration.
 
 mod direct;
+mod explained;
+mod killed;
+mod real;
 mod rules;
 mod served;
 

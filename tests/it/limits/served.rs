@@ -8,20 +8,21 @@ use postrider::daemon::protocol::{Line, Reply, Request};
 use postrider::queue::Filter;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A daemon, and a home whose `sendmail` finds it.
-struct Daemon {
-    home: Home,
+pub(super) struct Daemon {
+    pub(super) home: Home,
     child: Child,
+    patience: Duration,
 }
 
 impl Daemon {
-    fn start(general: &str, senders: &str) -> Self {
+    pub(super) fn start(general: &str, senders: &str) -> Self {
         let home = Home::new();
         let socket = home.path("submit.sock");
         let home = home.env("POSTRIDER_SOCKET", &socket);
-        let daemon = Self { child: Self::spawn(&home), home };
+        let daemon = Self { child: Self::spawn(&home), home, patience: Duration::from_secs(30) };
         daemon.configure(general, senders);
         let mut daemon = daemon;
         daemon.kill();
@@ -29,7 +30,13 @@ impl Daemon {
         daemon
     }
 
-    fn configure(&self, general: &str, senders: &str) {
+    /// Waits longer, and lets programs run longer.
+    pub(super) fn be_patient(&mut self, patience: Duration) {
+        self.home.allow(patience);
+        self.patience = patience;
+    }
+
+    pub(super) fn configure(&self, general: &str, senders: &str) {
         let (log, directory) = (self.home.path("log"), self.home.path("queue"));
         let toml = format!(
             "domain = \"host.example\"\nlog = {{ to = \"{}\" }}\n[queue]\ndirectory = \"{}\"\n{general}\n{senders}",
@@ -47,36 +54,37 @@ impl Daemon {
         command.stderr(Stdio::null()).spawn().unwrap()
     }
 
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         self.child = Self::spawn(&self.home);
         let socket = self.home.path("submit.sock");
         self.until("it answers", || UnixStream::connect(&socket).is_ok());
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    fn ask(&self, request: &Request) -> Reply {
+    pub(super) fn ask(&self, request: &Request) -> Reply {
         client::ask(&self.home.path("submit.sock"), request).unwrap()
     }
 
-    fn lines(&self) -> Vec<Line> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         match self.ask(&Request::List { filter: Filter::default(), limit: 1000 }) {
             Reply::Messages(lines) => lines,
             other => panic!("{other:?}"),
         }
     }
 
-    fn send(&self, sender: &str, how: &str, to: &[&str]) -> Finished {
+    pub(super) fn send(&self, sender: &str, how: &str, to: &[&str]) -> Finished {
         let arguments: Vec<&str> = [how, "-i"].into_iter().chain(to.iter().copied()).collect();
         self.home.run("sendmail", &arguments, mail(sender))
     }
 
     #[track_caller]
-    fn until(&self, what: &str, happened: impl Fn() -> bool) {
-        for _ in 0..3000 {
+    pub(super) fn until(&self, what: &str, happened: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while begun.elapsed() < self.patience {
             if happened() {
                 return;
             }

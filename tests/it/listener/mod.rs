@@ -2,8 +2,10 @@
 
 mod clients;
 mod dialogue;
+mod exchange;
 mod hostile;
 mod life;
+mod ports;
 mod relay;
 mod secure;
 

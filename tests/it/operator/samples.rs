@@ -41,6 +41,7 @@ fn the_units_are_what_systemd_reads() {
 #[test]
 fn every_place_is_the_same_in_all_of_them() {
     let unit = text("systemd/postrider.service");
+    assert!(unit.contains("\nStartLimitIntervalSec=0\n"), "a daemon that is given up takes its socket down");
     assert!(unit.contains("\nStateDirectory=postrider\n") && unit.contains("\nUser=postrider\n"));
     assert!(text("systemd/postrider.socket").contains("\nListenStream=/run/postrider/submit.sock\n"));
     assert!(text("postrider.toml").contains("\n#directory = \"/var/lib/postrider\"\n"));

@@ -6,4 +6,5 @@ mod lanes;
 mod own;
 mod served;
 mod steering;
+mod together;
 mod troubles;

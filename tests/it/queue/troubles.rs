@@ -97,7 +97,7 @@ fn a_limit_that_is_reached_holds_and_does_not_bounce() {
         for probe in 1..=6 {
             daemon.until("a pause", || paused(&daemon).first().is_some_and(|pause| pause.times == probe));
             let pause = paused(&daemon).remove(0);
-            let due = daemon.lines()[0].recipients[0].due;
+            let due = daemon.lines()[0].recipients[0].due.unwrap();
             assert!((pause.until - due).abs() < 60_000 && !pause.firm, "{pause:?}, due {due}");
             let now = postrider::sys::clock::millis();
             assert!(

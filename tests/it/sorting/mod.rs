@@ -1,7 +1,11 @@
 //! Rules through the real daemon: mail that comes in over SMTP, and mail for local recipients of this machine's programs.
 
 mod actions;
+mod disk;
+mod held;
 mod life;
+mod reports;
+mod user;
 
 use crate::daemon::Daemon;
 use crate::listener::{Talk, ports};

@@ -76,6 +76,7 @@ fn large_messages_wait_for_the_servers_yes() {
     let large = message(&b"0123456789\r\n".repeat(30_000));
     assert!(run(&server.relay, &envelope(&["a@b.test"]), &large).0.all_sent());
     assert!(server.said("DATA") && !server.said("BDAT"));
+    assert_eq!(server.record.lock().unwrap().flights, 3, "EHLO, MAIL to DATA, the message with QUIT");
 }
 
 #[test]

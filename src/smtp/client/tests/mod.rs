@@ -16,6 +16,7 @@ use crate::message::Message;
 use crate::message::address::Address;
 use crate::message::read::{self, ReadRules};
 use crate::secret::Secret;
+use crate::smtp::client::TAKEN;
 use crate::smtp::dialogue::{Event, Transcript};
 use server::{ALL, Act, Authority, Server, say};
 
@@ -48,7 +49,14 @@ fn envelope(recipients: &[&str]) -> Envelope {
 fn run(relay: &Relay, envelope: &Envelope, message: &Message) -> (Attempt, String) {
     let mut lines = Lines::default();
     let secret = |_: &_, _| Ok(Secret::new(PASSWORD.into()));
-    let mut context = Context { host: "host.test", transcript: &mut lines, secret: &secret, gate: Gate::open() };
+    let mut context = Context {
+        host: "host.test",
+        transcript: &mut lines,
+        secret: &secret,
+        gate: Gate::open(),
+        before_mail: &|| (),
+        taken: TAKEN,
+    };
     let done = attempt(relay, envelope, message, &mut context);
     assert_eq!(done.outcomes.len(), envelope.recipients().len());
     assert!(!lines.0.contains(PASSWORD), "the transcript shows the password");

@@ -1,0 +1,86 @@
+//! What `postrider explain` says of sending limits: how much of each is used, and what they mean for the message now.
+//!
+//! The daemon is asked where mail goes to it: it may read the counters, and tells everybody of the senders that he may
+//! use. Without it they are read with the caller's rights. Nothing is reserved.
+
+use crate::config::{AtLimit, Config};
+use crate::daemon::client::{self, AskError};
+use crate::daemon::protocol::{Reply, Request};
+use crate::daemon::room::{self, Room};
+use crate::limits::{self, Class, scope};
+use crate::route::Plan;
+use crate::sys::clock;
+use std::path::PathBuf;
+
+/// Who knows how much of the limits is used.
+pub(super) enum Source {
+    /// The daemon behind this socket, where it runs.
+    Daemon(PathBuf),
+    /// The counters of the configuration alone.
+    Files,
+}
+
+/// The use of the sender's limits, and what they mean for this message; nothing where there are none.
+pub(super) fn explain(config: &Config, plan: &Plan<'_>, source: &Source, line: &mut dyn FnMut(&'static str, String)) {
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    let rules = scope::rules(config, plan.via, class);
+    if rules.is_empty() {
+        return;
+    }
+    match look(config, plan, source) {
+        Ok(room) => {
+            for one in &room.limits {
+                let whose =
+                    one.shared.as_ref().map_or_else(|| scope::subject(plan.via), |name| format!("limit {name}"));
+                line("limit:", format!("{whose}: {}: {} used, {} left", one.limit, one.used, one.left));
+            }
+            let now = match &room.reached {
+                Some(reached) => format!("{reached}; {}", meant(plan, true, room.over.as_deref())),
+                None => format!("not reached; {}", meant(plan, false, None)),
+            };
+            line("at limit:", now);
+        }
+        Err(why) => {
+            for rule in &rules {
+                line("limit:", format!("{}: {}: its use is not shown", rule.whose, rule.window));
+            }
+            line("at limit:", format!("not known whether it is reached ({why}); {}", meant(plan, false, None)));
+        }
+    }
+}
+
+/// What is known of the use; else why not.
+fn look(config: &Config, plan: &Plan<'_>, source: &Source) -> Result<Room, String> {
+    let (recipients, bulk) = (plan.envelope.recipients().len(), plan.bulk.is_some());
+    let read = || {
+        let room = room::room(config, plan.via, recipients, bulk, clock::millis());
+        room.map_err(|error| format!("{}: {}", limits::file(config).display(), error.cause))
+    };
+    let Source::Daemon(socket) = source else { return read() };
+    let request = Request::Room { name: plan.via.name(), recipients, bulk };
+    match client::ask(socket, &request) {
+        // The one that the caller's configuration has is another one, of the same name.
+        Ok(Reply::Room(room)) if room.defined != plan.via.place().to_string() => read(),
+        Ok(Reply::Room(room)) => Ok(room),
+        Ok(Reply::Refused(why)) => read().map_err(|error| format!("the daemon says: {why}; {error}")),
+        Ok(_) => read().map_err(|error| format!("the daemon answers something else; {error}")),
+        Err(AskError::Absent(_)) => read().map_err(|error| format!("the daemon does not run, and {error}")),
+        Err(error) => read().map_err(|own| format!("{error}; {own}")),
+    }
+}
+
+/// What a sender does at its limit: would do, or does now, where `over` has room for it.
+fn meant(plan: &Plan<'_>, now: bool, over: Option<&str>) -> String {
+    let will = if now { "the message" } else { "a message beyond it" };
+    match scope::profile(plan.via).map(|sender| &sender.limits.at_limit) {
+        Some(AtLimit::Refuse) => format!("{will} is refused"),
+        Some(AtLimit::Overflow(name, _)) if now => match over {
+            Some(other) => format!("{will} goes over sender {other}"),
+            None => format!("{will} waits, as sender {name} has no room either"),
+        },
+        Some(AtLimit::Overflow(name, _)) => format!("{will} goes over sender {name}"),
+        _ => {
+            format!("{will} waits in the daemon's queue; without the daemon it is refused, or kept with [queue] direct")
+        }
+    }
+}
