@@ -181,6 +181,7 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::from_millis(20)));
         assert!(!stream.is_unread() && stream.is_silent());
+        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
         stream.write_all(&[b'x'; 1000]).unwrap();
         theirs.read_exact(&mut [0; 999]).unwrap();
         stream.shut_write();
@@ -188,7 +189,6 @@ mod tests {
         theirs.read_exact(&mut [0; 1]).unwrap();
         assert!(!stream.is_unread());
         drop(theirs);
-        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
         assert!(!stream.is_silent(), "closed");
     }
 
