@@ -66,11 +66,23 @@ if [ ! -d "$fetched/nodemailer/node_modules/nodemailer" ]; then
     npm install --silent --no-audit --no-fund --prefix "$fetched/nodemailer" nodemailer@7.0.13 ||
         echo "missing, so that its test is skipped: nodemailer" >&2
 fi
-# Debian's busybox has no crond, busybox-static has; it is unpacked, not installed, because it replaces the other.
-if [ ! -x "$fetched/busybox/bin/busybox" ]; then
+# Unpacks packages together in a directory of that name; nothing is installed.
+unpacked() {
+    name=$1
+    shift
+    [ ! -d "$fetched/$name/usr" ] || return 0
     (
-        mkdir -p "$fetched/busybox" && cd "$fetched/busybox" && apt-get download -qq busybox-static 2>/dev/null &&
-            dpkg-deb --extract busybox-static_*.deb . && rm busybox-static_*.deb
-    ) || echo "missing, so that its test is skipped: busybox-static" >&2
-fi
+        rm -rf "$fetched/$name.new" && mkdir -p "$fetched/$name.new" && cd "$fetched/$name.new" &&
+            apt-get download -qq "$@" 2>/dev/null && for package in *.deb; do dpkg-deb --extract "$package" .; done &&
+            rm -- *.deb && rm -rf "../$(basename "$name")" && mv "../$(basename "$name").new" "../$(basename "$name")"
+    ) || echo "missing, so that its tests are skipped: $name" >&2
+}
+# Debian's busybox has no crond, busybox-static has, and replaces the other.
+unpacked busybox busybox-static
+# The programs that postrider imports from: each would take the place of the machine's sendmail.
+unpacked originals/ssmtp ssmtp libgnutls-openssl27
+unpacked originals/nullmailer nullmailer
+unpacked originals/dma dma
+unpacked originals/esmtp esmtp libesmtp6
+unpacked originals/msmtp msmtp libgsasl18 libntlm0 libsecret-1-0
 exec cargo test --quiet "$@"

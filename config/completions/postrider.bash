@@ -598,7 +598,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__test)
-            opts="-h --all --send-to --dns --resolver --json --help"
+            opts="-h --all --send-to --dns --resolver --sends-from --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -609,6 +609,10 @@ _postrider() {
                     return 0
                     ;;
                 --resolver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sends-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -50,6 +50,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'O
 complete -c postrider -n "__fish_postrider_using_subcommand check" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l send-to -d 'Send a real message there too, and follow it to the server\'s reply' -r
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l resolver -d 'Ask this name server instead of the system\'s (192.0.2.1:53)' -r
+complete -c postrider -n "__fish_postrider_using_subcommand test" -l sends-from -d 'Evaluate SPF for mail from this address, as receivers see it (192.0.2.7)' -r
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l all -d 'All of them'
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l dns -d 'Look at SPF, DKIM and DMARC of the senders\' domains'
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l json -d 'One JSON object a line'

@@ -80,6 +80,9 @@ enum Command {
         /// Ask this name server instead of the system's (192.0.2.1:53)
         #[arg(long, value_name = "IP:PORT", requires = "dns")]
         resolver: Option<std::net::SocketAddr>,
+        /// Evaluate SPF for mail from this address, as receivers see it (192.0.2.7)
+        #[arg(long, value_name = "IP", requires = "dns")]
+        sends_from: Option<std::net::IpAddr>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -247,8 +250,9 @@ fn dispatch(admin: Admin) -> Status {
         Command::Check { parse_only, root, dns, resolver, json } => {
             commands::check::run(&Check { config: admin.config, parse_only, root, dns, resolver, json })
         }
-        Command::Test { senders, all: _, send_to, dns, resolver, json } => {
-            commands::test::run(&Test { config: admin.config, senders, send_to, dns, resolver, json })
+        Command::Test { senders, all: _, send_to, dns, resolver, sends_from, json } => {
+            let config = admin.config;
+            commands::test::run(&Test { config, senders, send_to, dns, resolver, sends_from, json })
         }
         Command::Setup(answers) => commands::setup::run(admin.config, answers),
         Command::Serve { socket, drain } => commands::serve::run(admin.config, socket, drain),

@@ -24,11 +24,21 @@ pub struct Preset {
     pub must_match: bool,
     /// What it allows.
     pub limits: Limits,
-    /// What the SPF record of a domain includes that sends from there (RFC 7208 section 5.2); `None`: not published, or
-    /// not needed, as the provider puts its own domain into MAIL.
-    pub spf: Option<&'static str>,
+    /// What the SPF record of a domain needs that sends from there.
+    pub spf: Spf,
     /// What a person must know, one line.
     pub notes: &'static str,
+}
+
+/// What receivers look at for SPF (RFC 7208).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spf {
+    /// The record of the sender's domain, which is to include this one (section 5.2).
+    Include(&'static str),
+    /// The provider's own record, as it puts a domain of its own, or one that it manages, into MAIL.
+    ProvidersDomain,
+    /// The provider publishes nothing of it.
+    Unknown,
 }
 
 /// A port and its protection.
@@ -73,7 +83,7 @@ const BASE: Preset = Preset {
     user: None,
     must_match: false,
     limits: UNKNOWN,
-    spf: None,
+    spf: Spf::Unknown,
     notes: "",
 };
 
@@ -86,7 +96,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Yandex Mail, sending limits of a free mailbox (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], recipients_per_message: Some(35), ..UNKNOWN },
-        spf: Some("_spf.yandex.net"),
+        spf: Spf::Include("_spf.yandex.net"),
         notes: "needs an app password; once blocked for spam, each further try prolongs the block of 24 hours",
         ..BASE
     },
@@ -96,7 +106,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Yandex 360 for business: up to 5,000 a day by plan (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(5_000, DAY)], ..UNKNOWN },
-        spf: Some("_spf.yandex.net"),
+        spf: Spf::Include("_spf.yandex.net"),
         notes: "needs an app password; the daily limit depends on the plan",
         ..BASE
     },
@@ -106,7 +116,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Mail.ru help (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
-        spf: Some("_spf.mail.ru"),
+        spf: Spf::Include("_spf.mail.ru"),
         notes: "needs an app password",
         ..BASE
     },
@@ -116,7 +126,7 @@ pub static PRESETS: [Preset; 15] = [
         must_match: true,
         // Gmail help: 500 recipients in rolling 24 hours, 2,000 with Workspace (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(500, DAY)], ..UNKNOWN },
-        spf: Some("_spf.google.com"),
+        spf: Spf::Include("_spf.google.com"),
         notes: "needs an app password or XOAUTH2; a foreign From is silently replaced; Workspace allows 2,000 a day",
         ..BASE
     },
@@ -126,7 +136,7 @@ pub static PRESETS: [Preset; 15] = [
         ports: &[SUBMISSION],
         // Workspace SMTP relay: 10,000 recipients a user and day (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(10_000, DAY)], ..UNKNOWN },
-        spf: Some("_spf.google.com"),
+        spf: Spf::Include("_spf.google.com"),
         notes: "the Workspace administrator allows addresses or logins",
         ..BASE
     },
@@ -143,7 +153,7 @@ pub static PRESETS: [Preset; 15] = [
             connections: Some(3),
             ..UNKNOWN
         },
-        spf: Some("spf.protection.outlook.com"),
+        spf: Spf::Include("spf.protection.outlook.com"),
         notes: "XOAUTH2; Basic is off by default after December 2026; another From needs the SendAs right",
         ..BASE
     },
@@ -159,7 +169,7 @@ pub static PRESETS: [Preset; 15] = [
         ],
         // Amazon SES quotas (collected by November 2026); a new account's sandbox has 200 a day and one a second.
         limits: Limits { recipients_per_message: Some(50), size: Some(40 << 20), ..UNKNOWN },
-        spf: Some("amazonses.com"),
+        spf: Spf::ProvidersDomain,
         notes: "needs region = \"...\"; the login is the SMTP credentials, not the AWS keys",
         ..BASE
     },
@@ -170,7 +180,7 @@ pub static PRESETS: [Preset; 15] = [
         user: Some("apikey"),
         // SendGrid documentation (collected by November 2026).
         limits: Limits { messages_per_connection: Some(5_000), ..UNKNOWN },
-        spf: Some("sendgrid.net"),
+        spf: Spf::ProvidersDomain,
         notes: "the password is an API key; From must be a verified sender",
         ..BASE
     },
@@ -178,7 +188,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "mailgun",
         hosts: &["smtp.mailgun.org"],
         ports: &[SUBMISSION, ALTERNATIVE, TLS],
-        spf: Some("mailgun.org"),
+        spf: Spf::Include("mailgun.org"),
         notes: "logins belong to one domain each; the EU region has server = \"smtp.eu.mailgun.org\"",
         ..BASE
     },
@@ -186,7 +196,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "postmark",
         hosts: &["smtp.postmarkapp.com"],
         ports: &[SUBMISSION, ALTERNATIVE],
-        spf: Some("spf.mtasv.net"),
+        spf: Spf::ProvidersDomain,
         notes: "the server token is both user and password; From must be a sender signature",
         ..BASE
     },
@@ -196,7 +206,7 @@ pub static PRESETS: [Preset; 15] = [
         ports: &[SUBMISSION, ALTERNATIVE, TLS],
         // Brevo's free plan (collected by November 2026).
         limits: Limits { windows: &[Window::recipients(300, DAY)], ..UNKNOWN },
-        spf: Some("spf.brevo.com"),
+        spf: Spf::ProvidersDomain,
         notes: "the password is an SMTP key, not an API key; paid plans have other limits",
         ..BASE
     },
@@ -204,7 +214,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "zoho",
         hosts: &["smtp.zoho.com"],
         must_match: true,
-        spf: Some("zohomail.com"),
+        spf: Spf::Include("zohomail.com"),
         notes: "needs an app password; From is the account or an alias of it; other regions have other servers",
         ..BASE
     },
@@ -212,7 +222,7 @@ pub static PRESETS: [Preset; 15] = [
         name: "fastmail",
         hosts: &["smtp.fastmail.com"],
         must_match: true,
-        spf: Some("spf.messagingengine.com"),
+        spf: Spf::Include("spf.messagingengine.com"),
         notes: "needs an app password; From is the account or a verified alias",
         ..BASE
     },
@@ -221,7 +231,7 @@ pub static PRESETS: [Preset; 15] = [
         hosts: &["smtp.mail.me.com"],
         ports: &[SUBMISSION],
         must_match: true,
-        spf: Some("icloud.com"),
+        spf: Spf::Include("icloud.com"),
         notes: "needs an app-specific password; From is an @icloud.com, @me.com or @mac.com address of the account",
         ..BASE
     },

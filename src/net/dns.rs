@@ -1,9 +1,9 @@
 //! Records by the resolver library, for `test --dns` and `check --dns`: blocking, with a time limit. Nothing else asks
 //! here, so that its runtime exists in no other command.
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -38,6 +38,8 @@ impl Dns {
         let mut builder = builder;
         let options = builder.options_mut();
         (options.timeout, options.attempts) = (ANSWER, ATTEMPTS);
+        // What others see counts, not what this machine's /etc/hosts says.
+        options.use_hosts_file = ResolveHosts::Never;
         let resolver = {
             let _inside = runtime.enter();
             builder.build().map_err(|error| format!("the resolver cannot be set up: {error}"))?
@@ -77,15 +79,34 @@ impl Dns {
     /// # Errors
     /// As `texts`.
     pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, String> {
-        let mut all = Vec::new();
-        for kind in [RecordType::A, RecordType::AAAA] {
-            all.extend(self.records(name, kind)?.into_iter().filter_map(|data| match data {
-                RData::A(address) => Some(IpAddr::V4(address.0)),
-                RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-                _ => None,
-            }));
-        }
-        Ok(all)
+        Ok([self.addresses_of(name, false)?, self.addresses_of(name, true)?].concat())
+    }
+
+    /// The addresses of a name, of one family; none where it has none.
+    ///
+    /// # Errors
+    /// As `texts`.
+    pub fn addresses_of(&self, name: &str, v6: bool) -> Result<Vec<IpAddr>, String> {
+        let kind = if v6 { RecordType::AAAA } else { RecordType::A };
+        let of = |data| match data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        };
+        Ok(self.records(name, kind)?.into_iter().filter_map(of).collect())
+    }
+
+    /// The names of an address, with the last dot.
+    ///
+    /// # Errors
+    /// As `texts`.
+    pub fn names(&self, address: IpAddr) -> Result<Vec<String>, String> {
+        let of = |data| match data {
+            RData::PTR(name) => Some(name.0.to_ascii()),
+            _ => None,
+        };
+        let name = Name::from(address).to_ascii();
+        Ok(self.records(&name, RecordType::PTR)?.into_iter().filter_map(of).collect())
     }
 
     fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, String> {

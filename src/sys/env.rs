@@ -25,6 +25,12 @@ pub fn hostname() -> String {
     if name.is_empty() { "localhost".into() } else { name }
 }
 
+/// The file of this program.
+#[must_use]
+pub fn program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
 /// The host's canonical name as `/etc/hosts` has it: the first name of the line on which the host name stands; the host
 /// name where it stands on none. DNS is not asked.
 #[must_use]

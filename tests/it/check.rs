@@ -342,3 +342,24 @@ fn queue(directory: &Path) {
         })
         .unwrap();
 }
+
+/// What timedatectl says of the kernel's clock counts on the running machine.
+#[test]
+fn the_kernel_is_asked_for_the_clock() {
+    for (answer, line) in [
+        ("echo yes", "ok: the clock is synchronized, as the kernel says"),
+        ("echo no", "it is not synchronized, as the kernel says; mend it with: timedatectl set-ntp true"),
+        ("echo garbage", "the clock"),
+    ] {
+        let home = Home::new();
+        home.write(
+            ".config/postrider/postrider.toml",
+            SENDER.replace("{ file = \"/etc/postrider/shop.password\" }", "{ env = \"X\" }"),
+        );
+        let program = home.write("bin/timedatectl", format!("#!/bin/sh\n{answer}\n"));
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let said = home.run("postrider", &["check"], "").stdout;
+        let kept_by_host = std::path::Path::new("/run/systemd/container").exists();
+        assert!(said.contains(line) || kept_by_host, "{answer}: {said}");
+    }
+}

@@ -150,18 +150,68 @@ fn domains_are_looked_up() {
     let good = name_server(&[
         ("example.com", "v=spf1 include:spf.example.com -all"),
         ("spf.example.com", "v=spf1 include:_spf.yandex.net ~all"),
+        ("_spf.yandex.net", "v=spf1 include:_spf-ipv4.yandex.net ~all"),
+        ("_spf-ipv4.yandex.net", "v=spf1 ip4:203.0.113.0/24 ~all"),
         ("mail._domainkey.example.com", "v=DKIM1; k=rsa; p=MIGf"),
         ("_dmarc.example.com", "v=DMARC1; p=quarantine"),
     ]);
     let run = home.run("postrider", &["test", "--dns", "--resolver", &good.to_string()], "").expect(0);
-    for words in ["covers _spf.yandex.net", "there is a key at mail._domainkey.example.com", "policy quarantine"] {
+    for words in [
+        "pass for 203.0.113.0 of _spf.yandex.net by include:spf.example.com, include:_spf.yandex.net",
+        "there is a key at mail._domainkey.example.com",
+        "policy quarantine",
+    ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
-    let bad = name_server(&[("example.com", "v=spf1 a -all")]);
+    let bad = name_server(&[
+        ("example.com", "v=spf1 ip4:198.51.100.0/24 -all"),
+        ("_spf.yandex.net", "v=spf1 ip4:203.0.113.0/24 ~all"),
+    ]);
     let run = home.run("postrider", &["test", "--dns", "--resolver", &bad.to_string()], "").expect(1);
-    for words in ["WRONG: example.com: v=spf1 a -all does not cover", "there is no key at mail.", "has no DMARC record"]
-    {
+    for words in [
+        "WRONG: example.com: fail for 203.0.113.0 of _spf.yandex.net (-all)",
+        "make it \"v=spf1 include:_spf.yandex.net ip4:198.51.100.0/24 -all\"",
+        "there is no key at mail.",
+        "has no DMARC record",
+    ] {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
     home.run("postrider", &["test", "--resolver", "127.0.0.1:53"], "").expect(64);
+}
+
+#[test]
+fn spf_is_evaluated_for_the_address_that_sends() {
+    let authority = Authority::new();
+    let server = secured(&authority).start();
+    let home = home(&authority);
+    let toml = sender(&home, "shop", &server, PASSWORD, "");
+    let home = home.config(&toml);
+    let dns = name_server(&[
+        ("example.com", "v=spf1 a:www.example.com mx redirect=_spf.example.com"),
+        ("_spf.example.com", "v=spf1 ip4:203.0.113.0/24 ?all"),
+        ("A www.example.com", "192.0.2.10"),
+        ("MX example.com", "10 mail.example.com"),
+        ("A mail.example.com", "192.0.2.129"),
+        ("_dmarc.example.com", "v=DMARC1; p=none"),
+    ]);
+    let dns = dns.to_string();
+    let test = |from: &[&str], status| {
+        let arguments = [&["test", "--dns", "--resolver", &dns], from].concat();
+        home.run("postrider", &arguments, "").expect(status).stdout
+    };
+    for (from, by) in
+        [("192.0.2.10", "a:www"), ("192.0.2.129", "mx"), ("203.0.113.5", "redirect=_spf.example.com, ip4:")]
+    {
+        let said = test(&["--sends-from", from], 0);
+        assert!(said.contains(&format!("pass for {from} by {by}")), "{said}");
+    }
+    let said = test(&["--sends-from", "192.0.2.66"], 1);
+    assert!(said.contains("neutral for 192.0.2.66 (redirect=_spf.example.com, ?all); make it"), "{said}");
+    // The server of this test has no address that others see.
+    let said = test(&[], 0);
+    assert!(said.contains("--sends-from ADDRESS asks for it"), "{said}");
+    let json = test(&["--sends-from", "192.0.2.66", "--json"], 1);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["dns"][0]["said"][0]["ok"], false, "{json}");
+    home.run("postrider", &["test", "--sends-from", "192.0.2.1"], "").expect(64);
 }

@@ -6,7 +6,9 @@
 pub mod certs;
 pub mod names;
 pub mod namespace;
+pub mod original;
 pub mod postfix;
+pub mod postfix_client;
 pub mod pty;
 pub mod run;
 pub mod scram;

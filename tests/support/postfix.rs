@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The programs that start all others.
-const MASTER: &str = "/usr/lib/postfix/sbin/master";
+pub(super) const MASTER: &str = "/usr/lib/postfix/sbin/master";
 /// The user that mailboxes belong to: nobody.
 const OWNER: u32 = 65_534;
 
@@ -158,7 +158,7 @@ impl Drop for Postfix {
     }
 }
 
-fn write(root: &Path, name: &str, content: &[u8], mode: u32) {
+pub(super) fn write(root: &Path, name: &str, content: &[u8], mode: u32) {
     let path = root.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, content).unwrap();
@@ -172,7 +172,7 @@ fn free_ports() -> (u16, u16) {
 }
 
 /// The queue as Postfix wants it: owners and modes of its own table of files.
-fn directories(root: &Path) {
+pub(super) fn directories(root: &Path) {
     use uzers::{get_group_by_name, get_user_by_name};
     let user = get_user_by_name("postfix").expect("the user postfix").uid();
     let drop_group = get_group_by_name("postdrop").expect("the group postdrop").gid();

@@ -1,4 +1,4 @@
-//! The host: the name that servers are greeted with, the clock, senders whose patterns cross, staging, aliases.
+//! The host: the name that servers are greeted with, senders whose patterns cross, staging, aliases.
 
 use super::Scene;
 use super::finding::Finding;
@@ -9,16 +9,10 @@ use crate::deliver::sorted;
 use crate::net::connect;
 use crate::report::printable;
 use crate::sys::clock::Deadline;
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// How long the lookup of the host's name may take.
 const LOOKUP: Duration = Duration::from_secs(5);
-/// When this program was not yet written: 2024-01-01. A clock before that has lost its battery.
-const WRITTEN: i64 = 1_704_067_200;
-/// How far a file may be ahead of the clock, seconds: other machines write to shared disks.
-const AHEAD: i64 = 86_400;
-
 /// The name in EHLO: full, and known to the resolver.
 pub(super) fn name(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let all = relays(scene);
@@ -45,43 +39,6 @@ pub(super) fn name(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             }
         });
     }
-}
-
-/// The clock: certificates and the dates of messages hang on it.
-pub(super) fn clock(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
-    let now = scene.around.now.timestamp();
-    let files =
-        scene.config.files.iter().cloned().chain([scene.root.at("/var/lib/dpkg/status"), scene.root.at("/etc/passwd")]);
-    let newest = files.filter_map(|file| Some((file.metadata().ok()?.mtime(), file))).max();
-    let fix = "timedatectl set-ntp true";
-    if now < WRITTEN {
-        let what = format!("the clock says {}, which is long past", scene.around.now.format("%Y-%m-%d"));
-        findings.push(Finding::error("clock", what).fix(fix));
-    } else if let Some((_, file)) = newest.filter(|(changed, _)| *changed > now + AHEAD) {
-        let what = format!(
-            "the clock is behind: it says {}, and this file was changed later",
-            scene.around.now.format("%Y-%m-%d %H:%M")
-        );
-        findings.push(Finding::error("clock", what).at(file.display()).fix(fix));
-    } else if unsynchronized(scene) {
-        findings.push(Finding::warning("clock", "nothing keeps the clock right (no NTP client has set it)").fix(fix));
-    } else {
-        findings.push(Finding::ok("clock", "the clock is not behind the files"));
-    }
-}
-
-/// Under systemd a client that keeps the time leaves traces; a container has its host's clock.
-fn unsynchronized(scene: &Scene<'_>) -> bool {
-    const TRACES: [&str; 7] = [
-        "/run/systemd/timesync/synchronized",
-        "/run/chrony",
-        "/run/chrony/chronyd.pid",
-        "/run/ntpd.pid",
-        "/run/ntpsec",
-        "/run/openntpd.pid",
-        "/run/systemd/container",
-    ];
-    scene.root.exists("/run/systemd/system") && !TRACES.iter().any(|trace| scene.root.exists(trace))
 }
 
 /// Wildcards of two senders that both fit some address, and neither of which is a part of the other: which one counts is

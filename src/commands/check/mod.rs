@@ -1,8 +1,10 @@
 //! `postrider check`: everything that goes wrong in the field, each finding with its place and what mends it.
 //!
-//! Reads only: nothing is made, mended, sent or connected to but the daemon's own socket, and with `--dns` a name server.
-//! What it looks at is below `--root` where one is given: a container, an image, a tree of a test.
+//! Reads only: nothing is made, mended, sent or connected to but the daemon's own socket, and with `--dns` a name server;
+//! timedatectl is asked how the kernel sees the clock. What it looks at is below `--root` where one is given: a container,
+//! an image, a tree of a test.
 
+mod clock;
 mod cron;
 mod exchange;
 pub mod finding;
@@ -61,7 +63,7 @@ type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 /// What a configuration says and names.
 const NAMED: [Look; 6] = [host::crossings, host::local, secrets::look, secrets::logs, trust::look, service::queue];
 /// The machine around it.
-const MACHINE: [Look; 6] = [host::name, host::clock, service::service, programs::look, php::look, cron::look];
+const MACHINE: [Look; 6] = [host::name, clock::look, service::service, programs::look, php::look, cron::look];
 
 /// Checks; 0 where all is well, 1 with warnings, 2 where some mail does not go or a secret is open.
 #[must_use]

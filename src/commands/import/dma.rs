@@ -39,6 +39,10 @@ pub(super) fn import(sources: &[Source], context: &Context<'_>, imported: &mut I
     names(&keys, context, imported)?;
     aliases(&keys, conf, imported);
     remarks(&keys, &mut imported.findings);
+    if !keys.contains_key("MASQUERADE") {
+        let what = "without -f the envelope sender was the caller's name at this host; here it is the From address";
+        imported.findings.differs(&conf.at(0), what);
+    }
     let Some((place, host)) = keys.get("SMARTHOST").filter(|(_, host)| !host.is_empty()) else {
         let what = "there is no SMARTHOST: dma brings mail to each domain's own server, which postrider does not; it needs an account";
         imported.findings.lost(&conf.at(0), what);

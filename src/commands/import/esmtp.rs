@@ -106,7 +106,7 @@ fn statement(line: &str) -> Result<Option<Statement<'_>>, &'static str> {
     Ok(Some((keyword, value, rest)))
 }
 
-/// A word, or a text in quotes with the escapes of C.
+/// A word, or a text in quotes: it goes to the next quote, whatever stands before that, and then has the escapes of C.
 fn value(text: &str) -> Result<(Zeroizing<String>, &str), &'static str> {
     let Some(quote @ ('"' | '\'')) = text.chars().next() else {
         let end = text.find(|c: char| c.is_whitespace() || c == '#').unwrap_or(text.len());
@@ -117,22 +117,46 @@ fn value(text: &str) -> Result<(Zeroizing<String>, &str), &'static str> {
             Ok((Zeroizing::new(word.to_owned()), rest))
         };
     };
+    let (inner, rest) = text[1..].split_once(quote).ok_or("a quote has no end in its line")?;
+    Ok((unescaped(inner), rest))
+}
+
+/// The escapes of C, and numbers: hexadecimal behind an x, octal behind a 0, else decimal.
+fn unescaped(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::new());
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            c if c == quote => return Ok((out, &text[at + 1..])),
-            '\\' => match chars.next().map(|(_, c)| c) {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some('r') => out.push('\r'),
-                Some(other) => out.push(other),
-                None => break,
-            },
-            c => out.push(c),
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let Some(c) = after.chars().next() else {
+            out.push('\\');
+            return out;
+        };
+        let (from, radix) = match c {
+            'x' | 'X' => (1, 16),
+            '0' => (0, 8),
+            '1'..='9' => (0, 10),
+            _ => (0, 0),
+        };
+        if radix == 0 {
+            out.push(match c {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                'b' => '\u{8}',
+                other => other,
+            });
+            rest = &after[c.len_utf8()..];
+            continue;
         }
+        let digits = &after[from..];
+        let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+        if let Some(octet) = u8::from_str_radix(&digits[..end], radix).ok().filter(u8::is_ascii) {
+            out.push(char::from(octet));
+        }
+        rest = &digits[end..];
     }
-    Err("a quote has no end in its line")
+    out.push_str(rest);
+    out
 }
 
 fn set(blocks: &mut Vec<Block>, keyword: &str, value: Zeroizing<String>, place: &Place, findings: &mut Findings) {
@@ -245,7 +269,8 @@ mod tests {
             found
         };
         assert_eq!(all("hostname=h:25 # x"), ["hostname=h:25"]);
-        assert_eq!(all("  password \"a\\\"b#c\" # x"), ["password=a\"b#c"]);
+        assert_eq!(all("  password 'a\"b#c' # x"), ["password=a\"b#c"]);
+        assert_eq!(all(r#"password "a\tb\\c\x41\101\065z\" # x"#), ["password=a\tb\\cAe5z\\"]);
         assert_eq!(
             all("identity 'me@x' default starttls = required"),
             ["identity=me@x", "default=", "starttls=required"]

@@ -131,6 +131,16 @@ fn remarks(files: &Files<'_>, imported: &mut Imported) {
         None => imported.no_aliases(&files.sources[0].at(0), "nullmailer"),
     }
     let findings = &mut imported.findings;
+    if let Some((place, _)) = files.first("me", findings) {
+        findings.note(
+            &place,
+            "me: Debian's nullmailer reads /etc/mailname in its place; if that says another name, give domain and ehlo",
+        );
+    }
+    if files.first("allmailfrom", findings).is_none() {
+        let what = "without -f the envelope sender was the caller's name at this host; here it is the From address";
+        findings.differs(&files.sources[0].at(0), what);
+    }
     if let Some((place, from)) = files.first("allmailfrom", findings) {
         let what = format!(
             "allmailfrom: every envelope sender was {from}; here give -f, or must_match = true with on_mismatch = \"rewrite\" in [default]"

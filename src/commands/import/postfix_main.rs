@@ -12,6 +12,7 @@ const SUBSTITUTIONS: usize = 1_000;
 const LONGEST: usize = 64 * 1024;
 
 /// The parameters of a main.cf, each with its last value.
+#[derive(Clone)]
 pub(super) struct Main<'s> {
     values: HashMap<&'s str, (Place, String)>,
     hostname: String,
@@ -52,6 +53,13 @@ impl<'s> Main<'s> {
                 None => findings.lost(&place, "this is no parameter (name = value); it was left out"),
             }
         }
+        main
+    }
+
+    /// The same with some parameters set otherwise.
+    pub fn with(&self, settings: impl IntoIterator<Item = (&'s str, Place, String)>) -> Self {
+        let mut main = self.clone();
+        main.values.extend(settings.into_iter().map(|(name, place, value)| (name, (place, value))));
         main
     }
 

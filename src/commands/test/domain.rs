@@ -1,15 +1,26 @@
-//! What the domain of a sender says in DNS about who may send for it: SPF (RFC 7208), DKIM keys (RFC 6376), DMARC
-//! (RFC 7489). It is read, not evaluated: whether a provider is covered, and what the policy is.
+//! What the domain of a sender says in DNS about who may send for it: SPF (RFC 7208), evaluated for an address that the
+//! mail comes from, DKIM keys (RFC 6376), DMARC (RFC 7489).
 //!
-//! Records come from a function, so that everything here is values.
+//! Records come from a `Zone`, so that everything here is values.
 
+use super::spf::{self, Outcome, Sending, Verdict, Zone};
 use serde::Serialize;
+use std::net::IpAddr;
 
-/// The most lookups that SPF allows (RFC 7208 section 4.6.4).
-const LOOKUPS: usize = 10;
-
-/// The TXT records of a name, or why there is no answer.
-pub(super) type Records<'r> = dyn Fn(&str) -> Result<Vec<String>, String> + 'r;
+/// Where mail of the domain comes from, as receivers see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source<'s> {
+    /// From a provider whose servers this name lists: one of them stands for all.
+    Include(&'s str),
+    /// From this provider, with a domain of its own in MAIL.
+    ProvidersDomain(&'s str),
+    /// From this address, as somebody said.
+    Address(IpAddr),
+    /// From the server that takes it, perhaps: at this address.
+    Server(IpAddr),
+    /// That is not known.
+    Unknown,
+}
 
 /// One line about a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,88 +37,106 @@ fn said(about: &'static str, ok: bool, what: impl Into<String>) -> Said {
     Said { about, ok, what: what.into() }
 }
 
-/// Everything about a domain; `include` is what its SPF record should include.
-pub(super) fn look(domain: &str, include: Option<&str>, selector: Option<&str>, records: &Records<'_>) -> Vec<Said> {
-    let mut all = vec![spf(domain, include, records)];
-    all.extend(selector.map(|selector| dkim(domain, selector, records)));
-    all.push(dmarc(domain, records));
+/// Everything about a domain.
+pub(super) fn look(domain: &str, source: &Source<'_>, selector: Option<&str>, zone: &dyn Zone) -> Vec<Said> {
+    let mut all = vec![spf(domain, source, zone)];
+    all.extend(selector.map(|selector| dkim(domain, selector, zone)));
+    all.push(dmarc(domain, zone));
     all
 }
 
-fn spf(domain: &str, include: Option<&str>, records: &Records<'_>) -> Said {
-    let texts = match spf_records(domain, records) {
-        Ok(texts) => texts,
-        Err(why) => return said("SPF", false, why),
-    };
-    let wanted = include.map_or("...".into(), |include| format!("include:{include}"));
-    match texts.as_slice() {
-        [] => said("SPF", false, format!("{domain} has no SPF record; add TXT \"v=spf1 {wanted} ~all\"")),
-        [text] => match include {
-            None => said("SPF", true, format!("{text} (which include this server needs is not known)")),
-            Some(include) => covered(domain, text, include, records),
-        },
-        more => said("SPF", false, format!("{domain} has {} SPF records, which counts as none; join them", more.len())),
-    }
-}
-
-fn covered(domain: &str, text: &str, include: &str, records: &Records<'_>) -> Said {
-    let mut left = LOOKUPS;
-    match includes(text, include, records, &mut left) {
-        Ok(true) => said("SPF", true, format!("{text} covers {include}")),
-        Ok(false) if left == 0 => said(
+fn spf(domain: &str, source: &Source<'_>, zone: &dyn Zone) -> Said {
+    match source {
+        Source::ProvidersDomain(provider) => said(
             "SPF",
-            false,
-            format!("the SPF record of {domain} needs more than {LOOKUPS} lookups, which counts as none"),
+            true,
+            format!("not looked at: {provider} puts a domain of its own into MAIL, and DKIM speaks for {domain}"),
         ),
-        Ok(false) => {
-            let mend = format!("v=spf1 include:{include}{}", text.get(6..).unwrap_or_default());
-            said("SPF", false, format!("{text} does not cover {include}; make it \"{mend}\""))
+        Source::Include(include) => match spf::some_address(zone, include) {
+            Err(why) => said("SPF", false, why),
+            Ok(None) => said(
+                "SPF",
+                false,
+                format!("{include} names no address here, so that nothing can be said: is the name server right?"),
+            ),
+            Ok(Some(ip)) => judged(domain, ip, &format!("{ip} of {include}"), &format!("include:{include}"), zone),
+        },
+        Source::Address(ip) => {
+            judged(domain, *ip, &ip.to_string(), &format!("ip{}:{ip}", if ip.is_ipv4() { 4 } else { 6 }), zone)
         }
-        Err(why) => said("SPF", false, why),
-    }
-}
-
-fn spf_records(domain: &str, records: &Records<'_>) -> Result<Vec<String>, String> {
-    let is_spf = |text: &String| {
-        text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("v=spf1"))
-            && matches!(text.as_bytes().get(6), None | Some(b' '))
-    };
-    Ok(records(domain)?.into_iter().filter(is_spf).collect())
-}
-
-/// Whether a record includes a domain, itself or by what it includes or redirects to.
-fn includes(text: &str, wanted: &str, records: &Records<'_>, left: &mut usize) -> Result<bool, String> {
-    let targets: Vec<&str> = text.split_ascii_whitespace().filter_map(target).collect();
-    if targets.iter().any(|target| target.trim_end_matches('.').eq_ignore_ascii_case(wanted)) {
-        return Ok(true);
-    }
-    // A name with macros is another one for every message.
-    for target in targets.into_iter().filter(|target| !target.contains('%')) {
-        let Some(fewer) = left.checked_sub(1) else { return Ok(false) };
-        *left = fewer;
-        for text in spf_records(target, records)? {
-            if includes(&text, wanted, records, left)? {
-                return Ok(true);
+        Source::Server(ip) if is_public(*ip) => {
+            let mut said = judged(
+                domain,
+                *ip,
+                &format!("{ip}, the server's own address"),
+                &format!("ip{}:{ip}", if ip.is_ipv4() { 4 } else { 6 }),
+                zone,
+            );
+            if !said.ok {
+                said.what.push_str("; if it sends from another address, --sends-from ADDRESS asks for that one");
             }
+            said
+        }
+        Source::Server(_) | Source::Unknown => sound(domain, zone),
+    }
+}
+
+/// What a receiver of mail from that address says, and the term that would mend it.
+fn judged(domain: &str, ip: IpAddr, of: &str, term: &str, zone: &dyn Zone) -> Said {
+    let Outcome { verdict, why } = spf::check_host(zone, domain, sending(ip, domain, &sender(domain)));
+    let text = text(domain, zone);
+    match verdict {
+        Verdict::Pass => said("SPF", true, format!("pass for {of} by {why}, of {text}")),
+        Verdict::None => said("SPF", false, format!("{why}; add TXT \"v=spf1 {term} ~all\"")),
+        Verdict::TempError | Verdict::PermError => said("SPF", false, format!("{verdict}: {why}")),
+        Verdict::Fail | Verdict::SoftFail | Verdict::Neutral => {
+            let mend = format!("v=spf1 {term}{}", text.get(6..).unwrap_or_default());
+            said("SPF", false, format!("{verdict} for {of} ({why}); make it \"{mend}\""))
         }
     }
-    Ok(false)
 }
 
-/// The domain of `include:` and `redirect=`.
-fn target(word: &str) -> Option<&str> {
-    let word = word.strip_prefix('+').unwrap_or(word);
-    let start = word.get(..8)?;
-    let target = match () {
-        () if start.eq_ignore_ascii_case("include:") => &word[8..],
-        () => word.get(..9).filter(|start| start.eq_ignore_ascii_case("redirect=")).map(|_| &word[9..])?,
-    };
-    (!target.is_empty() && target.len() <= 255).then_some(target)
+/// Whether there is a record that can be evaluated, where it is not known who sends.
+fn sound(domain: &str, zone: &dyn Zone) -> Said {
+    let nobody = IpAddr::from([127, 0, 0, 1]);
+    let Outcome { verdict, why } = spf::check_host(zone, domain, sending(nobody, domain, &sender(domain)));
+    match verdict {
+        Verdict::None => said("SPF", false, format!("{why}; add TXT \"v=spf1 ... ~all\" with the addresses that send")),
+        Verdict::TempError | Verdict::PermError => said("SPF", false, format!("{verdict}: {why}")),
+        _ => {
+            let what = "which address receivers see is not known; --sends-from ADDRESS asks for it";
+            said("SPF", true, format!("{} ({what})", text(domain, zone)))
+        }
+    }
 }
 
-fn dkim(domain: &str, selector: &str, records: &Records<'_>) -> Said {
+fn sender(domain: &str) -> String {
+    format!("postmaster@{domain}")
+}
+
+fn sending<'s>(ip: IpAddr, helo: &'s str, sender: &'s str) -> Sending<'s> {
+    Sending { ip, sender, helo }
+}
+
+/// The record itself, to be shown.
+fn text(domain: &str, zone: &dyn Zone) -> String {
+    let texts = zone.texts(domain).unwrap_or_default();
+    texts.into_iter().find(|text| spf::record::is_spf(text)).unwrap_or_default()
+}
+
+/// Whether others than this network see the address.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()),
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
+        }
+    }
+}
+
+fn dkim(domain: &str, selector: &str, zone: &dyn Zone) -> Said {
     let name = format!("{selector}._domainkey.{domain}");
-    match records(&name) {
+    match zone.texts(&name) {
         Err(why) => said("DKIM", false, why),
         Ok(texts) => match texts.iter().find_map(|text| tag(text, "p")) {
             Some("") => said("DKIM", false, format!("the key at {name} was withdrawn (p= is empty)")),
@@ -118,10 +147,10 @@ fn dkim(domain: &str, selector: &str, records: &Records<'_>) -> Said {
 }
 
 /// At the domain itself, else at the nearest one above that has a policy.
-fn dmarc(domain: &str, records: &Records<'_>) -> Said {
+fn dmarc(domain: &str, zone: &dyn Zone) -> Said {
     let mut at = Some(domain);
     while let Some(name) = at.filter(|name| name.contains('.')) {
-        let texts = match records(&format!("_dmarc.{name}")) {
+        let texts = match zone.texts(&format!("_dmarc.{name}")) {
             Ok(texts) => texts,
             Err(why) => return said("DMARC", false, why),
         };
@@ -158,10 +187,32 @@ fn tag<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
 mod tests {
     use super::*;
 
+    /// TXT records alone: every name has them by this function.
+    struct Texts<F>(F);
+
+    impl<F: Fn(&str) -> Result<Vec<String>, String>> Zone for Texts<F> {
+        fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+            (self.0)(name)
+        }
+
+        fn addresses(&self, _: &str, _: bool) -> Result<Vec<IpAddr>, String> {
+            Ok(Vec::new())
+        }
+
+        fn exchanges(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
+        }
+
+        fn names(&self, _: IpAddr) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
+        }
+    }
+
     fn zone(name: &str) -> Result<Vec<String>, String> {
         let texts: &[&str] = match name {
             "good.test" => &["google=x", "v=spf1 include:mail.good.test -all"],
             "mail.good.test" => &["V=SPF1 redirect=_spf.provider.test"],
+            "_spf.provider.test" => &["v=spf1 ip4:203.0.113.0/24 ~all"],
             "bad.test" => &["v=spf1 a -all"],
             "two.test" => &["v=spf1 -all", "v=spf1 ~all"],
             "loop.test" => &["v=spf1 include:loop.test"],
@@ -176,14 +227,22 @@ mod tests {
     }
 
     fn of(domain: &str, selector: Option<&str>) -> Vec<(bool, String)> {
-        let all = look(domain, Some("_spf.provider.test"), selector, &zone);
-        all.into_iter().map(|said| (said.ok, said.what)).collect()
+        from(domain, Source::Include("_spf.provider.test"), selector)
+    }
+
+    fn from(domain: &str, source: Source<'_>, selector: Option<&str>) -> Vec<(bool, String)> {
+        look(domain, &source, selector, &Texts(zone)).into_iter().map(|said| (said.ok, said.what)).collect()
     }
 
     #[test]
     fn good_and_bad_domains() {
         let good = of("good.test", Some("s1"));
         assert!(good.iter().all(|(ok, _)| *ok), "{good:?}");
+        assert_eq!(
+            good[0].1,
+            "pass for 203.0.113.0 of _spf.provider.test by include:mail.good.test, redirect=_spf.provider.test, \
+             ip4:203.0.113.0/24, of v=spf1 include:mail.good.test -all"
+        );
         assert!(good[2].1.starts_with("policy reject: "));
         assert!(!of("good.test", Some("s2"))[1].0 && !of("good.test", Some("s3"))[1].0);
         let bad = of("bad.test", None);
@@ -191,24 +250,40 @@ mod tests {
             bad[0],
             (
                 false,
-                "v=spf1 a -all does not cover _spf.provider.test; make it \"v=spf1 include:_spf.provider.test a -all\""
+                "fail for 203.0.113.0 of _spf.provider.test (-all); make it \"v=spf1 include:_spf.provider.test a -all\""
                     .into()
             )
         );
         assert!(!bad[1].0);
-        assert!(of("two.test", None)[0].1.contains("2 SPF records"));
+        assert!(of("two.test", None)[0].1.contains("more than one SPF record"));
         assert!(of("loop.test", None)[0].1.contains("more than 10 lookups"));
-        assert_eq!(of("broken.test", None)[0], (false, "no answer".into()));
+        assert_eq!(of("broken.test", None)[0], (false, "temperror: no answer".into()));
         let none = of("none.test", None);
         assert!(none[0].1.contains("no SPF record") && none[1].1.contains("_dmarc.none.test"));
         assert!(of("sub.good.test", None)[1].1.contains("policy none (of good.test)"));
     }
 
+    #[test]
+    fn where_mail_comes_from() {
+        let first = |domain, source| from(domain, source, None).swap_remove(0);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(first("good.test", Source::Address(ip("203.0.113.9"))).0);
+        let other = first("good.test", Source::Address(ip("2001:db8::1")));
+        assert!(!other.0 && other.1.contains("make it \"v=spf1 ip6:2001:db8::1 include:"), "{other:?}");
+        let server = first("good.test", Source::Server(ip("198.51.100.1")));
+        assert!(!server.0 && server.1.contains("--sends-from"), "{server:?}");
+        let inside = first("good.test", Source::Server(ip("10.0.0.1")));
+        assert!(inside.0 && inside.1.contains("not known"), "{inside:?}");
+        assert!(!first("loop.test", Source::Unknown).0 && !first("none.test", Source::Unknown).0);
+        assert!(first("none.test", Source::ProvidersDomain("ses")).0);
+        assert!(!first("good.test", Source::Include("none.test")).0);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_record_is_read(text in "(v=spf1 )?\\PC{0,60}", name in "[a-z.]{0,20}") {
-            let records = |_: &str| Ok(vec![text.clone()]);
-            proptest::prop_assert!(look(&name, Some("x.test"), Some("s"), &records).len() == 3);
+            let zone = Texts(|_: &str| Ok(vec![text.clone()]));
+            proptest::prop_assert!(look(&name, &Source::Include("x.test"), Some("s"), &zone).len() == 3);
         }
     }
 }

@@ -4,11 +4,13 @@
 mod domain;
 mod report;
 mod send;
+mod spf;
 mod watch;
 
 use super::mailq::Form;
 use super::submit::misconfigured;
 use super::surroundings::Surroundings;
+use crate::config::presets::Spf;
 use crate::config::{Account, Config, DefaultRelay, Relay, Sender};
 use crate::deliver::attempt::{self, Context};
 use crate::deliver::gate::Gate;
@@ -20,9 +22,10 @@ use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::client::TAKEN;
 use crate::sys::env;
+use domain::Source;
 use report::{DomainSaid, Report};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use watch::Watch;
 
@@ -39,6 +42,8 @@ pub struct Test {
     pub dns: bool,
     /// `--resolver`: asked in place of the system's.
     pub resolver: Option<SocketAddr>,
+    /// `--sends-from`: the address that receivers see.
+    pub sends_from: Option<IpAddr>,
     /// JSON, one object a line.
     pub json: bool,
 }
@@ -48,7 +53,8 @@ struct Bench<'b> {
     config: &'b Config,
     around: &'b Surroundings,
     to: Option<Address>,
-    names: Option<Dns>,
+    dns: Option<Dns>,
+    sends_from: Option<IpAddr>,
     daemon: bool,
 }
 
@@ -69,9 +75,9 @@ fn tested(test: &Test) -> Result<Status, (Status, String)> {
     let config = around.load(test.config.clone()).map_err(|errors| (Status::Config, misconfigured(&errors)))?;
     let to = test.send_to.as_deref().map(Address::parse).transpose();
     let to = to.map_err(|error| (Status::Usage, format!("--send-to: {error}")))?;
-    let names = test.dns.then(|| Dns::new(test.resolver)).transpose().map_err(|what| (Status::Os, what))?;
+    let dns = test.dns.then(|| Dns::new(test.resolver)).transpose().map_err(|what| (Status::Os, what))?;
     let daemon = test.config.is_none() && env::path("POSTRIDER_CONFIG").is_none();
-    let bench = Bench { config: &config, around: &around, to, names, daemon };
+    let bench = Bench { config: &config, around: &around, to, dns, sends_from: test.sends_from, daemon };
     let mut worst = Status::Ok;
     for via in chosen(&config, &test.senders).map_err(|what| (Status::Usage, what))? {
         let report = bench.test(via);
@@ -139,12 +145,13 @@ impl Bench<'_> {
         let (opened, result) = self.rehearse(via, own.as_ref().zip(to), &mut watch);
         let trouble = result.err();
         let status = trouble.as_ref().map_or(Status::Ok, |one| exit::of_trouble(one, self.config.tempfail_exit));
+        let address = watch.address();
         let steps = watch.steps(opened.lookup);
         let mut report = Report::new(via.name().as_ref(), via.place().to_string(), &opened, steps, trouble.as_ref());
         report.status = status.code();
         if let Via::Sender(sender) | Via::Default(sender) = via {
             report.compare(self.config, sender);
-            self.domains(sender, &mut report);
+            self.domains(sender, address, &mut report);
         }
         if own.is_none() {
             report.notes.push("MAIL was not tried: neither user nor from is an address".into());
@@ -179,13 +186,18 @@ impl Bench<'_> {
         attempt::rehearse(relay, parties, &mut context)
     }
 
-    /// What the domains of a sender say.
-    fn domains(&self, sender: &Sender, report: &mut Report) {
-        let Some(names) = &self.names else { return };
-        let records = |name: &str| names.texts(name);
-        let include = sender.provider.and_then(|provider| provider.spf);
+    /// What the domains of a sender say; `server` is the address that answered.
+    fn domains(&self, sender: &Sender, server: Option<IpAddr>, report: &mut Report) {
+        let Some(dns) = &self.dns else { return };
+        let of_provider = || match sender.provider?.spf {
+            Spf::Include(include) => Some(Source::Include(include)),
+            Spf::ProvidersDomain => Some(Source::ProvidersDomain(sender.provider?.name)),
+            Spf::Unknown => Some(Source::Unknown),
+        };
+        let source = self.sends_from.map(Source::Address).or_else(of_provider);
+        let source = source.or_else(|| server.map(Source::Server)).unwrap_or(Source::Unknown);
         for domain in domains(sender) {
-            let said = domain::look(&domain, include, sender.dkim_selector.as_deref(), &records);
+            let said = domain::look(&domain, &source, sender.dkim_selector.as_deref(), dns);
             if said.iter().any(|one| !one.ok) {
                 report.ok = false;
                 report.status = report.status.max(Status::Findings.code());
@@ -209,6 +221,24 @@ impl Bench<'_> {
             (report.ok, report.error) = (false, Some(what));
             report.status = report.status.max(status.code());
         }
+    }
+}
+
+impl spf::Zone for Dns {
+    fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        Self::texts(self, name)
+    }
+
+    fn addresses(&self, name: &str, v6: bool) -> Result<Vec<IpAddr>, String> {
+        self.addresses_of(name, v6)
+    }
+
+    fn exchanges(&self, name: &str) -> Result<Vec<String>, String> {
+        self.exchangers(name)
+    }
+
+    fn names(&self, address: IpAddr) -> Result<Vec<String>, String> {
+        Self::names(self, address)
     }
 }
 

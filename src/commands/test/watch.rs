@@ -3,6 +3,7 @@
 use crate::smtp::dialogue::{Event, Transcript};
 use crate::sys::clock;
 use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// The commands that begin a step; other lines of the client belong to the one before.
@@ -22,12 +23,18 @@ pub(super) struct Watch {
     last: Instant,
     now: &'static str,
     steps: Vec<Step>,
+    address: Option<IpAddr>,
 }
 
 impl Watch {
     /// From now on.
     pub(super) fn start() -> Self {
-        Self { last: clock::instant(), now: "connect", steps: Vec::new() }
+        Self { last: clock::instant(), now: "connect", steps: Vec::new(), address: None }
+    }
+
+    /// The address that answered last.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// The steps so far, with the lookup taken out of the connect that it is a part of.
@@ -60,7 +67,8 @@ fn ms(time: Duration) -> f64 {
 impl Transcript for Watch {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Connected { .. } => {
+            Event::Connected { address, .. } => {
+                self.address = address.parse::<SocketAddr>().ok().map(|address| address.ip());
                 // Of a server that stands in, all counts from anew.
                 if self.now != "connect" {
                     self.steps.clear();

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 /// Name of the data, program, files, further arguments.
 type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a [&'a str]);
 
-const CASES: [Case<'_>; 9] = [
+const CASES: [Case<'_>; 10] = [
     ("msmtp", "msmtp", &["msmtprc"], &[]),
     ("ssmtp", "ssmtp", &["ssmtp.conf"], &[]),
     ("nullmailer", "nullmailer", &[""], &[]),
     ("dma", "dma", &["dma.conf"], &[]),
     ("esmtp", "esmtp", &["esmtprc"], &[]),
     ("postfix", "postfix", &["main.cf"], &[]),
+    ("postfix-clients", "postfix", &["main.cf"], &[]),
     ("bitrix", "bitrix", &[".settings.php", "senders.tsv"], &["--owner", "17=anna"]),
     ("wp-options", "wp-mail-smtp", &["wp_mail_smtp.json"], &[]),
     ("wp-config", "wp-mail-smtp", &["wp-config.php"], &[]),
@@ -91,6 +92,7 @@ fn secrets(name: &str) -> &'static [(&'static str, &'static str)] {
             ("shop@example.com.password", "tanstaaf2"),
             ("marketing@example.com.password", "tanstaaf2"),
         ],
+        "postfix-clients" => &[("default.password", "tanstaaf"), ("news.example.com.password", "tanstaaf2")],
         "bitrix" => &[
             ("default.password", "tan'staaf"),
             ("old@example.com.password", "tanstaaf1"),

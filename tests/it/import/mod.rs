@@ -1,6 +1,8 @@
 //! `postrider import`: what other programs' configurations become, and that they send what the original would.
 
 mod golden;
+mod originals;
+mod place;
 mod sends;
 mod writes;
 
