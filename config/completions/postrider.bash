@@ -116,13 +116,17 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__check)
-            opts="-h --parse-only --root --json --help"
+            opts="-h --parse-only --root --dns --resolver --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resolver)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

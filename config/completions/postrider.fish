@@ -43,7 +43,9 @@ complete -c postrider -n "__fish_postrider_needs_command" -f -a "reload" -d 'Hav
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "import" -d 'Print a postrider.toml made from another program\'s configuration; nothing of it is executed'
 complete -c postrider -n "__fish_postrider_needs_command" -f -a "try" -d 'Try everything out on this machine alone: an SMTP server on loopback, two senders, real messages'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l root -d 'Look at the machine below this directory (a container, an image) instead of the running one' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l resolver -d 'Ask this name server instead of the system\'s (192.0.2.1:53)' -r
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l parse-only -d 'Read the configuration files alone: not the secrets, certificates and logs that they name'
+complete -c postrider -n "__fish_postrider_using_subcommand check" -l dns -d 'Ask DNS whether mail for the domains of the [[listen]] blocks finds the way to this machine'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -l json -d 'One JSON object a line'
 complete -c postrider -n "__fish_postrider_using_subcommand check" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand test" -l send-to -d 'Send a real message there too, and follow it to the server\'s reply' -r
