@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian or Ubuntu packages named as arguments, those that are missing and no others. Asks for sudo where
-# the user is not root. Used by try.sh and test.sh.
+# the user is not root. The other scripts of config/ and of tests/ use it.
 set -eu
 missing=""
 if ! command -v dpkg-query >/dev/null 2>&1; then

@@ -1,4 +1,4 @@
-//! The one table from what happened to a sysexits status (`sysexits.h`, and the page "Exit status" of the design).
+//! The one table from what happened to a sysexits status (`sysexits.h`; README has them in words).
 //!
 //! Nothing else in the tree turns an error into a number, and only `main` ends the process.
 

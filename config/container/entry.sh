@@ -48,7 +48,7 @@ done
 
 "$@" &
 command=$!
-trap 'kill -TERM "$command" 2>/dev/null' TERM INT HUP
+trap 'kill -TERM "$command" 2>/dev/null' TERM INT HUP QUIT
 status=0
 wait "$command" || status=$?
 # A signal ends the first wait early.

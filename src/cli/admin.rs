@@ -42,6 +42,9 @@ enum Command {
     #[command(disable_help_flag = true)]
     Msmtp(Rest),
     /// Show which sender takes the message on standard input, why, what is rewritten, and the envelope; send nothing
+    ///
+    /// Options and recipients are those of sendmail, and --json. With --incoming it shows which rule would take a message
+    /// that comes in: --to ADDRESS (once or more), --from ADDRESS, --client IP, --listener ADDRESS, --json
     #[command(disable_help_flag = true)]
     Explain(Rest),
     /// Look at everything that keeps mail from being sent, and say what mends it: the configuration and what it names, and
@@ -234,6 +237,13 @@ fn pass_on(command: &str, arguments: &[OsString], config: Option<PathBuf>) -> St
     match command {
         "sendmail" => super::as_sendmail(arguments, config),
         "msmtp" => super::as_msmtp(arguments),
+        _ if arguments == ["--help"] => {
+            let mut all = Admin::command();
+            all.build();
+            let help = all.find_subcommand_mut("explain").map(|explain| explain.render_long_help().to_string());
+            crate::report::stdout(&help.unwrap_or_default());
+            Status::Ok
+        }
         _ if commands::explain_incoming::is_asked(arguments) => commands::explain_incoming::run(arguments, config),
         _ => match super::sendmail::parse(arguments) {
             Ok(invocation) => commands::explain::run(&invocation, config),

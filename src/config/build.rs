@@ -17,7 +17,7 @@ use super::toml::{Field, RawAccount, RawConfig, RawDefault, RawFragment, RawLog,
 use crate::limits::zone::Zone;
 use crate::message::address::Address;
 use crate::message::bulk;
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use ::toml::Spanned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -276,7 +276,16 @@ impl Builder<'_> {
     fn sender_name(&mut self, name: Field<String>) -> Option<String> {
         self.field("name", name, |name| {
             let fine = !name.trim().is_empty() && name.len() <= 200 && !name.chars().any(char::is_control);
-            fine.then(|| name.to_owned()).ok_or("a name is 1 to 200 characters without control characters")
+            if !fine {
+                return Err("a name is 1 to 200 characters without control characters");
+            }
+            // The queue has lanes of these names for mail of the rules.
+            if name.eq_ignore_ascii_case(rules::INCOMING) || name.starts_with(rules::LANE) {
+                return Err(
+                    "\"incoming\" and names that begin with \"rule \" are taken by the rules; choose another one",
+                );
+            }
+            Ok(name.to_owned())
         })
     }
 

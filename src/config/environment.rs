@@ -51,8 +51,8 @@ use Form::{Password, PasswordFile, Switch, Text};
 /// Every variable, table by table.
 pub static VARIABLES: &[Variable] = &[
     variable("POSTRIDER_DOMAIN", "", "domain", Text, "what is put behind a local name without a domain"),
-    variable("POSTRIDER_LOG", "[log]", "to", Text, "syslog, stderr, off, or a file"),
-    variable("POSTRIDER_LOG_FORMAT", "[log]", "format", Text, "text or json"),
+    variable("POSTRIDER_LOG", "[log]", "to", Text, "where it goes: syslog, stderr, off, or a file"),
+    variable("POSTRIDER_LOG_FORMAT", "[log]", "format", Text, "its lines: text or json"),
     variable("POSTRIDER_QUEUE_DIRECTORY", "[queue]", "directory", Text, "where the daemon keeps its queue"),
     variable("POSTRIDER_POSTMASTER", "[queue]", "postmaster", Text, "who gets what cannot be sent back to its sender"),
     variable("POSTRIDER_SERVER", "[default]", "server", Text, "the server, as in smtps://smtp.example.com"),
@@ -61,17 +61,23 @@ pub static VARIABLES: &[Variable] = &[
     variable("POSTRIDER_USER", "[default]", "user", Text, "the login"),
     variable("POSTRIDER_PASSWORD_FILE", "[default]", "password", PasswordFile, "the file that holds the password"),
     variable("POSTRIDER_PASSWORD", "[default]", "password", Password, "the password; a file is the better place"),
-    variable("POSTRIDER_AUTH", "[default]", "auth", Text, "auto, off, or a method"),
+    variable("POSTRIDER_AUTH", "[default]", "auth", Text, "the method, auto, or off"),
     variable(
         "POSTRIDER_ALLOW_PLAINTEXT_PASSWORD",
         "[default]",
         "allow_plaintext_password",
         Switch,
-        "true: the password may go over a connection without TLS",
+        "with true, the password may go over a connection without TLS",
     ),
     variable("POSTRIDER_FROM", "[default]", "from", Text, "the address that the account may send as"),
-    variable("POSTRIDER_MUST_MATCH", "[default]", "must_match", Switch, "true: the server takes its own From only"),
-    variable("POSTRIDER_ON_MISMATCH", "[default]", "on_mismatch", Text, "refuse or rewrite any other From"),
+    variable(
+        "POSTRIDER_MUST_MATCH",
+        "[default]",
+        "must_match",
+        Switch,
+        "with true, the server takes its own From only",
+    ),
+    variable("POSTRIDER_ON_MISMATCH", "[default]", "on_mismatch", Text, "with any other From: refuse or rewrite"),
     variable("POSTRIDER_EHLO", "[default]", "ehlo", Text, "the host name of the EHLO command"),
     variable("POSTRIDER_CA_FILE", "[default]", "ca_file", Text, "CA certificates in PEM"),
 ];

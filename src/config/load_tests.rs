@@ -172,6 +172,14 @@ fn faults_of_senders() {
     let server = "server = \"h\"\n";
     let cases = [
         (String::new(), "main:1: this sender has no server"),
+        (
+            "server = \"h\"\n[[sender]]\nname = \"Incoming\"\nfrom = \"c@b.example\"\nserver = \"h\"".into(),
+            "main:6: name: ",
+        ),
+        (
+            "server = \"h\"\n[[sender]]\nname = \"rule x\"\nfrom = \"c@b.example\"\nserver = \"h\"".into(),
+            "main:6: name: ",
+        ),
         ("server = \"smtp://u:hunter2@h\"".into(), "main:4: server holds a login"),
         ("provider = \"yandx\"".into(), "main:4: provider: unknown provider; did you mean yandex?"),
         ("provider = \"ses\"".into(), "main:1: provider ses needs region"),

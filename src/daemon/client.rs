@@ -114,7 +114,7 @@ pub fn ask(path: &Path, request: &Request) -> Result<Reply, AskError> {
         let mut out = BufWriter::new(stream);
         let sent = begin(&mut out, request).and_then(|()| Ok(out.flush()?));
         let mut stream = out.into_parts().0;
-        if sent.is_ok() && !is_answered(&mut stream) && stream.is_unread() {
+        if sent.is_ok() && !is_answered(&mut stream) && withdraw(&mut stream) {
             return Err(failed(io::Error::from(ErrorKind::TimedOut).into()));
         }
         let wait = if sent.is_ok() { ANSWER } else { REFUSAL };
@@ -153,11 +153,11 @@ impl Attempt<'_> {
         };
         let before = self.whole;
         let mut out = BufWriter::with_capacity(BLOCK, Paced { stream, sent: 0 });
-        let sent =
-            begin(&mut out, request).and_then(|()| wire::write_text(&mut out, &mut message.wire())).and_then(|()| {
-                self.whole = true;
-                wire::write_end(&mut out)
-            });
+        let sent = begin(&mut out, request)
+            .and_then(|()| wire::write_text(&mut out, &mut message.wire()))
+            .and_then(|()| wire::write_end(&mut out));
+        // What could not be written whole has no END, so that nothing is kept of it.
+        self.whole |= sent.is_ok();
         let mut stream = out.into_parts().0.stream;
         if sent.is_ok() && !is_answered(&mut stream) && withdraw(&mut stream) {
             self.whole = before;

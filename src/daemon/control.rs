@@ -22,7 +22,7 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::Act { filter, action } => {
             let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
             // What is due again or no longer on hold need not wait for its time to be looked at.
-            if action == Action::Release {
+            if action == Action::Release && touched.as_ref().is_ok_and(|touched| *touched > 0) {
                 smtp::held::sort(daemon);
             }
             daemon.host.kick();

@@ -6,7 +6,7 @@ use super::protocol::{Line, LineRecipient, Waits};
 use crate::config::{Config, Staging};
 use crate::deliver::gate;
 use crate::limits::{self, Ask, Class};
-use crate::queue::{Filter, Millis, NEXT_RUN, Queued, Store, StoreError, lane};
+use crate::queue::{Filter, Millis, NEVER, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
 /// Recipients of a message that are shown; the rest is counted.
@@ -64,7 +64,7 @@ fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, stagin
     let recipients = queued.recipients.into_iter().take(RECIPIENTS).map(|recipient| LineRecipient {
         address: recipient.address.to_string(),
         attempts: recipient.attempts,
-        due: (recipient.due < NEXT_RUN).then_some(recipient.due),
+        due: (recipient.due < NEVER).then_some(recipient.due),
         last: recipient.last.map(shortened),
     });
     Line {

@@ -70,6 +70,7 @@ impl Conversation<'_> {
                 Ok(text) => Reply::Done(submit::submit(self.daemon, self.peer, *asked, text)),
                 Err(verdict) => Reply::Done(verdict),
             }),
+            Ok(_) if self.is_withdrawn() => Ok(Reply::Busy("the request was taken back before it was read".into())),
             Ok(request) => Ok(control::answer(self.daemon, self.peer, request)),
         }
     }

@@ -97,7 +97,7 @@ impl Courier {
                 return Ok(answers);
             }
             let server = opened.server.clone();
-            Ok(lockstep::again(&server, part, answers, &mut |rest| {
+            Ok(lockstep::again(&server, part, answers, context.taken, &mut |rest| {
                 self.close();
                 let note = "commands that went out together were lost: once more, one at a time";
                 context.transcript.event(&Event::Note(note));

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::message::Message;
 use crate::queue::{Queued, QueuedRecipient};
 use crate::report::printable;
-use crate::rules::{Order, path};
+use crate::rules::{LANE, Order, path};
 use crate::smtp::reply::Reply;
 use crate::sys::clock;
 use std::net::IpAddr;
@@ -78,7 +78,7 @@ fn carry_out(
 
 /// The rule's name in the name of its lane.
 fn name(lane: &str) -> &str {
-    let name = lane.strip_prefix("rule ").unwrap_or(lane);
+    let name = lane.strip_prefix(LANE).unwrap_or(lane);
     name.rsplit_once(' ').map_or(name, |(name, _)| name)
 }
 

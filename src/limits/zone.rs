@@ -153,7 +153,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn days_hold_their_moments_and_meet(
-            moments in prop::collection::vec(-2_000_000_000_000i64..4_000_000_000_000, 50), nth in 0usize..10_000,
+            moments in prop::collection::vec(0i64..4_000_000_000_000, 50), nth in 0usize..10_000,
         ) {
             let names = crate::sys::zoneinfo::names();
             let zone = Zone::Named(Arc::new(named(&names[nth % names.len()])));

@@ -102,6 +102,18 @@ impl Tried {
 }
 
 impl Job<'_> {
+    /// A recipient that waits for a sending limit; it was not tried. Never due at once.
+    pub(super) fn waits(&self, one: &QueuedRecipient, full: &Full, now: Millis) -> Recorded {
+        Recorded {
+            number: one.number,
+            result: Fate::Retry { due: full.until.max(now.saturating_add(1000)), counts: false },
+            said: full.what.clone(),
+            via: self.queued.lane.clone(),
+            unknown: one.unknown,
+            reason: String::new(),
+        }
+    }
+
     /// Tries the recipients that are due, as many of them as sending limits let go.
     #[must_use]
     pub fn run(&self, courier: &mut Courier) -> Ran {

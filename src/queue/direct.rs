@@ -2,7 +2,7 @@
 
 use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
-use super::types::{Busy, Fate, Millis, Pause, Queued, QueuedRecipient, Recorded, StoreError};
+use super::types::{Busy, Millis, Pause, Queued, Recorded, StoreError};
 use super::{Store, backup, gone, lane};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
@@ -164,21 +164,9 @@ fn limited(store: &dyn Store, job: &Job<'_>, full: &Full) -> Result<(), StoreErr
         return store.release_claim(queued.id);
     }
     let results: Vec<Recorded> =
-        queued.recipients.iter().filter(|one| one.due <= now).map(|one| waits(one, job, full)).collect();
+        queued.recipients.iter().filter(|one| one.due <= now).map(|one| job.waits(one, full, now)).collect();
     match store.record(queued.id, now, &results, None) {
         Err(StoreError::Gone) => Ok(()),
         recorded => recorded,
-    }
-}
-
-/// A recipient that waits for a sending limit; it was not tried.
-pub(super) fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
-    Recorded {
-        number: one.number,
-        result: Fate::Retry { due: full.until, counts: false },
-        said: full.what.clone(),
-        via: job.queued.lane.clone(),
-        unknown: one.unknown,
-        reason: String::new(),
     }
 }

@@ -4,7 +4,7 @@
 use super::bounce::Matter;
 use super::delivery;
 use super::runner::{Shared, logged};
-use super::types::{Filter, MessageId, Millis, NEXT_RUN, Pause, Queued, StoreError};
+use super::types::{Filter, MessageId, Millis, NEVER, Pause, Queued, StoreError};
 use super::{backup, lane, schedule, worker};
 use crate::config::Config;
 use crate::sys::clock::{self, Deadline};
@@ -29,8 +29,6 @@ const FIRM_PAUSE: Millis = 48 * 3_600_000;
 const DIVERSION: Duration = Duration::from_secs(2);
 /// What is due later than this was written by a clock that was wrong, unless it waits for a run of the queue.
 const FAR: Millis = 3 * 86_400_000;
-/// What is due later than this waits for a run of the queue.
-const NEVER: Millis = NEXT_RUN / 2;
 
 /// Takes a worker off the books however it ends.
 struct Employed {

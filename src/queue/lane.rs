@@ -4,7 +4,8 @@ use super::types::Queued;
 use crate::config::{Account, Config, DefaultRelay, Flow, Pace, QueueConfig};
 use crate::message::address::Address;
 use crate::route::Via;
-use crate::rules::{Order, sort};
+pub use crate::rules::INCOMING;
+use crate::rules::{self, Order, sort};
 use std::time::Duration;
 
 /// What the configuration says of a lane's connections, pace and idle time.
@@ -76,9 +77,7 @@ pub fn find<'c>(config: &'c Config, lane: &str) -> Option<Via<'c>> {
     sender.into_iter().find(|sender| sender.name == lane).map(Via::Sender)
 }
 
-/// The lane of messages that came in while there was no rule: nothing delivers them until there is one that sorts them.
-pub const INCOMING: &str = "incoming";
-/// Why such a message is on hold.
+/// Why a message of the lane `INCOMING` is on hold.
 pub const NO_RULE: &str = "no rule takes it";
 
 /// Why messages of a lane that is not configured are on hold.
@@ -101,7 +100,7 @@ pub fn is_gone(hold: &str) -> bool {
 #[must_use]
 pub fn for_report(config: &Config, queued: &Queued, usable: &dyn Fn(&str) -> bool) -> Option<(String, Address)> {
     let own = find(config, &queued.lane);
-    let sorted = config.rules.via.as_deref().filter(|_| queued.lane.starts_with("rule "));
+    let sorted = config.rules.via.as_deref().filter(|_| queued.lane.starts_with(rules::LANE));
     let relay = sort::account(config, sorted);
     let fits = |via: &Via<'_>| usable(&via.name()) && own_address(*via).is_some();
     if let Some(via) = own.filter(|via| usable(&via.name())) {

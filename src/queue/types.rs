@@ -11,6 +11,8 @@ pub type Millis = i64;
 
 /// When a message is due that waits for the next queue run (`-odq`): not before a flush makes it due.
 pub const NEXT_RUN: Millis = i64::MAX / 2;
+/// Whatever is due later than this is due at no time: `NEXT_RUN`, also where the clock was set since.
+pub const NEVER: Millis = NEXT_RUN / 2;
 
 /// A queued message's number; shown in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

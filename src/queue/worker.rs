@@ -9,7 +9,7 @@ use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
 use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
-use super::{direct, lane, schedule};
+use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::deliver::trouble::Wait;
@@ -150,7 +150,7 @@ fn put_off(shared: &Shared, job: &Job<'_>, full: Full) {
     let now = clock::millis();
     let full = Full { until: full.until.min(now.saturating_add(PUT_OFF)), ..full };
     let due = job.queued.recipients.iter().filter(|one| one.due <= now);
-    let results: Vec<Recorded> = due.map(|one| direct::waits(one, job, &full)).collect();
+    let results: Vec<Recorded> = due.map(|one| job.waits(one, &full, now)).collect();
     record(shared, job.queued.id, &results, None);
 }
 

@@ -27,8 +27,10 @@ use crate::config::Place;
 /// The name of the rule that `[rules] otherwise` makes; no `[[rule]]` may have it.
 pub const OTHERWISE: &str = "otherwise";
 
+/// The lane of messages that came in while there was no rule: nothing delivers them until there is one that sorts them.
+pub const INCOMING: &str = "incoming";
 /// Begins the names of lanes that are rules'.
-const LANE: &str = "rule ";
+pub const LANE: &str = "rule ";
 
 /// `[rules]` and every `[[rule]]`.
 #[derive(Clone, Debug, Default)]

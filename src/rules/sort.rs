@@ -150,7 +150,7 @@ impl Groups<'_> {
                 self.forwards.push(part);
                 return Ok(());
             }
-            // Without a sender that forwards it waits in the rule's lane: nothing is lost.
+            // Such a rule is a fault of the configuration; what was read before waits in the rule's lane, on hold.
         }
         self.group(lane(&delivery.rule.name, delivery.kind), &delivery.marks, to);
         Ok(())

@@ -25,7 +25,7 @@ pub fn read(name: &str) -> io::Result<Vec<u8>> {
     let mut found = Err(io::ErrorKind::NotFound.into());
     for directory in DIRECTORIES {
         found = files::read(&Path::new(directory).join(name)).map(|(data, _)| data);
-        if found.is_ok() {
+        if !matches!(&found, Err(error) if error.kind() == io::ErrorKind::NotFound) {
             break;
         }
     }

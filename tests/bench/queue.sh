@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures postrider's queue beside Postfix, dma, nullmailer and Exim in one run, and prints the tables of QUEUE.md.
+# Measures postrider's queue beside Postfix, dma, nullmailer and Exim in one run, and prints the tables of README.md.
 #   sh tests/bench/queue.sh                              everything
 #   RUNS=5 COUNTS="1000:4" STUCK=10000 sh tests/bench/queue.sh   a quick look
 #   POSTRIDER=target/debug/postrider sh tests/bench/queue.sh     another build than the release build

@@ -37,9 +37,10 @@ pub fn sort(daemon: &Daemon) {
     let sorted = queue::pages(daemon.store.as_ref(), waiting, &mut |page| {
         for queued in page.iter().filter(|queued| queued.hold.as_deref().is_none_or(|why| why == NO_RULE)) {
             match one(daemon, queued) {
-                // Somebody else was quicker.
-                Err(StoreError::Gone) => {}
-                done => done?,
+                // Or somebody else was quicker.
+                Ok(()) | Err(StoreError::Gone) => {}
+                // One that cannot be sorted must not keep the others.
+                Err(error) => tracing::error!(queued = %queued.id, reason = %error, "not sorted"),
             }
         }
         Ok(())

@@ -246,7 +246,7 @@ pub fn may_be_lost_in_pipeline(failure: &Failure) -> bool {
     let later = matches!(failure.phase, Phase::Rcpt | Phase::Data);
     match &failure.cause {
         Cause::TimedOut | Cause::Closed | Cause::Lost(_) | Cause::Protocol(_) => later,
-        Cause::Refused(reply) => reply::wants_lockstep(reply, later),
+        Cause::Refused(reply) => reply::wants_lockstep(reply, failure.phase),
         _ => false,
     }
 }

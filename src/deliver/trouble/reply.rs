@@ -68,12 +68,16 @@ fn apply(rule: &Found<'_>, usual: Trouble) -> Trouble {
     }
 }
 
-/// Whether a server complains that commands came together: in words, or, `later` than MAIL, that one came out of turn.
-pub(super) fn wants_lockstep(reply: &Reply, later: bool) -> bool {
+/// Whether a server complains that commands came together: in words, or, later than MAIL, that one came out of turn. Words
+/// within an address, or of a verdict on the text, are not such a complaint.
+pub(super) fn wants_lockstep(reply: &Reply, phase: Phase) -> bool {
+    let command =
+        matches!(phase, Phase::Mail | Phase::Rcpt | Phase::Data) && matches!(reply.code, 421 | 500 | 503 | 550 | 554);
     let text = reply.lines.join(" ").to_ascii_lowercase();
-    let named = ["pipelin", "synchroni"].iter().any(|word| text.contains(word));
+    let mut words = text.split_whitespace().filter(|word| !word.contains('@'));
+    let named = words.any(|word| word.contains("pipelin") || word.contains("synchroni"));
     let out_of_turn = matches!(reply.code, 500 | 503) && reply.enhanced.is_none_or(|(_, subject, _)| subject == 5);
-    named || later && out_of_turn
+    command && (named || phase != Phase::Mail && out_of_turn)
 }
 
 fn judge_auth(code: u16, permanence: Permanence) -> Trouble {

@@ -21,6 +21,29 @@ fn judged(host: &str, phase: Phase, wire: &str) -> Trouble {
     judge(&Failure::new(phase, Cause::Refused(reply(wire))), &Rules::of(&relay(host)))
 }
 
+#[test]
+fn what_a_broken_pipeline_says() {
+    let lost = |phase, wire: &str| may_be_lost_in_pipeline(&Failure::new(phase, Cause::Refused(reply(wire))));
+    for (phase, wire) in [
+        (Phase::Mail, "503 5.5.0 improper command pipelining"),
+        (Phase::Mail, "554 SMTP synchronization error"),
+        (Phase::Rcpt, "421 4.5.0 pipelining? bye"),
+        (Phase::Rcpt, "503 bad sequence of commands"),
+        (Phase::Data, "503 5.5.1 RCPT first"),
+    ] {
+        assert!(lost(phase, wire), "{phase:?} {wire}");
+    }
+    for (phase, wire) in [
+        (Phase::Mail, "503 bad sequence of commands"),
+        (Phase::Rcpt, "550 5.1.1 <pipeline@example.com>: unknown"),
+        (Phase::Rcpt, "450 4.2.1 no synchronization now"),
+        (Phase::End, "554 5.7.1 the text on pipelining is spam"),
+        (Phase::Body, "554 synchronization"),
+    ] {
+        assert!(!lost(phase, wire), "{phase:?} {wire}");
+    }
+}
+
 const DAY: Duration = Duration::from_secs(86_400);
 const TEN: Duration = Duration::from_secs(600);
 

@@ -5,7 +5,7 @@ use super::text::Text;
 use super::{counts, halts, read};
 use crate::envelope::Dsn;
 use crate::queue::{
-    Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEXT_RUN, NewMessage, Pause, Recorded, StoreError,
+    Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -256,7 +256,7 @@ pub(super) fn move_lane(c: &Connection, id: MessageId, lane: &str, why: &str) ->
     c.prepare_cached(
         "UPDATE recipient SET due = min(due, (SELECT created FROM message WHERE id = ?1)) WHERE message = ?1 AND due < ?2",
     )?
-    .execute(params![id.0, NEXT_RUN / 2])?;
+    .execute(params![id.0, NEVER])?;
     settle(c, id.0, false).map(drop)
 }
 
@@ -301,8 +301,8 @@ pub(super) fn resume(c: &Connection, lane: &str, now: Millis) -> Result<(), Stor
 
 /// Moves all times of what is queued. The time of acceptance moves along, as the age is reckoned from it.
 pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
-    c.execute("UPDATE recipient SET due = due + ?1", [by])?;
-    c.execute("UPDATE message SET due = due + ?1, created = created + ?1", [by])?;
+    c.execute("UPDATE recipient SET due = due + ?1 WHERE due < ?2", [by, NEVER])?;
+    c.execute("UPDATE message SET due = iif(due < ?2, due + ?1, due), created = created + ?1", [by, NEVER])?;
     c.execute("UPDATE lane SET until = until + ?1, since = since + ?1, down = iif(down > 0, down + ?1, 0)", [by])?;
     c.execute("UPDATE halt SET since = since + ?1, until = until + ?1", [by])?;
     Ok(())

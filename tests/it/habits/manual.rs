@@ -260,10 +260,12 @@ fn postrider_1() -> String {
 fn commands(page: &mut Page, command: &Command, path: &str) {
     for one in command.get_subcommands().filter(|one| !one.is_hide_set()) {
         let path = format!("{path} {}", one.get_name());
-        let operands: Vec<String> = one.get_positionals().map(|arg| format!(" [{} ...]", value(arg))).collect();
+        let operands: Vec<String> = one.get_positionals().map(operand).collect();
         page.part(&format!("{path}{}", operands.concat()));
-        let about = one.get_about().map(ToString::to_string).unwrap_or_default();
-        page.text(&format!("{}.", about.trim_end_matches('.')));
+        let about = one.get_long_about().or(one.get_about()).map(ToString::to_string).unwrap_or_default();
+        for paragraph in about.split("\n\n") {
+            page.text(&format!("{}.", paragraph.trim_end_matches('.')));
+        }
         arguments(page, one);
         commands(page, one, &path);
     }
@@ -283,10 +285,21 @@ fn arguments(page: &mut Page, command: &Command) {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let default: Vec<String> =
             arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+        let choices: Vec<String> =
+            arg.get_possible_values().iter().map(|choice| choice.get_name().to_owned()).collect();
+        let takes = arg.get_action().takes_values() && !choices.is_empty();
+        let choices = if takes { format!(" One of {}.", choices.join(", ")) } else { String::new() };
         let none = default.is_empty() || !arg.get_action().takes_values();
         let default = if none { String::new() } else { format!(" Default: {}.", default.join(" ")) };
-        page.item(name, &format!("{}.{default}", help.trim_end_matches('.')));
+        page.item(name, &format!("{}.{choices}{default}", help.trim_end_matches('.')));
     }
+}
+
+/// An operand as the synopsis has it.
+fn operand(arg: &Arg) -> String {
+    let several = if matches!(arg.get_action(), clap::ArgAction::Append) { " ..." } else { "" };
+    let operand = format!("{}{several}", value(arg));
+    if arg.is_required_set() { format!(" {operand}") } else { format!(" [{operand}]") }
 }
 
 fn value(arg: &Arg) -> String {

@@ -1,12 +1,13 @@
-//! postrider beside the msmtp of this host: the same msmtprc, the same message, the same dialogue.
+//! postrider beside Debian's msmtp, which config/test.sh unpacks below target/tmp: the same msmtprc, the same message, the same dialogue.
 //!
 //! Compared are the greeting, the login, the envelope with its parameters, the names of the header fields, the body, the
 //! status and the log line. Not the order of the flights: msmtp makes more of them.
 
 use super::{MESSAGE, rc, script, with_login};
 use crate::support::run::Home;
-use crate::support::skip::require;
-use std::path::Path;
+use crate::support::skip::because;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Lines of an msmtprc behind the usual ones, and arguments.
 const CASES: [(&str, &str); 22] = [
@@ -34,6 +35,30 @@ const CASES: [(&str, &str); 22] = [
     ("protocol lmtp", "r@example.net s@example.net"),
 ];
 
+/// Runs the original with its own libraries.
+const ORIGINAL: &str = r#"#!/bin/sh
+for libraries in "BELOW"/lib/*-linux-gnu; do LD_LIBRARY_PATH=$libraries; done
+export LD_LIBRARY_PATH
+exec "BELOW/bin/msmtp" "$@"
+"#;
+
+/// Where the original was unpacked; none, with a visible line, where it was not.
+fn unpacked(test: &str) -> Option<PathBuf> {
+    let below = Path::new(env!("CARGO_TARGET_TMPDIR")).join("originals/msmtp/usr");
+    let there = below.join("bin/msmtp").is_file();
+    if !there {
+        because(test, "msmtp is absent (config/test.sh fetches it)");
+    }
+    there.then_some(below)
+}
+
+/// The original, as a program of this home.
+fn original(home: &Home, below: &Path) -> PathBuf {
+    let program = home.write("original-msmtp", ORIGINAL.replace("BELOW", &below.display().to_string()));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
 /// What both must have in common.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
@@ -49,7 +74,7 @@ struct Seen {
     log: Vec<String>,
 }
 
-fn seen(program: &str, lines: &str, arguments: &str) -> Seen {
+fn seen(below: Option<&Path>, lines: &str, arguments: &str) -> Seen {
     let script = if lines.contains("lmtp") { script().lmtp() } else { script() };
     let server = if lines.contains("auth ") { with_login(script) } else { script }.start();
     let home = Home::new();
@@ -59,7 +84,7 @@ fn seen(program: &str, lines: &str, arguments: &str) -> Seen {
     home.write(".msmtprc", rc(&server, &format!("logfile {}\n{lines}", log.display())));
     let arguments: Vec<&str> = arguments.split_ascii_whitespace().collect();
     let message = MESSAGE.replacen("To:", "Bcc: b@example.net\nTo:", 1);
-    let program = if program == "msmtp" { "/usr/bin/msmtp".into() } else { home.path("bin/msmtp") };
+    let program = below.map_or_else(|| home.path("bin/msmtp"), |below| original(&home, below));
     let finished = home.program(&program, &arguments, message);
     let connection = server.connections().into_iter().next().unwrap_or_else(|| panic!("{}", finished.stderr));
     let message = connection.messages.into_iter().next().unwrap_or_default();
@@ -91,19 +116,15 @@ fn seen(program: &str, lines: &str, arguments: &str) -> Seen {
 
 #[test]
 fn the_same_msmtprc_gives_the_same_dialogue() {
-    if !require("the_same_msmtprc_gives_the_same_dialogue", "msmtp") || !Path::new("/usr/bin/msmtp").exists() {
-        return;
-    }
+    let Some(below) = unpacked("msmtp::compare::the_same_msmtprc_gives_the_same_dialogue") else { return };
     for (lines, arguments) in CASES {
-        assert_eq!(seen("postrider", lines, arguments), seen("msmtp", lines, arguments), "{lines} / {arguments}");
+        assert_eq!(seen(None, lines, arguments), seen(Some(&below), lines, arguments), "{lines} / {arguments}");
     }
 }
 
 #[test]
 fn the_same_refusal_gives_the_same_status() {
-    if !require("the_same_refusal_gives_the_same_status", "msmtp") || !Path::new("/usr/bin/msmtp").exists() {
-        return;
-    }
+    let Some(below) = unpacked("msmtp::compare::the_same_refusal_gives_the_same_status") else { return };
     for (point, reply) in [
         ("CONNECT", "421 4.3.2 no"),
         ("CONNECT", "554 no"),
@@ -118,11 +139,11 @@ fn the_same_refusal_gives_the_same_status() {
         ("AUTH", "535 5.7.8 no"),
         ("AUTH", "454 4.7.0 no"),
     ] {
-        let statuses = ["bin/msmtp", "/usr/bin/msmtp"].map(|program| {
+        let statuses = [None, Some(&below)].map(|below| {
             let server = with_login(script()).reply(point, reply).start();
             let home = super::home(&server, "auth plain\nuser u\npassword tanstaaf");
-            // An absolute path takes the place of the home's.
-            home.program(&home.path(program), &["r@example.net"], MESSAGE).status
+            let program = below.map_or_else(|| home.path("bin/msmtp"), |below| original(&home, below));
+            home.program(&program, &["r@example.net"], MESSAGE).status
         });
         assert_eq!(statuses[0], statuses[1], "{point} {reply}");
     }
@@ -138,8 +159,8 @@ fn both_read_the_sample() {
     let arguments = ["-C", sample.to_str().unwrap(), "-P", "-a", "office", "r@example.net"];
     let ours = home.run("msmtp", &arguments, "").expect(0);
     assert!(ours.stdout.contains("host = smtp.example.com"), "{}", ours.stdout);
-    if require("both_read_the_sample", "msmtp") {
-        let theirs = home.program(Path::new("/usr/bin/msmtp"), &arguments, "").expect(0);
+    if let Some(below) = unpacked("msmtp::compare::both_read_the_sample") {
+        let theirs = home.program(&original(&home, &below), &arguments, "").expect(0);
         assert!(theirs.stdout.contains("host = smtp.example.com"), "{}", theirs.stdout);
     }
 }
