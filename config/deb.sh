@@ -4,6 +4,7 @@
 #   sh config/deb.sh                     programs of config/build.sh
 #   PROFILE=debug sh config/deb.sh       programs of a plain cargo build, to try the package out
 #   VERSION=0.2.0 sh config/deb.sh       another version than Cargo.toml's
+#   POSTRIDER_MAINTAINER="Anna <anna@example.com>" sh config/deb.sh     who answers for this build; else Cargo.toml's
 set -eu
 cd "$(dirname "$0")/.."
 sh config/needs.sh dpkg-dev
@@ -22,6 +23,7 @@ key() {
 }
 deb() { key package.metadata.deb "$1"; }
 
+maintainer="${POSTRIDER_MAINTAINER:-$(deb maintainer)}"
 version="${VERSION:-$(key package version)}-1"
 architecture=$(dpkg --print-architecture)
 work=$(mktemp -d)
@@ -40,8 +42,8 @@ doc="$root/usr/share/doc/postrider"
     sed -e '1,/^Copyright/d' -e 's/^$/./' -e 's/^/ /' LICENSE | sed '1{/^ \.$/d}'
 } >"$doc/copyright"
 {
-    printf 'postrider (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n' "$version"
-    printf ' -- %s  %s\n' "$(deb maintainer)" "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")"
+    printf 'postrider (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n' "$version"
+    printf ' -- %s  %s\n' "$maintainer" "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")"
 } | gzip -9n >"$doc/changelog.Debian.gz"
 chmod 644 "$doc"/*
 # Of the umask and of the links nothing is taken over.
@@ -68,7 +70,7 @@ depends=$(deb depends)
     echo "Package: postrider"
     echo "Version: $version"
     echo "Architecture: $architecture"
-    echo "Maintainer: $(deb maintainer)"
+    echo "Maintainer: $maintainer"
     echo "Installed-Size: $(du -k -s --apparent-size --exclude=DEBIAN "$root" | cut -f1)"
     # shellcheck disable=SC2016
     echo "Depends: $libraries${depends#'$auto'}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lays the files of an installation out below a directory: the assets of [package.metadata.deb] in Cargo.toml, manual
-# pages compressed. The programs must have been built (config/build.sh).
+# pages and the changelog compressed. The programs must have been built (config/build.sh).
 #   sh config/stage.sh DIRECTORY
 #   PROFILE=debug sh config/stage.sh DIRECTORY     what a plain cargo build made
 set -eu
@@ -23,7 +23,7 @@ awk -F'"' '/^assets = \[/ { on = 1; next } /^\]/ { on = 0 } on && NF >= 7 { prin
         fi
         install -D -m "$mode" "$source" "$root/$target"
         case $target in
-        usr/share/man/*) gzip -9nf "$root/$target" ;;
+        usr/share/man/* | usr/share/doc/*/changelog) gzip -9nf "$root/$target" ;;
         usr/bin/* | usr/sbin/*) if [ "${PROFILE:-release}" != release ]; then strip "$root/$target"; fi ;;
         esac
     done

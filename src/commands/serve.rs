@@ -13,9 +13,10 @@ use crate::daemon::stop::Stop;
 use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::deliver::sorted;
 use crate::exit::Status;
+use crate::limits::{self, Ask, Class};
 use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Filter, Halt, Millis, Pause, Store, StoreError, delivery, drain};
+use crate::queue::{Filter, Halt, Millis, Pause, Store, StoreError, delivery, drain, lane};
 use crate::report::{self, log};
 use crate::sys::{env, rights};
 use sd_notify::NotifyState;
@@ -298,6 +299,16 @@ struct Steering {
     reload: Arc<Reload>,
 }
 
+impl Steering {
+    /// Which sending limit a lane waits for, where it does.
+    fn limited(&self, lane: &str) -> Option<String> {
+        let config = self.reload.live.get();
+        let via = lane::find(&config, lane).filter(|_| self.runner.is_limited(lane))?;
+        let full = limits::waiting(&config, via, Ask { recipients: 1, class: Class::Single, whole: true }).ok()??;
+        Some(format!("kept, not yet delivered: {}", full.what))
+    }
+}
+
 impl Host for Steering {
     fn kick(&self) {
         self.runner.kick();
@@ -312,7 +323,7 @@ impl Host for Steering {
     }
 
     fn paused(&self, lane: &str) -> Option<String> {
-        self.runner.pause_of(lane).map(|pause| waiting(&pause))
+        self.runner.pause_of(lane).map(|pause| waiting(&pause)).or_else(|| self.limited(lane))
     }
 
     fn halt(&self, halt: &Halt) -> Result<(), String> {

@@ -7,7 +7,7 @@ use super::lane::Way;
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
-use crate::config::{Config, Sender, TempFailExit};
+use crate::config::{AtLimit, Config, Sender, TempFailExit};
 use crate::deliver::attempt::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
@@ -138,6 +138,13 @@ impl Job<'_> {
     #[must_use]
     pub fn class(&self) -> Class {
         if self.queued.bulk { Class::Bulk } else { Class::Single }
+    }
+
+    /// Whether other mail of the lane goes elsewhere where its sender has no room.
+    #[must_use]
+    pub fn overflows(&self) -> bool {
+        let Way::Account(via) = self.way else { return false };
+        limits::scope::profile(via).is_some_and(|sender| matches!(sender.limits.at_limit, AtLimit::Overflow(..)))
     }
 
     /// The sender that takes the message over where its own has no room. A message goes to another lane once, and never

@@ -171,7 +171,8 @@ fn limited(store: &dyn Store, job: &Job<'_>, full: &Full) -> Result<(), StoreErr
     }
 }
 
-fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
+/// A recipient that waits for a sending limit; it was not tried.
+pub(super) fn waits(one: &QueuedRecipient, job: &Job<'_>, full: &Full) -> Recorded {
     Recorded {
         number: one.number,
         result: Fate::Retry { due: full.until, counts: false },

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Messages claimed at once.
 const CLAIM: usize = 64;
 /// The longest sleep of the dispatcher: so often the clock is looked at.
-const TICK: Duration = Duration::from_secs(20);
+pub(super) const TICK: Duration = Duration::from_secs(20);
 /// How long it waits after the store failed.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 /// How often messages of paused lanes are looked through for a warning that is due, and the housekeeping is done.

@@ -165,6 +165,12 @@ impl Runner {
         self.kick();
     }
 
+    /// Whether a lane waits for a sending limit.
+    #[must_use]
+    pub fn is_limited(&self, lane: &str) -> bool {
+        self.shared.lock().lanes.limited(clock::millis()).iter().any(|limited| limited == lane)
+    }
+
     /// How many connections a lane has or is making.
     #[must_use]
     pub fn connections(&self, lane: &str) -> usize {

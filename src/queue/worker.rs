@@ -4,11 +4,12 @@
 //! it does: a message that was sent must not be sent again for want of a note.
 
 use super::delivery::{Job, Ran, Tried};
+use super::dispatcher::TICK;
 use super::lane::Way;
 use super::runner::Shared;
 use super::schedule::{Effect, Times};
-use super::types::{Fate, MessageId, NewMessage, Queued, Recorded, StoreError};
-use super::{lane, schedule};
+use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
+use super::{direct, lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::deliver::trouble::Wait;
@@ -22,6 +23,8 @@ use std::time::Duration;
 /// The first and the longest wait for a store that takes nothing.
 const STORE_WAIT: Duration = Duration::from_millis(500);
 const STORE_LONGEST: Duration = Duration::from_secs(30);
+/// How long a message that waits alone for a limit is left alone, milliseconds.
+const PUT_OFF: Millis = 300_000;
 
 /// Serves a lane until there is nothing to do for a while.
 /// `bulk` says at any time whether the message in hand is.
@@ -92,10 +95,17 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
     // A rule delivers to one recipient at a time.
-    if reported || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
+    if reported || is_soon(&results) || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
     Met { effect: Some(effect), reason, wait, down, full }
+}
+
+/// Whether somebody is due again before the dispatcher looks by itself.
+fn is_soon(results: &[Recorded]) -> bool {
+    let tick = Millis::try_from(TICK.as_millis()).unwrap_or(Millis::MAX);
+    let next = clock::millis().saturating_add(tick);
+    results.iter().any(|one| matches!(one.result, Fate::Retry { due, .. } if due < next))
 }
 
 /// A message that finds no room goes over the sender that its own overflows to, or waits: then the whole lane does, so
@@ -119,13 +129,29 @@ fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
         }
         None => false,
     };
+    let kept = format!("kept, not yet delivered: {}", full.what);
+    if !over && queued.moved.is_some() && job.overflows() {
+        // It goes nowhere else any more, but the lane's own mail does, and must not wait behind it.
+        put_off(shared, job, full);
+        (shared.hooks.told)(queued.id, Status::Ok, Some(kept));
+        return None;
+    }
     let _ = shared.store.release_claim(queued.id);
     if over {
         shared.kick();
         return None;
     }
-    (shared.hooks.told)(queued.id, Status::Ok, Some(format!("kept, not yet delivered: {}", full.what)));
+    (shared.hooks.told)(queued.id, Status::Ok, Some(kept));
     Some(full)
+}
+
+/// A message alone waits for a limit; looked at again sooner where that is far, as the limit may be another one then.
+fn put_off(shared: &Shared, job: &Job<'_>, full: Full) {
+    let now = clock::millis();
+    let full = Full { until: full.until.min(now.saturating_add(PUT_OFF)), ..full };
+    let due = job.queued.recipients.iter().filter(|one| one.due <= now);
+    let results: Vec<Recorded> = due.map(|one| direct::waits(one, job, &full)).collect();
+    record(shared, job.queued.id, &results, None);
 }
 
 /// A text that cannot be read now may be readable later; one that is gone was deleted.

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SUBMITTERS: usize = 4;
-/// The longest life of a daemon, ms.
-const LIFE: u64 = 300;
+/// The longest life of a daemon, ms; where the machine is busy it needs more: POSTRIDER_CRASH_LIFE=2000.
+fn life() -> u64 {
+    number("POSTRIDER_CRASH_LIFE").and_then(|life| u64::try_from(life).ok()).unwrap_or(300)
+}
 
 /// Messages for each submitter; POSTRIDER_CRASH_MESSAGES=10000 makes it a long run.
 fn messages() -> usize {
@@ -49,7 +51,7 @@ fn storm(site: &mut Site, each: usize) -> usize {
         }
         while done.load(Ordering::SeqCst) < SUBMITTERS {
             site.spawn(&[]);
-            std::thread::sleep(Duration::from_millis(random(LIFE)));
+            std::thread::sleep(Duration::from_millis(random(life())));
             site.kill();
             if killed.fetch_add(1, Ordering::SeqCst) % 500 == 499 {
                 say(&format!("{} kills so far", killed.load(Ordering::SeqCst)));

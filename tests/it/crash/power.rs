@@ -9,6 +9,9 @@ use crate::support::skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The images are smaller than what is kept free elsewhere.
+const SMALL: &str = "min_free = \"0\"";
+
 /// A file of that many MiB with an empty ext4 in it; none, visibly, where it cannot be made.
 fn image(test: &str, path: &Path, size: u64) -> Option<()> {
     if !skip::require(test, "mkfs.ext4") {
@@ -33,7 +36,7 @@ struct After {
 
 impl After {
     fn of(test: &str, disk: &Path, port: u16) -> Self {
-        let site = Site::plain("", port);
+        let site = Site::plain(SMALL, port);
         let image = site.home.path("image");
         std::fs::copy(disk, &image).unwrap();
         let disk = mount(test, &site, &image).expect("another image was mounted before");
@@ -51,17 +54,19 @@ impl After {
 fn what_was_accepted_is_on_the_disk() {
     let test = "what_was_accepted_is_on_the_disk";
     let server = Script::new().start();
-    let mut site = Site::plain("", server.port);
+    let mut site = Site::plain(SMALL, server.port);
     let disk: PathBuf = site.home.path("image");
     let Some(()) = image(test, &disk, 48) else { return };
     let Some(mounted) = mount(test, &site, &disk) else { return };
     site.start(&mounted.through());
     // Small, one that is kept as a file, and the two again, so that nothing is new to the queue.
     for (count, id) in ["1-5", "2-8000", "3-50", "4-6000"].iter().enumerate() {
-        std::fs::write(mounted.path("not-synced"), id).unwrap();
+        // A new file each time: what is written over, ext4 writes out by itself.
+        let other = format!("not-synced-{id}");
+        std::fs::write(mounted.path(&other), id).unwrap();
         site.send_with(id, &["-odq", "-t", "-i"]).expect(0);
         let mut after = After::of(test, &disk, server.port);
-        let lost = std::fs::read(after.disk.path("not-synced")).unwrap_or_default();
+        let lost = std::fs::read(after.disk.path(&other)).unwrap_or_default();
         assert_ne!(lost, id.as_bytes(), "the copy is no power cut: it has what nobody synced");
         assert_eq!(after.start(), count + 1, "after {id}: {}", after.site.log());
         if count == 3 {
@@ -84,7 +89,7 @@ fn what_was_accepted_is_on_the_disk() {
 fn what_the_caller_keeps_is_on_the_disk() {
     let test = "what_the_caller_keeps_is_on_the_disk";
     let server = Script::new().on_nth("CONNECT", 1, Fault::Close).start();
-    let site = Site::new("direct = \"on-failure\"", &plain(server.port));
+    let site = Site::new(&format!("direct = \"on-failure\"\n{SMALL}"), &plain(server.port));
     let disk = site.home.path("image");
     let Some(()) = image(test, &disk, 32) else { return };
     let Some(mounted) = mount(test, &site, &disk) else { return };

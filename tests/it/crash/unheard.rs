@@ -6,7 +6,8 @@ use super::{Site, words};
 use crate::support::script::Script;
 use crate::support::skip;
 use postrider::daemon::client;
-use postrider::daemon::protocol::Request;
+use postrider::daemon::protocol::{MAGIC, Request};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 #[track_caller]
 fn refused(site: &Site, id: &str, why: &str) {
     let begun = Instant::now();
-    let said = site.send(id).expect(69).stderr;
+    let run = site.send(id);
+    let said = run.stderr;
+    assert_ne!(run.status, 0, "{said}");
     assert!(said.contains("nothing was kept") && said.contains(why), "{said}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
@@ -60,9 +63,10 @@ fn a_daemon_without_a_descriptor_to_spare() {
         let run = site.home.program("/usr/bin/prlimit".as_ref(), &["--pid", &site.pid().to_string(), most], "");
         run.expect(0);
     };
-    // What connections there are take the rest.
+    // Connections that begin to say something take the rest.
     limit("--nofile=40:4096");
     let held: Vec<UnixStream> = (0..60).filter_map(|_| UnixStream::connect(site.socket()).ok()).collect();
+    held.iter().for_each(|mut stream| drop(stream.write_all(MAGIC)));
     refused(&site, "2-5", "no descriptor to spare");
     drop(held);
     limit("--nofile=4096:4096");

@@ -112,11 +112,14 @@ fn what_has_to_wait_waits_and_says_until_when() {
         daemon.send("shop", "-odb", &["f@example.org"]).expect(0);
     }
     daemon.send("news", "-odi", &["a@example.org"]).expect(0);
+    // Whoever waits for the result is told at once that there is none yet.
+    let run = daemon.home.run("sendmail", &["-odi", "-v", "-i", "f@example.org"], mail("shop")).expect(0);
+    assert!(run.stderr.contains("kept, not yet delivered: the limit of 3 recipients per 24h"), "{}", run.stderr);
     assert_eq!((taken(&server), taken(&fine)), (3, 1), "what fits goes now, and other senders go on");
     daemon.until("nothing is under way", || daemon.lines().iter().all(|line| line.state == "active"));
 
     let lines = daemon.lines();
-    assert_eq!(lines.len(), 6);
+    assert_eq!(lines.len(), 7);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     for line in &lines {
         let waits = line.waits.as_ref().unwrap_or_else(|| panic!("{line:?}"));
@@ -140,7 +143,7 @@ fn what_has_to_wait_waits_and_says_until_when() {
     daemon.configure("", &sender("shop", &server, "limits = [{ recipients = 30, per = \"24h\" }]"));
     daemon.ask(&Request::Reload);
     daemon.until("delivery", || daemon.lines().is_empty());
-    assert_eq!(taken(&server), 10);
+    assert_eq!(taken(&server), 11);
 }
 
 #[test]

@@ -5,9 +5,26 @@ use crate::support::script::Script;
 use crate::support::skip::{because, require};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+
+/// Runs a script in a private mount namespace, with a file system in memory at the first argument: an overlay on an overlay
+/// may be refused. 90: there is no such namespace here.
+pub(super) const ENTER: &str = "mount -t tmpfs tmpfs \"$1\" || exit 90; shift; exec sh \"$@\"";
+
+/// The clean tree, made once; or why there is none.
+pub(super) fn tree() -> Result<PathBuf, String> {
+    static TREE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let make = || {
+        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-tree");
+        let made = Command::new("sh").arg(source("tests/package/tree.sh")).arg(&tree).output().unwrap();
+        let said = String::from_utf8_lossy(&made.stderr);
+        if made.status.success() { Ok(tree) } else { Err(said.trim().to_owned()) }
+    };
+    TREE.get_or_init(make).clone()
+}
 
 /// Builds the package as some version from this build's programs, in a directory of its own.
-fn build(version: &str, directory: &Path) -> PathBuf {
+pub(super) fn build(version: &str, directory: &Path) -> PathBuf {
     // The package lands below the target directory, so that each test has one; the programs are where they are.
     let (target, profile) = profile();
     let own = directory.join(version);
@@ -50,7 +67,8 @@ fn it_holds_every_asset_and_says_what_it_is() {
     for asset in assets {
         let target = asset[1].as_str().unwrap();
         assert!(source(asset[0].as_str().unwrap()).symlink_metadata().is_ok() || target.contains("bin/"), "{asset}");
-        let compressed = if target.starts_with("usr/share/man/") { ".gz" } else { "" };
+        let compressed =
+            if target.starts_with("usr/share/man/") || target.ends_with("/changelog") { ".gz" } else { "" };
         assert!(
             content.contains(&format!(" ./{target}{compressed}\n")) || content.contains(&format!(" ./{target} ->")),
             "{target}"
@@ -76,20 +94,17 @@ fn its_life_in_a_clean_tree() {
     if !tools(test) || !require(test, "debootstrap") || !require(test, "unshare") {
         return;
     }
-    let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-tree");
-    let made = Command::new("sh").arg(source("tests/package/tree.sh")).arg(&tree).output().unwrap();
-    if !made.status.success() {
-        return because(test, &format!("no clean tree: {}", String::from_utf8_lossy(&made.stderr).trim()));
-    }
+    let tree = match tree() {
+        Ok(tree) => tree,
+        Err(why) => return because(test, &format!("no clean tree: {why}")),
+    };
     let directory = tempfile::tempdir().unwrap();
     let packages = ["1.0.0", "1.0.1"].map(|version| build(version, directory.path()));
     let work = directory.path().join("work");
     std::fs::create_dir(&work).unwrap();
     let server = Script::new().start();
-    // An overlay on an overlay may be refused: what is laid over the tree is in memory.
-    let enter = "mount -t tmpfs tmpfs \"$1\" || exit 90; shift; exec sh \"$@\"";
     let life = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "enter"])
+        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "enter"])
         .arg(&work)
         .args([&source("tests/package/debian.sh"), &tree, &work])
         .args(&packages)

@@ -1,7 +1,8 @@
-//! What is installed: the Debian package in a clean tree, the RPM's description, the container's entry.
+//! What is installed: the Debian package in a clean tree, the guides done there, the RPM's description, the container's entry.
 
 mod container;
 mod debian;
+mod guides;
 mod rpm;
 
 use std::path::{Path, PathBuf};

@@ -106,6 +106,16 @@ pub fn sender(name: &str, server: &Server) -> String {
 }
 
 #[test]
+fn a_short_delay_is_kept() {
+    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("450 4.2.1 later".into())).start();
+    let daemon = Daemon::start("retry = [\"1s\"]", &sender("shop", &server));
+    let begun = std::time::Instant::now();
+    daemon.send("shop", "-odb", "you@example.org").expect(0);
+    daemon.until("the second attempt", || server.messages().len() == 1);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_deferred_message_is_tried_again() {
     let server = Script::new().on_nth("RCPT", 1, Fault::Reply("450 4.2.1 later".into())).start();
     let daemon = Daemon::start("retry = [\"1s\"]", &sender("shop", &server));

@@ -216,6 +216,7 @@ fn what_overflowed_goes_to_no_backup_and_what_is_backed_up_overflows_nowhere() {
     daemon.until("overflow of its own", || spare.messages().len() == 1 && daemon.lines().len() == 1);
     assert_eq!(spare.messages()[0].recipients, ["c@example.org"]);
     senders(&daemon, &["reset", "news"]);
+    daemon.flush();
     daemon.until("room at the backup", || news.messages().len() == 2 && daemon.lines().is_empty());
     assert_eq!((shop.messages().len(), spare.messages().len()), (0, 1));
 }
