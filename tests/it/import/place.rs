@@ -20,15 +20,15 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        Self::offering(&["8BITMIME", "PIPELINING"])
+        Self::with(|script| script)
     }
 
-    /// The same with servers that offer these extensions.
-    pub fn offering(extensions: &[&str]) -> Self {
+    /// The same with something more in what its servers do.
+    pub fn with(more: fn(Script) -> Script) -> Self {
         let authority = Authority::new();
         let identity = authority.issue(Kind::Valid);
         let logins = |script: Script| {
-            let script = extensions.iter().fold(script, |script, extension| script.offer(extension));
+            let script = more(script.offer("8BITMIME").offer("PIPELINING"));
             LOGINS.iter().fold(script, |script, (user, password)| script.auth(user, password, &["PLAIN", "LOGIN"]))
         };
         let home = Home::new();
