@@ -130,10 +130,10 @@ impl Seats {
         Ok(Seat { seats: self.clone(), number, dismissed })
     }
 
-    /// Sends everybody home: those who wait at once, those who work when they are done.
+    /// Sends everybody home: those who wait at once, those who work or are being answered when that is done.
     pub fn dismiss_all(&self) {
         for seated in self.lock().seated.values() {
-            seated.dismiss();
+            seated.dismiss(Shutdown::Read);
         }
     }
 
@@ -154,18 +154,20 @@ impl Inner {
         let longest = self.seated.iter().filter(|(_, seated)| still(seated)).min_by_key(|(_, seated)| seated.since);
         let Some(number) = longest.map(|(number, _)| *number) else { return false };
         if let Some(seated) = self.seated.remove(&number) {
-            seated.dismiss();
+            // A reply that its client does not take has had its time.
+            seated.dismiss(Shutdown::Both);
         }
         true
     }
 }
 
 impl Seated {
-    fn dismiss(&self) {
+    /// `answered` is what is shut of a connection on which a reply is being written.
+    fn dismiss(&self, answered: Shutdown) {
         self.dismissed.store(true, Ordering::SeqCst);
         match self.at {
             At::Reading => self.socket.shut(Shutdown::Read),
-            At::Writing => self.socket.shut(Shutdown::Both),
+            At::Writing => self.socket.shut(answered),
             At::Busy => {}
         }
     }
