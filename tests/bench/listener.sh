@@ -15,7 +15,7 @@ prepare() {
     sh ../../config/needs.sh gcc libc6-dev iproute2 python3 apt dpkg
     mkdir -p "$out/packages"
     if [ -z "${POSTRIDER:-}" ]; then
-        cargo build --quiet --release --manifest-path ../../Cargo.toml
+        sh ../../config/build.sh
         POSTRIDER=$out/../release/postrider
     fi
     cp "$POSTRIDER" "$out/postrider"
