@@ -16,9 +16,15 @@ const MOVED: usize = 200;
 /// Whether a lane has been down so long that its backup takes over.
 #[must_use]
 pub fn is_due(config: &Config, pause: &Pause, now: Millis) -> bool {
-    let Some(sender) = sender(config, &pause.lane) else { return false };
+    due(config, pause).is_some_and(|due| due <= now)
+}
+
+/// When the backup of a lane that is down takes over; none where it has none.
+#[must_use]
+pub fn due(config: &Config, pause: &Pause) -> Option<Millis> {
+    let sender = sender(config, &pause.lane).filter(|sender| !sender.backup.is_empty())?;
     let after = Millis::try_from(sender.backup_after.as_millis()).unwrap_or(Millis::MAX);
-    !sender.backup.is_empty() && pause.down.is_some_and(|since| now.saturating_sub(since) >= after)
+    Some(pause.down?.saturating_add(after))
 }
 
 /// Moves what waits in a lane to the first of its backups that is usable and may send it. Whether that is all there is,

@@ -179,9 +179,10 @@ impl<'s> Dispatcher<'s> {
     fn divert(&mut self, now: Millis) -> Result<Option<Duration>, StoreError> {
         let config = self.shared.config();
         let down = self.shared.lock().lanes.down(now);
+        let next = down.iter().filter_map(|pause| backup::due(&config, pause)).min();
         let due: Vec<Pause> = down.into_iter().filter(|pause| backup::is_due(&config, pause, now)).collect();
         if due.is_empty() {
-            return Ok(None);
+            return Ok(next.map(|next| Duration::from_millis(next.saturating_sub(now).unsigned_abs())));
         }
         let instant = clock::instant();
         let since = self.diverted.map(|last| instant.saturating_duration_since(last));
