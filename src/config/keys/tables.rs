@@ -149,7 +149,12 @@ const WINDOW: &[Key] = &[
 
 const LIMITS: &[Key] = &[
     key("file", PATH, "limits.db in the queue's directory", "Where it is counted, for all processes that send."),
-    key("timezone", TEXT, "the machine's", "Whose midnight begins a day: Europe/Moscow, UTC or another name of tzdata."),
+    key(
+        "timezone",
+        TEXT,
+        "the machine's",
+        "Whose midnight begins a day: Europe/Moscow, UTC or another name of tzdata.",
+    ),
 ];
 
 const SHARED: &[Key] = &[
