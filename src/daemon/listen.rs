@@ -1,9 +1,10 @@
-//! The daemon's socket: inherited from the service manager or bound here, and a thread for each client it admits.
+//! The daemon's socket: inherited from the service manager or bound here, and each client that is admitted given to an attendant.
 //!
 //! A socket that a dead daemon left is replaced; one that answers, or anything else in its place, never.
 
 #![expect(clippy::disallowed_methods, reason = "the daemon's socket is bound, and its holder looked for, here")]
 
+use super::attendants::Attendants;
 use super::protocol::Reply;
 use super::quota::Share;
 use super::stop::Stop;
@@ -25,8 +26,6 @@ pub const PATH: &str = "/run/postrider/submit.sock";
 const LONGEST: usize = 107;
 /// How long the loop rests where the process can take no connection at all.
 const REST: Duration = Duration::from_millis(50);
-/// Stack of a client's thread, octets.
-const STACK: usize = 1 << 20;
 
 /// Why there is no socket, one line for people.
 #[derive(Debug)]
@@ -156,6 +155,14 @@ struct Served {
 /// One of them; dropped, it is over.
 struct Serving(Arc<Served>, #[expect(dead_code, reason = "given back when the client is gone")] Share);
 
+/// A client that was admitted.
+struct Client {
+    daemon: Arc<Daemon>,
+    peer: session::Peer,
+    stream: UnixStream,
+    _serving: Serving,
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -181,6 +188,7 @@ impl Served {
 /// serves clients.
 pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration, meanwhile: impl FnOnce()) {
     let served = Arc::new(Served::default());
+    let attendants = Attendants::new(|client: Client| session::run(&client.daemon, client.peer, client.stream));
     let mut spare = Spare::new();
     let mut told = false;
     loop {
@@ -197,7 +205,7 @@ pub fn serve(socket: &Socket, daemon: &Arc<Daemon>, stop: &Stop, grace: Duration
         match socket.listener.accept() {
             Ok((stream, _)) => {
                 told = false;
-                admit(stream, daemon, &served);
+                admit(stream, daemon, &served, &attendants);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => {
@@ -249,8 +257,8 @@ fn busy(stream: &UnixStream, why: String) {
     let _ = wire::write_value(&mut &*stream, &Reply::Busy(why), protocol::REPLY);
 }
 
-/// Gives a client a thread, if there is a seat for its user.
-fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>) {
+/// Gives a client to somebody who serves it, if there is a seat for its user.
+fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>, attendants: &Arc<Attendants<Client>>) {
     let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { return };
     let peer = session::Peer { uid: credentials.uid.as_raw(), gid: credentials.gid.as_raw() };
     let mut seat = daemon.limits.seats.share(peer.uid);
@@ -261,13 +269,8 @@ fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>) {
         busy(&stream, format!("the daemon has too many clients, {} of them yours at most", super::CLIENTS_EACH));
         return;
     }
-    let (daemon, serving) = (daemon.clone(), served.begin(seat));
-    let thread = std::thread::Builder::new().name("client".into()).stack_size(STACK);
-    let started = thread.spawn(move || {
-        let _serving = serving;
-        session::run(&daemon, peer, stream);
-    });
-    if let Err(error) = started {
+    let client = Client { daemon: daemon.clone(), peer, stream, _serving: served.begin(seat) };
+    if let Err(error) = attendants.serve(client) {
         tracing::error!(reason = %error, "a client was turned away: no thread for it");
     }
 }

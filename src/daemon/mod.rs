@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! client      the caller's side: hand over, wait for the verdict, never lose and never double
-//! listen      the socket: bound or inherited, clients admitted, a thread each
+//! listen      the socket: bound or inherited, clients admitted
+//! attendants  the threads that serve them
 //! session     one client: its request read under limits, its reply written
 //! brake       what holds a script or a user that sends far too much
 //! submit      a message that came: planned with the daemon's configuration, kept, waited for
@@ -15,6 +16,7 @@
 //! steer       senders paused, resumed, their limits reset
 //! ```
 
+mod attendants;
 pub mod brake;
 pub mod client;
 mod control;

@@ -49,6 +49,10 @@ pub fn run(daemon: &Daemon, peer: Peer, stream: UnixStream) {
     if let Err(error) = conversation.answer(&reply) {
         tracing::debug!(reason = %error, uid = peer.uid, "a reply was not taken");
     }
+    // Not before: who delivers would take the processor from the client.
+    if matches!(&reply, Reply::Done(verdict) if verdict.kept) {
+        daemon.host.kick();
+    }
 }
 
 struct Conversation<'d> {

@@ -32,7 +32,8 @@ const LARGE: u64 = 64 << 10;
 /// Octets of a header block that are worked on; beyond that it is no mail but an attack on memory.
 const HEADER: u64 = 4 << 20;
 
-/// Takes a message; what the client is told.
+/// Takes a message; what the client is told. Where it waits for the result, the delivery was begun; otherwise whoever
+/// called begins it, once the client has its answer.
 pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdict {
     if asked.id.len() != 32 || !asked.id.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return refused(Status::Protocol, "the submission's id is not 32 hex digits".into());
@@ -56,11 +57,9 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
             return refused(status, what);
         }
     };
-    if asked.delivery != DeliveryMode::Queue {
-        daemon.host.kick();
-    }
     // A resend may be of a message that has long been delivered: there is nothing to wait for.
     let Some(begun) = begun.filter(|_| !accepted.again || is_queued(daemon, accepted.id)) else { return kept };
+    daemon.host.kick();
     let paused = || daemon.host.paused(&lane).map(|text| Summary { status: Status::Ok, text: Some(text) });
     match begun.on(accepted.id, &lane, Deadline::after(WAIT), paused) {
         Some(Summary { status, text }) => Verdict { status: status.code(), text, ..kept },

@@ -9,7 +9,8 @@ set -eu
 cd "$(dirname "$0")"
 here=$(pwd)
 out=${CARGO_TARGET_DIR:-$here/../../target}/bench-queue
-peers="postfix dma nullmailer exim4-base exim4-daemon-light"
+# The last one is a library that Exim needs and others bring.
+peers="postfix dma nullmailer exim4-base exim4-daemon-light libidn12"
 
 prepare() {
     sh ../../config/needs.sh gcc libc6-dev iproute2 python3 apt dpkg

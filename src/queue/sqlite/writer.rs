@@ -18,8 +18,9 @@ use std::time::Duration;
 const BATCH: usize = 256;
 /// While others came within this time, more are expected.
 const BUSY: Duration = Duration::from_millis(10);
-/// How long calls that can wait do so then, to share a commit: about what a sync costs.
-const COMPANY: Duration = Duration::from_millis(1);
+/// How long calls that can wait do so then, to share a commit: what one submitter needs from one message to the next.
+/// A sync of their own would be in the way of the next message, which came while it ran.
+const COMPANY: Duration = Duration::from_millis(5);
 
 /// The way to the writing thread.
 pub(super) struct Writer {
@@ -219,6 +220,8 @@ impl Side {
                 self.give_up();
             }
         }
+        // Who delivers has time; behind an urgent call somebody waits.
+        batch.sort_by_key(|job| job.kind() != Kind::Urgent);
         batch.into_iter().for_each(|job| job.answer(refused.as_ref()));
     }
 
