@@ -1,4 +1,4 @@
-//! What changes the queue, in SQL. Every function runs within a transaction of the writing thread and leaves the commit
+//! What changes the queue, in SQL. Every function runs within a transaction of the writer and leaves the commit
 //! to it; files that are done with are named to the caller, who removes them after the commit.
 
 use super::text::Text;

@@ -7,9 +7,9 @@
 //! DIRECTORY/text/     texts of more than 256 KiB (text)
 //! ```
 //!
-//! One connection writes, in a thread of its own that commits what waits together (writer); one reads for the runner and
-//! one for operators, so that a long list holds nobody up. A commit is synced: what was answered is kept whatever happens
-//! to the process or the machine.
+//! One connection writes, and commits what waits together (writer); one reads for the runner and one for operators, so
+//! that a long list holds nobody up. A commit is synced: what was answered is kept whatever happens to the process or the
+//! machine.
 
 mod change;
 mod counts;

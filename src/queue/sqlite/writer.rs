@@ -1,4 +1,7 @@
-//! The one thread that writes: what waits is done in one transaction, and everybody is answered after its commit.
+//! What changes the queue: the calls that wait are made in one transaction, and everybody is answered after its commit.
+//!
+//! No thread is kept for it. Who comes while nobody leads makes all calls that wait, its own among them, and then gives
+//! the lead to one of those who came meanwhile: a call that is alone costs no change of threads, and many share a sync.
 //!
 //! A call that fails on its own is undone alone (a savepoint each). Where the commit fails nobody's change was made: the
 //! connection is thrown away, because after a failed sync the octets may be gone though a second try succeeds.
@@ -7,11 +10,11 @@ use super::{error, schema};
 use crate::queue::StoreError;
 use crate::sys::clock::Deadline;
 use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Most calls in one transaction.
@@ -22,30 +25,37 @@ const BUSY: Duration = Duration::from_millis(10);
 /// A sync of their own would be in the way of the next message, which came while it ran.
 const COMPANY: Duration = Duration::from_millis(5);
 
-/// The way to the writing thread.
+/// What nobody should ever read.
+const FAULT: &str = "a fault of this program, which its log tells; nothing was written";
+
+/// The way to the connection that writes.
 pub(super) struct Writer {
-    jobs: Option<Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
-    commits: Arc<AtomicU64>,
+    waiting: Mutex<Waiting>,
+    /// Locked by who leads.
+    side: Mutex<Side>,
+}
+
+/// Calls that were not begun yet.
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Box<dyn Job>>,
+    /// Somebody leads, or was told to.
+    led: bool,
+    /// So long urgent calls are expected.
+    busy: Option<Deadline>,
 }
 
 impl Writer {
-    /// Starts the thread on a database that is there and up to date.
+    /// On a database that is there and up to date.
     pub(super) fn start(path: PathBuf) -> Result<Self, StoreError> {
-        let commits = Arc::new(AtomicU64::new(0));
-        let mut side = Side { path, connection: None, commits: commits.clone(), busy: None };
+        let mut side = Side { path, connection: None, commits: 0 };
         side.connection()?;
-        let (jobs, waiting) = channel();
-        let thread = std::thread::Builder::new()
-            .name("queue".into())
-            .spawn(move || side.serve(&waiting))
-            .map_err(|error| StoreError::Io(format!("the queue's thread cannot be started: {error}")))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), commits })
+        Ok(Self { waiting: Mutex::default(), side: Mutex::new(side) })
     }
 
     /// Transactions since the start.
     pub(super) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.side().commits
     }
 
     /// Makes a change together with whatever else waits; back when it is on disk.
@@ -53,7 +63,7 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.send(work, Kind::Urgent)
+        self.call(work, Kind::Urgent)
     }
 
     /// The same for what nobody waits for at the other end: while messages come in, it waits a moment for the next one, so
@@ -62,7 +72,7 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.send(work, Kind::Patient)
+        self.call(work, Kind::Patient)
     }
 
     /// Runs something that can be in no transaction.
@@ -70,29 +80,88 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.send(work, Kind::Alone)
+        self.call(work, Kind::Alone)
     }
 
-    fn send<T: Send + 'static>(
+    fn call<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
         kind: Kind,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = sync_channel(1);
-        let job = Box::new(Call { work, result: None, reply, kind });
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        let stopped = || StoreError::Io("the queue's writing thread has stopped; restart the daemon".into());
-        if sent { answer.recv().unwrap_or_else(|_| Err(stopped())) } else { Err(stopped()) }
+        // It may be told to lead, and then answers itself.
+        let (reply, answer) = sync_channel(2);
+        let patient = {
+            let mut waiting = self.waiting();
+            let patient = kind == Kind::Patient && waiting.busy.is_some_and(|busy| busy.left().is_some());
+            if kind == Kind::Urgent {
+                waiting.busy = Some(Deadline::after(BUSY));
+            }
+            let kind = if kind == Kind::Patient && !patient { Kind::Urgent } else { kind };
+            waiting.calls.push_back(Box::new(Call { work, result: None, reply, kind }));
+            patient
+        };
+        if !patient {
+            self.lead_if_nobody_does();
+        }
+        loop {
+            let heard = if patient { answer.recv_timeout(COMPANY) } else { answer.recv().map_err(Into::into) };
+            match heard {
+                Ok(Heard::Done(result)) => return result,
+                Ok(Heard::Lead) => self.lead(),
+                Err(RecvTimeoutError::Timeout) => self.lead_if_nobody_does(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(StoreError::Io(FAULT.into()));
+                }
+            }
+        }
+    }
+
+    fn lead_if_nobody_does(&self) {
+        if !std::mem::replace(&mut self.waiting().led, true) {
+            self.lead();
+        }
+    }
+
+    /// Makes the calls that wait, as many as fit in a transaction, and gives the lead away.
+    fn lead(&self) {
+        let _lead = Lead(self);
+        let mut side = self.side();
+        let mut batch = self.waiting().take();
+        let last = batch.pop_if(|job| job.kind() == Kind::Alone);
+        if !batch.is_empty() {
+            side.together(batch);
+        }
+        if let Some(job) = last {
+            side.by_itself(job);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn side(&self) -> MutexGuard<'_, Side> {
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Writer {
+impl Waiting {
+    /// What is done next: up to a call that can be in no transaction.
+    fn take(&mut self) -> Vec<Box<dyn Job>> {
+        let alone = self.calls.iter().position(|job| job.kind() == Kind::Alone);
+        let count = alone.map_or(self.calls.len(), |at| at + 1).min(BATCH);
+        self.calls.drain(..count).collect()
+    }
+}
+
+/// The lead; dropped, somebody else has it, or nobody where nobody needs it.
+struct Lead<'w>(&'w Writer);
+
+impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been told by the panic hook.
-            let _ = thread.join();
-        }
+        let mut waiting = self.0.waiting();
+        // Who waits for company takes it when it has waited long enough.
+        waiting.led = waiting.calls.iter().any(|job| job.kind() != Kind::Patient && job.lead());
     }
 }
 
@@ -101,10 +170,17 @@ impl Drop for Writer {
 enum Kind {
     /// At once, together with what else waits.
     Urgent,
-    /// Together with the next urgent one, where one is expected.
+    /// Together with the next urgent one, which is expected.
     Patient,
     /// In no transaction.
     Alone,
+}
+
+/// What somebody who waits hears.
+enum Heard<T> {
+    Done(Result<T, StoreError>),
+    /// It is its turn to make all calls that wait.
+    Lead,
 }
 
 /// A call that waits, whatever its result is.
@@ -115,6 +191,8 @@ trait Job: Send {
     fn error(&self) -> Option<StoreError>;
     /// How it is carried out.
     fn kind(&self) -> Kind;
+    /// Gives its caller the lead; whether there is one to take it.
+    fn lead(&self) -> bool;
     /// Answers: with its own result, or with what befell the whole transaction.
     fn answer(self: Box<Self>, refused: Option<&StoreError>);
 }
@@ -122,13 +200,15 @@ trait Job: Send {
 struct Call<W, T> {
     work: W,
     result: Option<Result<T, StoreError>>,
-    reply: SyncSender<Result<T, StoreError>>,
+    reply: SyncSender<Heard<T>>,
     kind: Kind,
 }
 
 impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Call<W, T> {
     fn run(&mut self, connection: &Connection) -> bool {
-        self.result.insert((self.work)(connection)).is_ok()
+        // Who leads is not to blame for a fault in another's call.
+        let done = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)));
+        self.result.insert(done.unwrap_or_else(|_| Err(StoreError::Io(FAULT.into())))).is_ok()
     }
 
     fn error(&self) -> Option<StoreError> {
@@ -139,6 +219,10 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Cal
         self.kind
     }
 
+    fn lead(&self) -> bool {
+        self.reply.send(Heard::Lead).is_ok()
+    }
+
     fn answer(self: Box<Self>, refused: Option<&StoreError>) {
         let undone = || StoreError::Io("the queue was not asked".into());
         let result = match refused {
@@ -146,53 +230,18 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Cal
             None => self.result.unwrap_or_else(|| Err(undone())),
         };
         // The caller may have gone.
-        let _ = self.reply.send(result);
+        let _ = self.reply.send(Heard::Done(result));
     }
 }
 
-/// The thread's side.
+/// The connection, and where it comes from.
 struct Side {
     path: PathBuf,
     connection: Option<Connection>,
-    commits: Arc<AtomicU64>,
-    /// So long urgent calls are expected.
-    busy: Option<Deadline>,
+    commits: u64,
 }
 
 impl Side {
-    fn serve(&mut self, waiting: &Receiver<Box<dyn Job>>) {
-        while let Ok(first) = waiting.recv() {
-            let mut batch = self.gather(first, waiting);
-            let last = batch.pop_if(|job| job.kind() == Kind::Alone);
-            if !batch.is_empty() {
-                self.together(batch);
-            }
-            if let Some(job) = last {
-                self.by_itself(job);
-            }
-        }
-    }
-
-    /// What is done in one transaction: all that waits, and what comes in the moment that patient calls wait for company.
-    fn gather(&mut self, first: Box<dyn Job>, waiting: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let expecting = self.busy.is_some_and(|busy| busy.left().is_some());
-        let (mut batch, patience) = (vec![first], Deadline::after(COMPANY));
-        let mut patient = expecting;
-        while let Some(last) = batch.last().filter(|last| last.kind() != Kind::Alone && batch.len() < BATCH) {
-            patient &= last.kind() == Kind::Patient;
-            let next = match patience.left().filter(|_| patient) {
-                Some(left) => waiting.recv_timeout(left).ok(),
-                None => waiting.try_recv().ok(),
-            };
-            let Some(job) = next else { break };
-            batch.push(job);
-        }
-        if batch.iter().any(|job| job.kind() == Kind::Urgent) {
-            self.busy = Some(Deadline::after(BUSY));
-        }
-        batch
-    }
-
     /// The connection; a new one where the last was given up.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         let connection = match self.connection.take() {
@@ -213,7 +262,7 @@ impl Side {
         let refused = done.err().map(|error| error::within(&self.path, error));
         match &refused {
             None => {
-                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.commits += 1;
             }
             Some(error) => {
                 tracing::error!("the queue could not be written, nothing was kept: {error}");

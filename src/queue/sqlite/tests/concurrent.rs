@@ -51,6 +51,37 @@ fn one_that_fails_does_not_fail_the_others() {
 }
 
 #[test]
+fn a_fault_in_a_call_stops_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    std::thread::scope(|scope| {
+        let store = &store;
+        for n in 0..20 {
+            scope.spawn(move || {
+                let undone = store.writer.change(|c| -> Result<(), StoreError> {
+                    c.execute("DELETE FROM message", [])?;
+                    panic!("a fault of the program")
+                });
+                assert!(undone.unwrap_err().to_string().contains("fault"));
+            });
+            scope.spawn(move || store.accept(new(&format!("{n}"), "shop", &["a@x.org"], 1)).unwrap());
+        }
+    });
+    assert_eq!(store.count().unwrap(), 20);
+}
+
+#[test]
+fn results_wait_for_company_but_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let before = store.commits();
+    // An urgent call, and one that may wait as the next is expected: it comes through though none comes.
+    store.writer.change(|_| Ok(())).unwrap();
+    store.writer.change_patiently(|_| Ok(())).unwrap();
+    assert_eq!(store.commits() - before, 2);
+}
+
+#[test]
 fn no_message_is_claimed_twice() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(open(dir.path()));
