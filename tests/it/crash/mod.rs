@@ -97,6 +97,8 @@ impl Host {
     pub fn lines(&self) -> Option<Vec<Line>> {
         match client::ask(&self.socket(), &Request::List { filter: Filter::default(), limit: 10_000 }).ok()? {
             Reply::Messages(lines) => Some(lines),
+            // Who reads the queue for the answer may meet the fault, too.
+            Reply::Refused(_) => None,
             other => panic!("{other:?}"),
         }
     }
