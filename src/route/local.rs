@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::message::address::{Address, Mailbox};
 use crate::message::rewrite::{self, Completion, Switches};
 use crate::rules::sort::Mail;
-use crate::rules::{Fate, NOBODY, Part, Unsorted};
+use crate::rules::{Fate, NOBODY, Part, Unsortable, Unsorted};
 use std::collections::BTreeMap;
 
 /// What the rules take of a message.
@@ -68,8 +68,12 @@ fn sorted(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, RouteError> {
     crate::rules::sort(config, mail).map_err(|why| match why {
         Unsorted::Nobody => RouteError::new(Status::NoUser, NOBODY),
         Unsorted::Refused(text) => RouteError::new(Status::NoPerm, text),
-        Unsorted::Loop(to) => RouteError::new(Status::Data, format!("the message was forwarded for {to} before")),
-        Unsorted::TooMany => RouteError::new(Status::Config, "more rules take the message than may"),
+        Unsorted::Unsortable(Unsortable::Loop(to)) => {
+            RouteError::new(Status::Data, format!("the message was forwarded for {to} before"))
+        }
+        Unsorted::Unsortable(Unsortable::TooMany) => {
+            RouteError::new(Status::Config, "more rules take the message than may")
+        }
     })
 }
 

@@ -20,7 +20,7 @@ pub mod sort;
 pub use action::{Actions, End, Kind, Pipe};
 pub use condition::{Conditions, Content, Facts};
 pub use decide::{Decision, Fate, decide};
-pub use sort::{Part, Unsorted, sort, sort_kept};
+pub use sort::{Part, Unsortable, Unsorted, sort, sort_kept};
 
 use crate::config::Place;
 

@@ -47,6 +47,13 @@ pub enum Unsorted {
     Nobody,
     /// A rule refuses it, for all recipients: its text.
     Refused(String),
+    /// It may not be taken, whoever would take it.
+    Unsortable(Unsortable),
+}
+
+/// What is wrong with a message that rules may not sort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsortable {
     /// It has been forwarded by here before.
     Loop(Address),
     /// More than `decide::MOST` rules take it; their names would be a mistake of the configuration.
@@ -73,7 +80,7 @@ impl Mail<'_> {
 /// # Errors
 /// Nobody takes it, or it may not be taken.
 pub fn sort(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
-    match sorted(config, mail)? {
+    match sorted(config, mail).map_err(Unsorted::Unsortable)? {
         (parts, None) => Ok(parts),
         (_, Some(refusal)) => Err(refusal),
     }
@@ -82,20 +89,20 @@ pub fn sort(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
 /// Sorts a message that was taken in before: whom no rule takes, that is sent back, even where it is everybody.
 ///
 /// # Errors
-/// It may not be taken: `Loop` or `TooMany`.
-pub fn sort_kept(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsorted> {
+/// It may not be taken.
+pub fn sort_kept(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsortable> {
     sorted(config, mail).map(|(parts, _)| parts)
 }
 
 /// The parts, and where no recipient is taken, why.
-fn sorted(config: &Config, mail: &Mail<'_>) -> Result<(Vec<Part>, Option<Unsorted>), Unsorted> {
+fn sorted(config: &Config, mail: &Mail<'_>) -> Result<(Vec<Part>, Option<Unsorted>), Unsortable> {
     let mut groups = Groups { config, mail, forwards: Vec::new(), groups: Vec::new() };
     let (mut taken, mut refusal) = (false, None);
     let mut away: Vec<(String, &Address)> = Vec::new();
     for to in mail.envelope.recipients() {
         let Decision { deliveries, fate } = mail.decide(&config.rules, to, &mut |_, _| {});
         match fate {
-            Fate::TooMany => return Err(Unsorted::TooMany),
+            Fate::TooMany => return Err(Unsortable::TooMany),
             Fate::Refused(rule) => {
                 refusal.get_or_insert_with(|| refused(rule));
                 away.push((lane(&rule.name, Kind::Refuse), to));
@@ -141,10 +148,10 @@ struct Group {
 }
 
 impl Groups<'_> {
-    fn add(&mut self, delivery: &Delivery<'_>, to: &Address) -> Result<(), Unsorted> {
+    fn add(&mut self, delivery: &Delivery<'_>, to: &Address) -> Result<(), Unsortable> {
         if delivery.kind == Kind::Forward {
             if came_for(self.mail.message, to) {
-                return Err(Unsorted::Loop(to.clone()));
+                return Err(Unsortable::Loop(to.clone()));
             }
             if let Some(part) = forwarded(self.config, self.mail, delivery, to) {
                 self.forwards.push(part);

@@ -10,7 +10,7 @@ use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{self, Action, Filter, MessageId, Queued, StoreError};
 use crate::report::printable;
 use crate::rules::sort::Mail;
-use crate::rules::{Unsorted, sort_kept};
+use crate::rules::{Unsortable, sort_kept};
 use crate::sys::{clock, random};
 use std::net::IpAddr;
 
@@ -73,11 +73,10 @@ fn one(daemon: &Daemon, queued: &Queued) -> Result<(), StoreError> {
 }
 
 /// It stays on hold, and says why.
-fn keep(daemon: &Daemon, id: MessageId, why: &Unsorted) -> Result<(), StoreError> {
+fn keep(daemon: &Daemon, id: MessageId, why: &Unsortable) -> Result<(), StoreError> {
     let reason = match why {
-        Unsorted::Loop(to) => format!("the message was forwarded for {to} before"),
-        Unsorted::TooMany => "more rules take it than may".to_owned(),
-        Unsorted::Nobody | Unsorted::Refused(_) => NO_RULE.to_owned(),
+        Unsortable::Loop(to) => format!("the message was forwarded for {to} before"),
+        Unsortable::TooMany => "more rules take it than may".to_owned(),
     };
     tracing::warn!(queued = %id, reason = printable(&reason), "on hold");
     let filter = Filter { ids: vec![id], ..Filter::default() };

@@ -14,7 +14,7 @@ use crate::message::Message;
 use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{Accepted, NewMessage};
 use crate::rules::sort::Mail;
-use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsorted, decide, sort};
+use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsortable, Unsorted, decide, sort};
 use std::net::IpAddr;
 
 /// A message that came in, whole: its Received field is in it.
@@ -113,7 +113,11 @@ fn refusal(why: &Unsorted) -> Refusal {
     match why {
         Unsorted::Nobody => Refusal::new(550, (5, 1, 1), NOBODY),
         Unsorted::Refused(text) => Refusal::new(550, (5, 7, 1), text),
-        Unsorted::Loop(to) => Refusal::new(554, (5, 4, 6), format!("The message was forwarded for {to} before")),
-        Unsorted::TooMany => Refusal::new(451, (4, 3, 5), "More rules take the message than may"),
+        Unsorted::Unsortable(Unsortable::Loop(to)) => {
+            Refusal::new(554, (5, 4, 6), format!("The message was forwarded for {to} before"))
+        }
+        Unsorted::Unsortable(Unsortable::TooMany) => {
+            Refusal::new(451, (4, 3, 5), "More rules take the message than may")
+        }
     }
 }
