@@ -66,8 +66,7 @@ fn act(desk: &dyn Ask, filter: Filter, done: &str, request: impl FnOnce(Filter) 
     let sender = filter.sender.clone();
     match desk.ask(&request(filter)) {
         Ok(Reply::Touched(count)) => {
-            let plural = if count == 1 { "message" } else { "messages" };
-            report::stdout(&format!("{count} {plural} {done}\n"));
+            report::stdout(&format!("{} {done}\n", report::counted(count, "message")));
             if count == 0 {
                 hint(desk, sender.as_deref());
             }
@@ -223,8 +222,8 @@ pub fn status(desk: &dyn Ask, form: Form) -> Status {
 }
 
 fn state(messages: u64, paused: &[Pause], halted: &[Halt], process: &str) -> String {
-    let plural = if messages == 1 { "message" } else { "messages" };
-    let mut text = format!("postrider serve, process {process}\n{messages} {plural} queued\n");
+    let queued = report::counted(messages, "message");
+    let mut text = format!("postrider serve, process {process}\n{queued} queued\n");
     for halt in halted {
         let pause = PauseLine::halted(halt);
         let until = pause.until.map(|until| time(until, &chrono::Local, MOMENT));

@@ -8,7 +8,7 @@ use crate::daemon::client::AskError;
 use crate::daemon::overview::{LimitLine, SenderLine, Settings};
 use crate::daemon::protocol::{Reply, Request, Steer};
 use crate::exit::Status;
-use crate::report::{self, printable};
+use crate::report::{self, counted, printable};
 use crate::sys::clock;
 use chrono::TimeZone;
 use std::fmt::{Display, Write as _};
@@ -184,11 +184,10 @@ fn all(settings: &Settings, connected: Option<u64>, fact: &mut dyn FnMut(&str, S
     fact("login", settings.user.clone().unwrap_or_else(|| "none".into()));
     let now = connected.map_or_else(String::new, |now| format!("{now} of "));
     fact("connections", format!("{now}{}, kept for {idle} s", settings.connections));
-    let recipients = settings.recipients_per_transaction.map_or_else(|| "all".into(), |most| most.to_string());
-    fact(
-        "portions",
-        format!("{} messages a connection, {recipients} recipients at once", settings.messages_per_connection),
-    );
+    let messages = counted(settings.messages_per_connection, "message");
+    let recipients =
+        settings.recipients_per_transaction.map_or_else(|| "all recipients".into(), |most| counted(most, "recipient"));
+    fact("portions", format!("{messages} a connection, {recipients} at once"));
     fact("pace", pace.clone().unwrap_or_else(|| "none".into()));
     fact(
         "backup",

@@ -4,6 +4,7 @@
 
 use super::Millis;
 use super::zone::Zone;
+use crate::report::counted;
 use std::fmt;
 use std::time::Duration;
 
@@ -74,19 +75,27 @@ pub fn slot(at: Millis, length: Millis) -> Millis {
     at.div_euclid(width.max(1))
 }
 
+impl Measure {
+    /// What one of them is called.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Recipients => "recipient",
+            Self::Messages => "message",
+        }
+    }
+}
+
 impl fmt::Display for Measure {
+    /// As the key is called.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Recipients => "recipients",
-            Self::Messages => "messages",
-        })
+        write!(f, "{}s", self.one())
     }
 }
 
 impl fmt::Display for Window {
     /// As in `500 recipients per 24h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} per ", self.most, self.measure)?;
+        write!(f, "{} per ", counted(self.most, self.measure.one()))?;
         match &self.per {
             Span::Rolling(length) if length.as_secs() == 86_400 => f.write_str("24h"),
             Span::Rolling(length) => write!(f, "{}", humantime::format_duration(*length)),
@@ -108,6 +117,8 @@ mod tests {
         let shown = |window: Window| window.to_string();
         assert_eq!(shown(Window::recipients(500, Duration::from_secs(86_400))), "500 recipients per 24h");
         assert_eq!(shown(Window::messages(30, Duration::from_secs(60))), "30 messages per 1m");
+        assert_eq!(shown(Window::messages(1, Duration::from_secs(3_600))), "1 message per 1h");
+        assert_eq!(shown(Window::recipients(1, Duration::from_secs(86_400))), "1 recipient per 24h");
         let day = |zone| Window { measure: Measure::Messages, most: 9, per: Span::Day(zone) };
         assert_eq!(shown(day(Zone::Local)), "9 messages per day");
         let moscow = Zone::Named(Arc::new(zone::tests::named("Europe/Moscow")));

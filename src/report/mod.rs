@@ -8,6 +8,7 @@ pub mod progress;
 pub mod syslog;
 pub mod transcript;
 
+use std::fmt::Display;
 use std::io::Write;
 
 /// One line on standard error; a closed one is no error.
@@ -31,6 +32,13 @@ pub fn stdout(text: &str) {
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_bidi(c) { ' ' } else { c }).collect()
+}
+
+/// So many of something whose plural ends in s: `1 message`, `3 messages`.
+#[must_use]
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {one}{plural}")
 }
 
 /// Characters that turn the direction of what follows.

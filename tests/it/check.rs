@@ -311,7 +311,7 @@ fn a_queue_that_nobody_works() {
     assert!(!check(0).contains("nobody delivers"));
     queue(&directory);
     let said = check(2);
-    assert!(said.contains("1 messages wait and nobody delivers them; mend it with: systemctl"), "{said}");
+    assert!(said.contains("1 message waits and nobody delivers it; mend it with: systemctl"), "{said}");
     assert!(said.contains("warning: ") && said.contains("has waited for "), "{said}");
 }
 

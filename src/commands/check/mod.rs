@@ -132,13 +132,12 @@ fn summary(config: &Config) -> String {
     let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
     let default = match &config.default {
         DefaultRelay::Server(_) => "default relay: its own server".to_owned(),
-        DefaultRelay::Msmtprc(msmtprc) => format!("default relay: msmtprc with {} accounts", msmtprc.accounts.len()),
+        DefaultRelay::Msmtprc(msmtprc) => {
+            format!("default relay: msmtprc with {}", report::counted(msmtprc.accounts.len(), "account"))
+        }
         DefaultRelay::Refuse(_) => "default relay: refuses".to_owned(),
         DefaultRelay::Missing => "no default relay: mail of unknown senders is refused".to_owned(),
     };
-    let senders = match config.senders.len() {
-        1 => "1 sender".to_owned(),
-        count => format!("{count} senders"),
-    };
+    let senders = report::counted(config.senders.len(), "sender");
     format!("{}; {senders}; {default}", files.join(", "))
 }

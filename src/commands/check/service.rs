@@ -11,6 +11,7 @@ use crate::daemon::client::{self, AskError};
 use crate::daemon::listen;
 use crate::daemon::protocol::{Reply, Request};
 use crate::queue::sqlite::inspect::{self, Inspection};
+use crate::report::counted;
 use std::path::Path;
 use std::time::Duration;
 
@@ -121,7 +122,8 @@ fn directory(scene: &Scene<'_>, directory: &Path, worked: bool, start: &str, fin
     let place = directory.display();
     findings[before..].iter_mut().for_each(|finding| finding.place = Some(place.to_string()));
     if findings.len() == before {
-        findings.push(Finding::ok(AREA, format!("{} messages, sound, with space", found.messages)).at(place));
+        findings
+            .push(Finding::ok(AREA, format!("{}, sound, with space", counted(found.messages, "message"))).at(place));
     }
 }
 
@@ -133,7 +135,10 @@ fn state(found: &Inspection, now: i64, worked: bool, start: &str) -> Vec<Finding
         all.push(Finding::error(AREA, what).fix("systemctl restart postrider.service, which saves what can be read"));
     }
     if found.messages > found.held && !worked {
-        let what = format!("{} messages wait and nobody delivers them", found.messages - found.held);
+        let what = match found.messages - found.held {
+            1 => "1 message waits and nobody delivers it".to_owned(),
+            waiting => format!("{waiting} messages wait and nobody delivers them"),
+        };
         all.push(Finding::error(AREA, what).fix(start));
     }
     let age = found.oldest.map(|oldest| Duration::from_millis(u64::try_from(now - oldest).unwrap_or_default()));
@@ -142,7 +147,8 @@ fn state(found: &Inspection, now: i64, worked: bool, start: &str) -> Vec<Finding
         all.push(Finding::warning(AREA, what).fix("postrider queue show --all tells why"));
     }
     if found.held > 0 {
-        let what = format!("{} messages are on hold", found.held);
+        let are = if found.held == 1 { "is" } else { "are" };
+        let what = format!("{} {are} on hold", counted(found.held, "message"));
         all.push(Finding::warning(AREA, what).fix("postrider queue list --held, then postrider queue release"));
     }
     all
@@ -181,10 +187,12 @@ mod tests {
                 "the database is damaged: x",
                 "2 messages wait and nobody delivers them",
                 "the oldest message has waited for 3 days",
-                "1 messages are on hold"
+                "1 message is on hold"
             ]
         );
         assert_eq!(state(&waiting, 0, true, "start").len(), 2);
+        let one = Inspection { messages: 1, held: 0, oldest: None, damage: None };
+        assert_eq!(state(&one, 0, false, "start")[0].what, "1 message waits and nobody delivers it");
     }
 
     #[test]

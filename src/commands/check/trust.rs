@@ -8,6 +8,7 @@ use crate::config::{Place, Relay, TlsMode};
 use crate::net::acceptor::Acceptor;
 use crate::net::certificate::Presented;
 use crate::net::trust;
+use crate::report::counted;
 use crate::sys::files;
 use openssl::x509::X509;
 use std::path::Path;
@@ -114,9 +115,10 @@ fn expiry(all: &[X509], authorities: bool, now: i64) -> Option<Expiry> {
     let name = one.names.first().map_or("", String::as_str);
     match one.days_left(now) {
         left if left < 0 => Some(Expiry { level: Level::Error, what: format!("{name} has expired on {}", one.until) }),
-        left if left < SOON => {
-            Some(Expiry { level: Level::Warning, what: format!("{name} expires in {left} days, on {}", one.until) })
-        }
+        left if left < SOON => Some(Expiry {
+            level: Level::Warning,
+            what: format!("{name} expires in {}, on {}", counted(left, "day"), one.until),
+        }),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::model::{Imported, Level};
 use super::render::Rendered;
+use crate::report::counted;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -15,18 +16,17 @@ pub(super) fn text(imported: &Imported, rendered: &Rendered<'_>, written: &[Path
     let findings = imported.findings.all().iter();
     let mut lines: Vec<String> =
         findings.map(|finding| format!("{}: {}: {}", finding.place, word(finding.level), finding.what)).collect();
-    let count = |number: usize| if number == 1 { "1 password".to_owned() } else { format!("{number} passwords") };
     if let Some(toml) = written.last() {
         lines.push(format!(
             "wrote {} and {}; look at it, then: postrider --config {} check",
             toml.display(),
-            count(rendered.secrets.len()),
+            counted(rendered.secrets.len(), "password"),
             toml.display()
         ));
     } else if !rendered.secrets.is_empty() {
         lines.push(format!(
             "{} left out; --write DIR puts each into a file of mode 0600",
-            count(rendered.secrets.len())
+            counted(rendered.secrets.len(), "password")
         ));
     }
     if !rendered.by_hand.is_empty() {

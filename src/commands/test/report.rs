@@ -5,7 +5,7 @@ use super::watch::Step;
 use crate::config::{Config, Sender};
 use crate::deliver::open::Opened;
 use crate::deliver::trouble::Trouble;
-use crate::report::printable;
+use crate::report::{counted, printable};
 use crate::sys::clock;
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ impl Report {
         });
         let mut notes = Vec::new();
         if let Some(days) = tls.as_ref().map(|tls| tls.days_left).filter(|days| *days < SOON) {
-            notes.push(format!("the server's certificate is valid for {days} more days"));
+            notes.push(format!("the server's certificate is valid for {} more", counted(days, "day")));
         }
         Self {
             sender: name.to_owned(),
@@ -162,7 +162,7 @@ impl Report {
         if let Some(tls) = &self.tls {
             field("protected", &format!("{} by {}, {}", tls.version, tls.mode, tls.cipher));
             let names = tls.subject.join(", ");
-            field("server is", &format!("{names}, issued by {}, {} days left", tls.issuer, tls.days_left));
+            field("server is", &format!("{names}, issued by {}, {} left", tls.issuer, counted(tls.days_left, "day")));
         }
         if let (Some(mechanism), Some(user)) = (&self.mechanism, &self.user) {
             field("login", &format!("{user}, by {mechanism}"));
@@ -191,8 +191,8 @@ impl Offers {
     fn words(&self) -> String {
         let mut all = Vec::new();
         all.extend(self.size.map(|size| format!("{size} octets a message")));
-        all.extend(self.recipients.map(|most| format!("{most} recipients a message")));
-        all.extend(self.messages.map(|most| format!("{most} messages a connection")));
+        all.extend(self.recipients.map(|most| format!("{} a message", counted(most, "recipient"))));
+        all.extend(self.messages.map(|most| format!("{} a connection", counted(most, "message"))));
         if !self.auth.is_empty() {
             all.push(format!("AUTH {}", self.auth.join(" ")));
         }

@@ -7,6 +7,7 @@
 use super::Said;
 use crate::config::{Brake, BrakeExcept};
 use crate::queue::{Counted, Millis, Source};
+use crate::report::counted;
 use std::collections::{HashMap, VecDeque};
 use wildmatch::WildMatch;
 
@@ -179,7 +180,8 @@ fn is_user(user: &str, who: &Who<'_>) -> bool {
 
 fn reason(name: &str, most: u32, rules: &Brake) -> String {
     let per = humantime::format_duration(rules.per);
-    format!("brake: more than {most} messages within {per} from {name}; they wait for postrider queue release")
+    let most = counted(most, "message");
+    format!("brake: more than {most} within {per} from {name}; they wait for postrider queue release")
 }
 
 /// A name that fits a line.

@@ -11,6 +11,7 @@
 use super::text::{Texts, sync_directory};
 use super::{error, open, schema};
 use crate::queue::StoreError;
+use crate::report::counted;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Statement, params_from_iter};
@@ -40,11 +41,12 @@ pub(super) fn rescue(directory: &Path, texts: &Texts, damage: &str) -> Result<St
     std::fs::rename(&part, directory.join("queue.db.new")).map_err(|error| error::file(&part, &error))?;
     sync_directory(directory).map_err(|error| error::file(directory, &error))?;
     let aside = finish(directory)?.unwrap_or_default();
+    let messages = counted(saved.messages, "message");
+    let were = if saved.messages == 1 { "was" } else { "were" };
     Ok(format!(
-        "{} was damaged ({damage}): {} messages were saved, {} of them without their text and on hold, {} could not be \
+        "{} was damaged ({damage}): {messages} {were} saved, {} of them without their text and on hold, {} could not be \
          read; the damaged database is kept as {aside}{strays}",
         database.display(),
-        saved.messages,
         saved.without_text,
         saved.lost
     ))

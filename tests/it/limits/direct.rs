@@ -59,7 +59,7 @@ fn what_may_have_arrived_counts() {
     let home = home("", &sender("shop", &server, "limits = [{ messages = 1, per = \"1h\" }]"));
     home.run("sendmail", &["-i", "a@example.org"], mail("shop")).expect(69);
     let run = home.run("sendmail", &["-i", "a@example.org"], mail("shop")).expect(69);
-    assert!(run.stderr.contains("1 messages per 1h"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 message per 1h"), "{}", run.stderr);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_dialogue_is_told_after_the_dot() {
     let home = home("[queue]\ndirect = \"on-failure\"", &sender("shop", &server, keys));
     let one = format!("MAIL FROM:<shop@example.com>\r\nRCPT TO:<a@example.org>\r\nDATA\r\n{}.\r\n", mail("shop"));
     let run = home.run("sendmail", &["-bs"], format!("EHLO me\r\n{one}{one}QUIT\r\n")).expect(0);
-    assert!(run.stdout.contains("\n451 4.3.0 shop: the limit of 1 messages per 1h of sender shop"), "{}", run.stdout);
+    assert!(run.stdout.contains("\n451 4.3.0 shop: the limit of 1 message per 1h of sender shop"), "{}", run.stdout);
     assert_eq!(taken(&server), 1);
     assert!(!home.path(".local").exists(), "refused is not kept");
 }

@@ -60,7 +60,7 @@ fn what_no_server_was_asked_for_is_free_again_and_what_one_may_have_counts() {
     let asking = begin(&home);
     kill_at(asking, &server, 2, Some("DATA"));
     let run = home.run("sendmail", &["-i", "you@example.org"], mail("shop")).expect(69);
-    assert!(run.stderr.contains("the limit of 1 messages per 24h of sender shop is reached"), "{}", run.stderr);
+    assert!(run.stderr.contains("the limit of 1 message per 24h of sender shop is reached"), "{}", run.stderr);
     let shown = home.run("postrider", &["senders", "shop", "--json"], "").expect(0).stdout;
     assert!(shown.contains("\"used\":1,"), "{shown}");
     assert_eq!(server.connections().len(), 2);

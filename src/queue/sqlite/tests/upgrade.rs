@@ -54,6 +54,6 @@ fn a_damaged_queue_of_the_first_version_is_saved() {
         .unwrap();
     super::damage::overwrite(&path, (u64::from(page) - 1) * 4096, &[0xff; 4096]);
     let store = open(dir.path());
-    assert!(store.recovered().unwrap().contains("1 messages were saved, 0 of them without their text"));
+    assert!(store.recovered().unwrap().contains("1 message was saved, 0 of them without their text"));
     is_up_to_date(&store);
 }
