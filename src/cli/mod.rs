@@ -26,13 +26,16 @@ pub fn run(arguments: Vec<OsString>) -> Status {
     let called = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();
     let name = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or("postrider");
-    match name {
+    let status = match name {
         "sendmail" => as_sendmail(&arguments, None),
         "msmtp" => as_msmtp(&arguments),
         "mailq" => with_mode(&arguments, Mode::PrintQueue),
         "newaliases" => with_mode(&arguments, Mode::NewAliases),
         _ => admin::run(&arguments),
-    }
+    };
+    let Some(error) = crate::report::lost_output() else { return status };
+    crate::report::stderr(&format!("{name}: standard output: {error}"));
+    Status::Io
 }
 
 /// The sendmail personality; `config` is what `postrider --config` named.

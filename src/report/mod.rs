@@ -9,22 +9,45 @@ pub mod syslog;
 pub mod transcript;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 /// One line on standard error; a closed one is no error.
 pub fn stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(line));
+    let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 /// Text of several lines on standard error; a closed one is no error.
 pub fn stderr_text(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Text on standard output; a closed pipe is no error.
+/// What kept standard output from being written, the first time.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Text on standard output. What cannot be written is told at the end (`lost_output`), by a status too; a reader that went
+/// away (`| head`) is no error.
 pub fn stdout(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = write_stdout(text)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+/// Text on standard output, where it may also be lost.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_stdout(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}
+
+/// Why some of standard output is lost, where it is.
+#[must_use]
+pub fn lost_output() -> Option<&'static io::Error> {
+    LOST.get()
 }
 
 /// A text on one line: control characters become spaces, so that what a server or a message says cannot move the

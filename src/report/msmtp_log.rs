@@ -102,7 +102,8 @@ pub fn write(sinks: Sinks<'_>, line: &str, now: DateTime<FixedOffset>) -> Result
     let Some(path) = sinks.file else { return logged };
     let text = format!("{} {line}\n", time(sinks.time_format.unwrap_or(TIME), now));
     if path.as_os_str() == "-" {
-        super::stdout(&text);
+        // The message has gone, whether this is read or not.
+        let _ = super::write_stdout(&text);
         return logged;
     }
     let written = crate::sys::files::append(path).and_then(|mut file| file.write_all(text.as_bytes()));

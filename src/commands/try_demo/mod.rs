@@ -12,10 +12,10 @@ mod show;
 mod workshop;
 
 use crate::exit::Status;
+use crate::report;
 use cases::{CASES, Case, Evidence};
 use server::{Seen, Server};
 use std::ffi::OsString;
-use std::io::Write;
 use workshop::Workshop;
 
 /// Runs the trial, or with a command that command within the trial. `Findings` where something went otherwise than it
@@ -25,7 +25,7 @@ pub fn run(command: &[OsString]) -> Status {
     let (workshop, server) = match prepare() {
         Ok(ready) => ready,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "postrider try: cannot be set up: {error}");
+            report::stderr(&format!("postrider try: cannot be set up: {error}"));
             return Status::Os;
         }
     };
@@ -44,18 +44,18 @@ fn prepare() -> std::io::Result<(Workshop, Server)> {
 }
 
 fn demonstrate(workshop: &Workshop, server: &Server) -> Status {
-    print(&show::head(server));
+    report::stdout(&show::head(server));
     let mut wrong = 0;
     for (number, case) in (1..).zip(&CASES) {
         let evidence = examine(workshop, server, case);
         let faults = case.faults(&evidence);
         wrong += usize::from(!faults.is_empty());
-        print(&show::case(number, case, &evidence, &faults));
+        report::stdout(&show::case(number, case, &evidence, &faults));
     }
     let all = CASES.len();
     match wrong {
-        0 => print(&format!("\nall {all} cases went as they should\n")),
-        _ => print(&format!("\n{wrong} of {all} cases went wrong\n")),
+        0 => report::stdout(&format!("\nall {all} cases went as they should\n")),
+        _ => report::stdout(&format!("\n{wrong} of {all} cases went wrong\n")),
     }
     if wrong == 0 { Status::Ok } else { Status::Findings }
 }
@@ -81,20 +81,15 @@ fn observe(workshop: &Workshop, server: &Server, program: &OsString, arguments: 
     let status = match workshop.command(program, arguments) {
         Ok(status) => status,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "postrider try: {} {error}", program.to_string_lossy());
+            report::stderr(&format!("postrider try: {} {error}", program.to_string_lossy()));
             return Status::NoInput;
         }
     };
     let seen = server.take();
     let arrived = seen.iter().filter(|seen| seen.message.is_some()).count();
-    (1..).zip(&seen).for_each(|(number, seen): (usize, &Seen)| print(&show::arrived(number, seen)));
-    print(&format!("\nthe command ended with status {status}; messages that arrived: {arrived}\n"));
+    (1..).zip(&seen).for_each(|(number, seen): (usize, &Seen)| report::stdout(&show::arrived(number, seen)));
+    report::stdout(&format!("\nthe command ended with status {status}; messages that arrived: {arrived}\n"));
     if status == 0 && arrived > 0 { Status::Ok } else { Status::Findings }
-}
-
-/// A reader that went away is no reason to stop: the status still tells.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::sys::spawn::Ended;
 use openssl::ssl::{SslConnector, SslMethod, SslStream};
 use openssl::x509::X509;
 use server::Account;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 fn trial() -> (Server, SslConnector) {

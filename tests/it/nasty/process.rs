@@ -77,6 +77,38 @@ fn broken_pipes() {
     assert_eq!(server.messages().len(), 1);
 }
 
+#[test]
+fn output_that_cannot_be_written() {
+    let home = Home::new().config("");
+    let all: [(&str, &[&str]); 12] = [
+        ("sendmail", &["--help"]),
+        ("sendmail", &["--version"]),
+        ("sendmail", &["-bp"]),
+        ("sendmail", &["-bP"]),
+        ("msmtp", &["--help"]),
+        ("msmtp", &["--version"]),
+        ("mailq", &[]),
+        ("postrider", &["--help"]),
+        ("postrider", &["--version"]),
+        ("postrider", &["queue", "list"]),
+        ("postrider", &["explain", "--help"]),
+        ("postrider", &["check", "--parse-only"]),
+    ];
+    for (name, argv) in all {
+        let run = |out: &str| {
+            let program = home.path("bin").join(name).display().to_string();
+            let script = format!("exec \"$@\" {out}");
+            let argv = ["-c", &script, "sh", &program].iter().chain(argv).copied().collect::<Vec<_>>();
+            home.program("/bin/sh".as_ref(), &argv, "")
+        };
+        let full = run(">/dev/full").expect(74);
+        let said = full.stderr.ends_with(": standard output: No space left on device (os error 28)\n");
+        assert!(said && full.stderr.lines().count() == 1, "{name} {argv:?}: {full:?}");
+        let closed = run(">&-");
+        assert!(closed.status != 74 && closed.stderr.is_empty(), "{name} {argv:?}: {closed:?}");
+    }
+}
+
 /// The program in that home, without the help of a shell.
 fn command(home: &Home) -> Command {
     let mut command = Command::new(home.path("bin/sendmail"));
