@@ -177,7 +177,7 @@ fn mailq_1() -> String {
     page.section("DESCRIPTION").text(
         "Prints the messages that the daemon keeps, or without a daemon those of the caller's own queue: number, size, \
          arrival, sender, and below that what the last attempt said and the recipients. A number with * is being sent, \
-         one with ! is on hold. Root and the user of the daemon see everything, others what they sent themselves.",
+         one with ! is on hold. Bulk mail says so in parentheses below its number: single mail overtakes it. Root and the user of the daemon see everything, others what they sent themselves.",
     );
     page.section("OPTIONS").items(&[
         ("--json", "One JSON object a line, for programs."),
@@ -186,8 +186,11 @@ fn mailq_1() -> String {
         ("-qS text", "Only messages whose sender contains the text."),
     ]);
     page.text("Every other option of sendmail(8) is accepted.");
-    page.section("EXIT STATUS")
-        .items(&[("0", "The queue was printed, even where it is empty."), ("69", "The queue cannot be read.")]);
+    page.section("EXIT STATUS").items(&[
+        ("0", "The queue was printed, even where it is empty."),
+        ("69", "The queue cannot be read."),
+        ("74", "The output cannot be written."),
+    ]);
     page.end(&["sendmail(8)", "postrider(1)"])
 }
 
