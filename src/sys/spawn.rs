@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "children are started and their environment is chosen here")]
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -63,14 +64,14 @@ impl std::error::Error for SpawnError {}
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
     let mut child = piped(program, arguments, Stdio::null()).spawn().map_err(SpawnError::Start)?;
-    let group = rustix::process::Pid::from_child(&child);
+    let group = Pid::from_child(&child);
     let pipes = (child.stdout.take(), child.stderr.take());
     let (tell, told) = std::sync::mpsc::channel();
-    let errors = std::thread::spawn(move || read_bounded(pipes.1));
-    std::thread::spawn(move || {
+    let errors = beside(group, move || read_bounded(pipes.1))?;
+    beside(group, move || {
         let printed = read_bounded(pipes.0);
         let _ = tell.send((printed, child.wait()));
-    });
+    })?;
     let Ok((printed, ended)) = told.recv_timeout(limit) else {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         return Err(SpawnError::TimedOut(limit));
@@ -116,16 +117,16 @@ pub fn run(
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(SpawnError::Start)?;
-    let group = rustix::process::Pid::from_child(&child);
+    let group = Pid::from_child(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // A program that does not read its input is no failure of the writing.
-    std::thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
-    let errors = std::thread::spawn(move || read_and_drain(stderr));
+    beside(group, move || stdin.map(|mut pipe| pipe.write_all(&input)))?;
+    let errors = beside(group, move || read_and_drain(stderr))?;
     let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    beside(group, move || {
         let printed = read_and_drain(stdout);
         let _ = tell.send((printed, errors.join().unwrap_or_default(), child.wait()));
-    });
+    })?;
     let Ok((stdout, stderr, ended)) = told.recv_timeout(limit) else {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         return Err(SpawnError::TimedOut(limit));
@@ -180,20 +181,20 @@ pub fn feed(
         command.uid(user).gid(group);
     }
     let mut child = command.spawn().map_err(SpawnError::Start)?;
-    let group = rustix::process::Pid::from_child(&child);
+    let group = Pid::from_child(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::spawn(move || {
+    beside(group, move || {
         let mut pipe = std::io::BufWriter::with_capacity(64 << 10, stdin?);
         write(&mut pipe).and_then(|()| pipe.flush()).ok()
-    });
-    let (errors, printed) = (std::thread::spawn(move || tail(stderr)), std::thread::spawn(move || tail(stdout)));
+    })?;
+    let (errors, printed) = (beside(group, move || tail(stderr))?, beside(group, move || tail(stdout))?);
     let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    beside(group, move || {
         // Its number stays its own until it has been waited for, so that nobody else's group is hit below.
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         while let Err(Errno::INTR) = rustix::process::waitid(rustix::process::WaitId::Pid(group), options) {}
         let _ = tell.send(());
-    });
+    })?;
     let in_time = told.recv_timeout(fed.limit).is_ok();
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     let status = child.wait().map_err(SpawnError::Start)?;
@@ -202,6 +203,18 @@ pub fn feed(
     }
     let (stdout, stderr) = (printed.join().unwrap_or_default(), errors.join().unwrap_or_default());
     Ok(Ended { status: number(status), stdout, stderr })
+}
+
+/// Work beside a child. Where no thread is to be had, the child is ended with its group.
+fn beside<T: Send + 'static>(
+    group: Pid,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<std::thread::JoinHandle<T>, SpawnError> {
+    std::thread::Builder::new().spawn(work).map_err(|error| {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
+        SpawnError::Start(error)
+    })
 }
 
 /// The last 8 KiB of what comes.

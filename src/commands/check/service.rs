@@ -141,7 +141,8 @@ fn state(found: &Inspection, now: i64, worked: bool, start: &str) -> Vec<Finding
         };
         all.push(Finding::error(AREA, what).fix(start));
     }
-    let age = found.oldest.map(|oldest| Duration::from_millis(u64::try_from(now - oldest).unwrap_or_default()));
+    let age =
+        found.oldest.map(|oldest| Duration::from_millis(u64::try_from(now.saturating_sub(oldest)).unwrap_or_default()));
     if let Some(age) = age.filter(|age| *age > OLD) {
         let what = format!("the oldest message has waited for {} days", age.as_secs() / 86_400);
         all.push(Finding::warning(AREA, what).fix("postrider queue show --all tells why"));

@@ -1,7 +1,9 @@
 //! What the process is given instead of a good standard input, output and error, and the signals that it gets.
 
 use super::{COMPLETE, Case, case, check, home, server};
+use crate::support::certs::{Authority, Kind};
 use crate::support::run::Home;
+use crate::support::script::Script;
 use crate::support::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
@@ -107,6 +109,23 @@ fn output_that_cannot_be_written() {
         let closed = run(">&-");
         assert!(closed.status != 74 && closed.stderr.is_empty(), "{name} {argv:?}: {closed:?}");
     }
+}
+
+#[test]
+fn no_thread_for_a_password_command() {
+    let authority = Authority::new();
+    let server = Script::new().starttls(&authority.issue(Kind::Valid)).auth("shop", "word", &["PLAIN"]).start();
+    // A stack that no machine has.
+    let home = Home::new().env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+    home.write("ca.pem", authority.pem());
+    let port = server.port;
+    let home = home.config(&format!(
+        "[[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtp://127.0.0.1:{port}\"\n\
+         ca_file = \"ca.pem\"\nuser = \"shop\"\npassword = {{ command = [\"echo\", \"word\"] }}\n"
+    ));
+    let run = home.run("postrider", &["sendmail", "-t", "-i"], whole()).expect(78);
+    assert!(run.stderr.contains("password: ") && run.stderr.contains("cannot be started: "), "{}", run.stderr);
+    assert!(!run.stderr.contains("panicked") && server.messages().is_empty(), "{}", run.stderr);
 }
 
 /// The program in that home, without the help of a shell.
