@@ -8,7 +8,7 @@ use crate::config::load::{self, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
 use crate::daemon::inherited::Inherited;
 use crate::daemon::listen::{self, Socket};
-use crate::daemon::smtp::Listeners;
+use crate::daemon::smtp::{Listeners, held};
 use crate::daemon::stop::Stop;
 use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
 use crate::deliver::sorted;
@@ -89,6 +89,8 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>
         let (store, stopping) = (store.clone(), stop.clone());
         thread("watchdog", move || watchdog(store.as_ref(), period / 2, &stopping))?;
     }
+    let sorts = daemon.clone();
+    thread("sorting", move || held::attend(&sorts))?;
     say_staging(&daemon.live.get());
     listeners.sort_held();
     tracing::info!(pid = std::process::id(), "ready");

@@ -5,7 +5,7 @@ use super::overview::Sources;
 use super::protocol::{Reply, Request, Steer};
 use super::session::Peer;
 use super::steer::{self, Hands};
-use super::{Daemon, listing, room, smtp};
+use super::{Daemon, listing, room};
 use crate::queue::{Action, Filter, StoreError};
 use crate::sys::users::Caller;
 
@@ -23,7 +23,7 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
             let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
             // What is due again or no longer on hold need not wait for its time to be looked at.
             if action == Action::Release && touched.as_ref().is_ok_and(|touched| *touched > 0) {
-                smtp::held::sort(daemon);
+                daemon.sorting.ask();
             }
             daemon.host.kick();
             touched.map(Reply::Touched).map_err(text)

@@ -42,6 +42,7 @@ pub use waiters::{Summary, Waiters};
 use crate::queue::{Filter, Halt, Millis, Store, StoreError};
 use brake::Brake;
 use quota::Quota;
+use smtp::held::Sorting;
 use std::sync::{Arc, Mutex};
 
 /// What the daemon's socket needs of those who deliver and steer. Called from many threads at once.
@@ -111,6 +112,8 @@ pub struct Daemon {
     pub brake: Brake,
     /// Since when it runs.
     pub since: Millis,
+    /// Has mail sorted that was held for want of a rule.
+    pub sorting: Sorting,
     limits: Limits,
     /// Held by who submits to a sender that refuses at its limit.
     refusing: Mutex<()>,
@@ -157,6 +160,17 @@ impl Daemon {
         let since = crate::sys::clock::now().timestamp_millis();
         let brake = Brake::new(store.as_ref(), since)?;
         let uid = rustix::process::geteuid().as_raw();
-        Ok(Self { live, store, waiters, host, uid, brake, since, limits, refusing: Mutex::default() })
+        Ok(Self {
+            live,
+            store,
+            waiters,
+            host,
+            uid,
+            brake,
+            since,
+            sorting: Sorting::default(),
+            limits,
+            refusing: Mutex::default(),
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Mail that came in while there was no rule: on hold until there is one, and sorted then.
 //!
+//! One thread sorts, whenever that is asked for: with much that is held it takes its time, for which nobody waits.
 //! Each message is replaced in one commit by what the rules make of it, so that nothing is lost, and nothing doubled
 //! however often or by how many this is done. Whom no rule takes, that is sent back: its client has long gone. What an
 //! operator holds stays held, and is sorted once it is released.
@@ -13,6 +14,7 @@ use crate::rules::sort::Mail;
 use crate::rules::{Unsortable, sort_kept};
 use crate::sys::{clock, random};
 use std::net::IpAddr;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Stands in the tag between what the log has and the listener.
 const AT: &str = " at ";
@@ -28,8 +30,38 @@ fn origin(tag: &str) -> (&str, Option<&str>, Option<IpAddr>) {
     (tag, listener, tag.strip_prefix("smtp:").and_then(|client| client.parse().ok()))
 }
 
+/// Whether it is to be sorted what waits for a rule.
+#[derive(Debug, Default)]
+pub struct Sorting {
+    asked: Mutex<bool>,
+    come: Condvar,
+}
+
+impl Sorting {
+    /// Has it sorted, without waiting for that. Asked for while it is sorted, it is gone through once more.
+    pub fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.come.notify_one();
+    }
+
+    /// Waits until it is asked for.
+    fn next(&self) {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.come.wait_while(asked, |asked| !*asked).unwrap_or_else(PoisonError::into_inner);
+        *asked = false;
+    }
+}
+
+/// Sorts whenever that is asked for, for as long as the process lasts.
+pub fn attend(daemon: &Daemon) {
+    loop {
+        daemon.sorting.next();
+        sort(daemon);
+    }
+}
+
 /// Sorts everything that waits for a rule; nothing where there is none.
-pub fn sort(daemon: &Daemon) {
+fn sort(daemon: &Daemon) {
     if daemon.live.get().rules.is_empty() {
         return;
     }
@@ -86,6 +118,26 @@ fn keep(daemon: &Daemon, id: MessageId, why: &Unsortable) -> Result<(), StoreErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_twice_is_done_once_and_what_comes_meanwhile_once_more() {
+        let (sorting, runs) = (Sorting::default(), std::sync::mpsc::channel());
+        sorting.ask();
+        sorting.ask();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2 {
+                    sorting.next();
+                    runs.0.send(()).unwrap();
+                }
+            });
+            let second = std::time::Duration::from_millis(100);
+            assert!(runs.1.recv().is_ok());
+            assert!(runs.1.recv_timeout(second).is_err(), "once");
+            sorting.ask();
+            assert!(runs.1.recv().is_ok());
+        });
+    }
 
     #[test]
     fn the_tag_tells_where_it_came_in() {

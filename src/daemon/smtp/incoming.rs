@@ -88,7 +88,7 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
     );
     if held.is_some() && !daemon.live.get().rules.is_empty() {
         // The first rule appeared meanwhile, and who sorted what was held may not have seen this one.
-        held::sort(daemon);
+        daemon.sorting.ask();
     }
     Ok(accepted)
 }

@@ -184,14 +184,7 @@ impl Listeners {
 
     /// Sorts mail that came in before there was a rule, where there is one now; does not wait for the end.
     pub fn sort_held(&self) {
-        let daemon = self.daemon.clone();
-        if daemon.live.get().rules.is_empty() {
-            return;
-        }
-        let thread = std::thread::Builder::new().name("sorting".into());
-        if let Err(error) = thread.spawn(move || held::sort(&daemon)) {
-            tracing::error!(reason = %error, "mail that was held is not sorted");
-        }
+        self.daemon.sorting.ask();
     }
 
     /// A passed unix socket that no listener has taken: the daemon's own.

@@ -5,7 +5,7 @@ use crate::daemon::{Daemon, until};
 use crate::listener::{Talk, ports};
 use crate::support::script::Script;
 use postrider::daemon::protocol::{Reply, Request};
-use postrider::queue::Filter;
+use postrider::queue::{Action, Filter};
 use rustix::process::Signal;
 
 /// Puts rules behind what is configured; `@` in them is the daemon's directory.
@@ -84,6 +84,34 @@ fn a_start_sorts_too_and_what_an_operator_holds_waits() {
     until("the other waits", || held(&daemon) == [("incoming".to_owned(), Some("evidence".to_owned()))]);
     daemon.home().run("postrider", &["queue", "release", &ids[0]], "").expect(0);
     until("it is sorted once it is released", || mails(&daemon.path("here")).len() == 2 && daemon.queued() == 0);
+}
+
+/// Who releases much of it has the answer before it is sorted.
+#[test]
+fn a_release_does_not_wait_for_the_sorting() {
+    let server = Script::new().start();
+    let daemon = Daemon::start(&server, LISTEN);
+    let mut talk = Talk::hello(ports(&daemon, 1)[0]);
+    for number in 0..300 {
+        talk.expect("MAIL FROM:<ann@example.org>", "250");
+        talk.expect("RCPT TO:<a@example.com>", "250");
+        talk.expect("DATA", "354");
+        talk.expect(&format!("Subject: number {number}.\r\n\r\nbody\r\n."), "250");
+    }
+    let act = |action| Request::Act { filter: Filter::default(), action };
+    assert!(matches!(daemon.ask(&act(Action::Hold("evidence".into()))), Reply::Touched(300)));
+    add(&daemon, RULES);
+    daemon.home().run("postrider", &["reload"], "").expect(0);
+    assert!(matches!(daemon.ask(&act(Action::Release)), Reply::Touched(300)));
+    assert!(held(&daemon).iter().any(|(lane, _)| lane == "incoming"), "answered before all of it is sorted");
+    // This one comes while the first is seen to.
+    daemon.ask(&act(Action::Release));
+    until("all of it is sorted", || daemon.queued() == 0);
+    let mut subjects = mails(&daemon.path("here"));
+    subjects.iter_mut().for_each(|mail| *mail = mail.lines().find(|line| line.starts_with("Subject")).unwrap().into());
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!((mails(&daemon.path("here")).len(), subjects.len()), (300, 300), "each once");
 }
 
 #[test]
