@@ -5,7 +5,6 @@
 
 use super::own_queue;
 use crate::config::{AtLimit, Config, Direct};
-use crate::deliver::attempt;
 use crate::deliver::{Attempt, Outcome, Verdict, trouble};
 use crate::envelope::Envelope;
 use crate::limits::{self, Ask, Class, Full, Lease, Leave, LimitError, scope};
@@ -76,7 +75,7 @@ pub fn parts(envelope: &Envelope, count: usize) -> (Option<Envelope>, Vec<Addres
 pub fn untried(plan: &Plan<'_>) -> Attempt {
     Attempt {
         outcomes: Vec::new(),
-        server: attempt::server(&plan.via.relay().endpoint),
+        server: plan.via.relay().endpoint.to_string(),
         tls: "none",
         login: None,
         size: plan.message.wire_size(),

@@ -7,7 +7,8 @@ use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
 use crate::config::msmtprc::show;
 use crate::config::{AuthChoice, Config, Protocol, Relay};
-use crate::deliver::attempt::{self, Context};
+use crate::deliver::attempt;
+use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
 use crate::deliver::open::Opened;
 use crate::envelope::ReversePath;
@@ -60,7 +61,7 @@ pub fn server_info(invocation: &Invocation) -> Status {
             before_mail: &|| (),
             taken: TAKEN,
         };
-        let server = attempt::server(&relay.endpoint);
+        let server = relay.endpoint.to_string();
         match attempt::probe(&relay, &mut context) {
             Ok(opened) => {
                 report::stdout(&described(&relay, &server, &opened));

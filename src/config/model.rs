@@ -16,6 +16,7 @@ use crate::rules::Rules;
 use crate::secret::SecretSource;
 use crate::smtp::phase::Phase;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -357,6 +358,17 @@ pub enum Endpoint {
     Tcp(String, u16),
     /// A unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    /// As people know it: `host:port` or the socket's path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') && !host.starts_with('[') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// How the connection is protected. Never opportunistic.

@@ -4,7 +4,8 @@
 //! another. A kept connection that died is replaced and the message sent again only where the server cannot have taken it:
 //! before the final dot (RFC 5321 section 4.5.4.1, RFC 1047).
 
-use super::attempt::{Context, server, to_everybody};
+use super::context::Context;
+use super::everybody::to_everybody;
 use super::lockstep;
 use super::open::{Opened, on_any_server};
 use super::outcome::Attempt;
@@ -85,7 +86,7 @@ impl Courier {
     /// To the server. Only `attempt` may come here.
     fn send(&mut self, relay: &Relay, envelope: &Envelope, message: &Message, context: &mut Context<'_>) -> Attempt {
         let started = clock::instant();
-        let mut opened = Opened { server: server(&relay.endpoint), tls: "none", ..Opened::default() };
+        let mut opened = Opened::none_yet(relay);
         let total = Deadline::after(relay.timeouts.total);
         let rules = Rules::of(relay);
         let outcomes = to_everybody(envelope, &rules, &mut |part| {

@@ -2,7 +2,9 @@
 //! gate (`[staging]`).
 
 pub mod attempt;
+pub mod context;
 pub mod courier;
+mod everybody;
 pub mod gate;
 pub mod lockstep;
 pub mod maildir;

@@ -3,7 +3,7 @@
 //!
 //! It never judges: every failure goes through `trouble`.
 
-use super::attempt::{Context, FetchSecret, server};
+use super::context::{Context, FetchSecret};
 use super::lockstep;
 use super::trouble::{self, Rules, Trouble};
 use crate::config::{AuthChoice, Endpoint, Relay, TlsMode};
@@ -49,6 +49,13 @@ pub struct Opened {
     pub login: Option<(String, String)>,
 }
 
+impl Opened {
+    /// Of this server nothing is known yet.
+    pub(super) fn none_yet(relay: &Relay) -> Self {
+        Self { server: relay.endpoint.to_string(), tls: "none", ..Self::default() }
+    }
+}
+
 /// Runs something with a session at the first of the account's servers that serves. The next one is asked only where the
 /// one before cannot be reached, fails TLS, or sends everybody away for now.
 ///
@@ -64,8 +71,8 @@ pub(super) fn on_any_server<T>(
     let mut before = String::new();
     let mut servers = relay.at_each_server().peekable();
     while let Some(relay) = servers.next() {
-        let name = server(&relay.endpoint);
-        *opened = Opened { server: name.clone(), tls: "none", ..Opened::default() };
+        *opened = Opened::none_yet(&relay);
+        let name = opened.server.clone();
         let trouble = match open(&relay, context, total, opened).map(&mut *run) {
             Ok(done) => return Ok(done),
             Err(trouble) => trouble,

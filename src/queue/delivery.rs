@@ -8,7 +8,7 @@ use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
 use crate::config::{AtLimit, Config, Sender, TempFailExit};
-use crate::deliver::attempt::Context;
+use crate::deliver::context::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
 use crate::deliver::trouble::{Kind, Permanence, Trouble, Wait};

@@ -10,7 +10,8 @@ use super::surroundings::Surroundings;
 use crate::config::load::{self, Sources};
 use crate::config::presets::{self, PRESETS, Preset};
 use crate::config::{Config, ConfigError};
-use crate::deliver::attempt::{self, Context};
+use crate::deliver::attempt;
+use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
 use crate::exit::{self, Status};
 use crate::message::address::Address;
@@ -267,7 +268,7 @@ fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result
             None => format!("{}: serves without a login\n", opened.server),
         }),
         Err(trouble) => {
-            let line = trouble.line(&attempt::server(&sender.relay.endpoint), None);
+            let line = trouble.line(&sender.relay.endpoint.to_string(), None);
             let status = exit::of_trouble(&trouble, config.tempfail_exit);
             Err((status, format!("{line}; nothing was written (--no-test writes it nevertheless)")))
         }

@@ -7,7 +7,8 @@ pub(crate) mod server;
 mod transactions;
 
 use crate::config::{AuthChoice, Relay};
-use crate::deliver::attempt::{Context, attempt};
+use crate::deliver::attempt::attempt;
+use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
 use crate::deliver::trouble::Trouble;
 use crate::deliver::{Attempt, Verdict};
