@@ -10,6 +10,7 @@ mod explain_limits;
 pub mod handover;
 pub mod import;
 pub mod mailq;
+mod misconfigured;
 pub mod msmtp_info;
 pub mod newaliases;
 pub mod own_queue;

@@ -2,7 +2,7 @@
 //!
 //! Passwords are neither fetched nor shown, and the server hears no login and no address.
 
-use super::submit::{misconfigured, misconfigured_status};
+use super::misconfigured;
 use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
 use crate::config::msmtprc::show;
@@ -95,7 +95,7 @@ fn with_account(
     let around = Surroundings::look();
     let config = match around.load_for(invocation, None) {
         Ok(config) => config,
-        Err(errors) => return fault(&misconfigured(&errors), misconfigured_status(invocation, &errors)),
+        Err(errors) => return fault(&misconfigured::line(&errors), misconfigured::status(invocation, &errors)),
     };
     match chosen(&around, invocation, &config) {
         Ok(choice) => then(&around, &config, choice),

@@ -5,7 +5,7 @@
 //! refused for good is never kept: the caller is told.
 
 use super::surroundings::Surroundings;
-use super::{desk, mailq, submit};
+use super::{desk, mailq, misconfigured};
 use crate::cli::invocation::Options;
 use crate::config::{Config, Direct};
 use crate::daemon::overview::PauseLine;
@@ -167,7 +167,7 @@ pub fn run(program: &str, config: Option<PathBuf>) -> Status {
     };
     let config = match around.load(config) {
         Ok(config) => config,
-        Err(errors) => return told(&submit::misconfigured(&errors), Status::Config),
+        Err(errors) => return told(&misconfigured::line(&errors), Status::Config),
     };
     let _ = log::open(&config.log, program);
     let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone() };

@@ -1,7 +1,7 @@
 //! Senders without the daemon: seen and steered in the caller's own queue and the file of the limits, with the caller's
 //! rights.
 
-use super::submit;
+use super::misconfigured;
 use super::surroundings::Surroundings;
 use crate::daemon::client::AskError;
 use crate::daemon::overview::Sources;
@@ -19,9 +19,8 @@ use std::path::Path;
 /// The configuration or the queue cannot be read, or it was refused.
 pub fn answer(request: &Request, store: Option<&SqliteStore>, config: Option<&Path>) -> Result<Reply, AskError> {
     let around = Surroundings::look();
-    let config = around
-        .load(config.map(Path::to_path_buf))
-        .map_err(|errors| AskError::Refused(submit::misconfigured(&errors)))?;
+    let config =
+        around.load(config.map(Path::to_path_buf)).map_err(|errors| AskError::Refused(misconfigured::line(&errors)))?;
     let store = store.map(|store| -> &dyn Store { store });
     let (now, uid) = (clock::millis(), around.who.uid);
     let answered = match request {

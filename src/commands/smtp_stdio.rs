@@ -4,7 +4,8 @@
 //! server says of a message becomes the reply after the dot, so the caller learns of a refusal in the server's words.
 
 use super::handover::Way;
-use super::submit::{Done, Submitter, misconfigured};
+use super::misconfigured;
+use super::submit::{Done, Submitter};
 use super::surroundings::Surroundings;
 use crate::cli::invocation::{Invocation, Options};
 use crate::config::{Config, ConfigError};
@@ -167,7 +168,7 @@ impl<W: Write> Host<'_, W> {
                 submitter.open_log(&config.log);
                 submitter.submit(config, message)
             }
-            Err(errors) => submitter.unlogged(self.way.explain(misconfigured(errors)), Status::Config),
+            Err(errors) => submitter.unlogged(self.way.explain(misconfigured::line(errors)), Status::Config),
         }
     }
 

@@ -5,11 +5,12 @@
 
 use super::admission::{self, Admission};
 use super::handover::{Handed, Way};
+use super::misconfigured;
 use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Account, Config, ConfigError, LogConfig, Sender};
+use crate::config::{Account, Config, LogConfig, Sender};
 use crate::deliver::attempt;
 use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
@@ -87,36 +88,13 @@ fn from_stdin(program: &str, invocation: &Invocation, config: Option<PathBuf>) -
             submitter.submit(&config, message)
         }
         Err(errors) => {
-            let (what, status) = (misconfigured(&errors), misconfigured_status(invocation, &errors));
+            let (what, status) = (misconfigured::line(&errors), misconfigured::status(invocation, &errors));
             if let Some(file) = around.msmtp_log_hint(invocation) {
                 let sinks = Sinks { file: Some(&file), ..Sinks::default() };
                 submitter.msmtp_refused(None, sinks, &what, status);
             }
             submitter.unlogged(way.explain(what), status)
         }
-    }
-}
-
-/// The first fault of a configuration, and how many more there are.
-#[must_use]
-pub fn misconfigured(errors: &[ConfigError]) -> String {
-    let first = errors.first().map_or_else(String::new, ToString::to_string);
-    match errors.len() {
-        0 | 1 => first,
-        count => format!("{first} (and {} more: postrider check lists them)", count - 1),
-    }
-}
-
-/// The status of an unusable configuration: 78, but 74 where the file that msmtp's `-C` names cannot be read, as msmtp
-/// has it.
-#[must_use]
-pub fn misconfigured_status(invocation: &Invocation, errors: &[ConfigError]) -> Status {
-    let named = invocation.msmtp.as_ref().and_then(|own| own.file.as_deref());
-    let place = errors.first().and_then(|error| error.place.as_ref());
-    match (named, place) {
-        // Only what concerns the whole file has no line.
-        (Some(named), Some(place)) if place.line == 0 && *place.file == *named => Status::Io,
-        _ => Status::Config,
     }
 }
 

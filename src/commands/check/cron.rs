@@ -1,9 +1,8 @@
 //! cron: whether its jobs find `sendmail` in their PATH, and whether its mail reaches a person. Files that cannot be read
 //! are passed over.
 
-use super::Scene;
 use super::finding::Finding;
-use super::{programs, service};
+use super::{Scene, programs};
 use crate::message::address::Address;
 use std::path::{Path, PathBuf};
 
@@ -124,7 +123,7 @@ fn of_root(scene: &Scene<'_>) -> Option<Finding> {
     Some(Finding::warning(AREA, what).at(file.display()).fix(fix))
 }
 
-/// The first job that runs the caller's own queue (`sendmail -q`).
+/// Whether a job runs the caller's own queue (`sendmail -q`).
 pub(super) fn flushes(scene: &Scene<'_>) -> bool {
     let is_run = |job: &str| {
         let words: Vec<&str> = job.split_ascii_whitespace().collect();
@@ -132,10 +131,7 @@ pub(super) fn flushes(scene: &Scene<'_>) -> bool {
             .windows(2)
             .any(|pair| (pair[0].ends_with("sendmail") || pair[0].ends_with("postrider")) && pair[1].starts_with("-q"))
     };
-    let in_cron = tables(scene)
-        .iter()
-        .any(|(_, text)| lines(text).any(|(_, line)| matches!(line, Line::Job(job) if is_run(job))));
-    in_cron || service::timer(scene.root)
+    tables(scene).iter().any(|(_, text)| lines(text).any(|(_, line)| matches!(line, Line::Job(job) if is_run(job))))
 }
 
 #[cfg(test)]

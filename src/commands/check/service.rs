@@ -33,7 +33,7 @@ pub(super) fn installed(root: &Root) -> bool {
 }
 
 /// Whether a systemd timer runs a queue.
-pub(super) fn timer(root: &Root) -> bool {
+fn timer(root: &Root) -> bool {
     root.exists("/etc/systemd/system/timers.target.wants/postrider.timer")
 }
 
@@ -101,7 +101,7 @@ pub(super) fn queue(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     directory(scene, &scene.root.at(&scene.config.queue.directory), worked, start, findings);
     if let Some(own) = desk::own_directory().filter(|_| scene.live && scene.config.queue.direct == Direct::OnFailure) {
         let line = "(crontab -l; echo '*/5 * * * * /usr/sbin/sendmail -q') | crontab -";
-        directory(scene, &own, cron::flushes(scene), line, findings);
+        directory(scene, &own, cron::flushes(scene) || timer(scene.root), line, findings);
     }
 }
 

@@ -142,7 +142,7 @@ fn existing(main: &Path) -> Result<Option<Config>, Failed> {
         return Ok(None);
     }
     read(main).map(Some).map_err(|errors| {
-        (Status::Config, format!("{}; mend that first (postrider check)", super::submit::misconfigured(&errors)))
+        (Status::Config, format!("{}; mend that first (postrider check)", super::misconfigured::line(&errors)))
     })
 }
 
@@ -245,7 +245,7 @@ fn password(answers: &Answers, profile: &Profile) -> Result<Option<Secret>, Fail
 fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result<String, Failed> {
     let trial = plan.trial()?;
     let config = read(&trial.main).map_err(|errors| {
-        let what = super::submit::misconfigured(&errors).replace(&trial.directory(), &plan.folder());
+        let what = super::misconfigured::line(&errors).replace(&trial.directory(), &plan.folder());
         (Status::Config, what)
     })?;
     let named = config.senders.iter().find(|sender| sender.name == plan.profile.name);

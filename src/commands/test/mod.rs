@@ -8,7 +8,7 @@ mod spf;
 mod watch;
 
 use super::mailq::Form;
-use super::submit::misconfigured;
+use super::misconfigured;
 use super::surroundings::Surroundings;
 use crate::config::presets::Spf;
 use crate::config::{Account, Config, DefaultRelay, Relay, Sender};
@@ -73,7 +73,7 @@ pub fn run(test: &Test) -> Status {
 
 fn tested(test: &Test) -> Result<Status, (Status, String)> {
     let around = Surroundings::look();
-    let config = around.load(test.config.clone()).map_err(|errors| (Status::Config, misconfigured(&errors)))?;
+    let config = around.load(test.config.clone()).map_err(|errors| (Status::Config, misconfigured::line(&errors)))?;
     let to = test.send_to.as_deref().map(Address::parse).transpose();
     let to = to.map_err(|error| (Status::Usage, format!("--send-to: {error}")))?;
     let dns = test.dns.then(|| Dns::new(test.resolver)).transpose().map_err(|what| (Status::Os, what))?;
