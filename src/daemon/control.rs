@@ -2,8 +2,8 @@
 //! everybody else the messages that they submitted.
 
 use super::overview::Sources;
+use super::peer::Peer;
 use super::protocol::{Reply, Request, Steer};
-use super::session::Peer;
 use super::steer::{self, Hands};
 use super::{Daemon, listing, room};
 use crate::queue::{Action, Filter, StoreError};

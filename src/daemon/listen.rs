@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the daemon's socket is bound, and its holder looked for, here")]
 
 use super::attendants::Attendants;
+use super::peer::Peer;
 use super::protocol::Reply;
 use super::quota::Share;
 use super::stop::Stop;
@@ -158,7 +159,7 @@ struct Serving(Arc<Served>, #[expect(dead_code, reason = "given back when the cl
 /// A client that was admitted.
 struct Client {
     daemon: Arc<Daemon>,
-    peer: session::Peer,
+    peer: Peer,
     stream: UnixStream,
     _serving: Serving,
 }
@@ -260,7 +261,7 @@ fn busy(stream: &UnixStream, why: String) {
 /// Gives a client to somebody who serves it, if there is a seat for its user.
 fn admit(stream: UnixStream, daemon: &Arc<Daemon>, served: &Arc<Served>, attendants: &Arc<Attendants<Client>>) {
     let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { return };
-    let peer = session::Peer { uid: credentials.uid.as_raw(), gid: credentials.gid.as_raw() };
+    let peer = Peer { uid: credentials.uid.as_raw(), gid: credentials.gid.as_raw() };
     let mut seat = daemon.limits.seats.share(peer.uid);
     if stream.set_nonblocking(false).is_err() {
         return;

@@ -6,7 +6,9 @@
 //! attendants  the threads that serve them
 //! session     one client: its request read under limits, its reply written
 //! brake       what holds a script or a user that sends far too much
+//! peer        who is on the other end
 //! submit      a message that came: planned with the daemon's configuration, kept, waited for
+//! parcels     what rules made of a message, for the queue
 //! control     everything else that is asked
 //! inherited   sockets that the service manager passed
 //! smtp        the SMTP listeners
@@ -25,6 +27,8 @@ pub mod listen;
 pub mod listing;
 mod live;
 pub mod overview;
+mod parcels;
+mod peer;
 pub mod protocol;
 mod quota;
 pub mod room;

@@ -13,6 +13,7 @@
 use super::overview::{PauseLine, SenderLine};
 use super::room::Room;
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
+use crate::exit::Status;
 use crate::queue::{Action, Filter, Halt, Past, Pause, Stats};
 use serde::{Deserialize, Serialize};
 
@@ -198,6 +199,14 @@ pub struct Verdict {
     pub queued: Option<String>,
     /// What went wrong, one line; the client adds its name.
     pub text: Option<String>,
+}
+
+impl Verdict {
+    /// Of a submission that was not taken.
+    #[must_use]
+    pub fn refused(status: Status, what: String) -> Self {
+        Self { status: status.code(), kept: false, queued: None, text: Some(what) }
+    }
 }
 
 /// A message of the queue as it is listed.

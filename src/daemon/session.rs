@@ -2,6 +2,7 @@
 //!
 //! Whatever a client does wrong costs that client alone. Who it is says the kernel.
 
+use super::peer::Peer;
 use super::protocol::{PIECE, REPLY, REQUEST, Reply, Request, Verdict};
 use super::wire::{self, WireError};
 use super::{Daemon, control, submit};
@@ -23,15 +24,6 @@ const FRAME: Duration = Duration::from_secs(30);
 const MESSAGE: Duration = Duration::from_secs(15 * 60);
 /// Octets of a message in memory, and of a request that needs no leave.
 const MEMORY: usize = 64 << 10;
-
-/// Who is on the other end, from the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-}
 
 /// Serves a client.
 pub fn run(daemon: &Daemon, peer: Peer, stream: UnixStream) {
@@ -109,16 +101,16 @@ impl Conversation<'_> {
             let octets = spool.len() + u64::from(length);
             if octets > LARGEST {
                 let what = format!("the message is larger than {} MiB; nothing was kept", LARGEST >> 20);
-                return Ok(Err(refused(Status::Unavailable, what)));
+                return Ok(Err(Verdict::refused(Status::Unavailable, what)));
             }
             if octets > MEMORY as u64 && !share.grow(length.into()) {
                 let what = "too many large messages are coming in at once; nothing was kept, try again later";
-                return Ok(Err(refused(Status::Unavailable, what.into())));
+                return Ok(Err(Verdict::refused(Status::Unavailable, what.into())));
             }
             wire::read_octets(&mut self.input, length, &mut piece)?;
             if let Err(error) = spool.write_all(&piece) {
                 let what = format!("the daemon cannot take the message in: {error}; nothing was kept");
-                return Ok(Err(refused(Status::Io, what)));
+                return Ok(Err(Verdict::refused(Status::Io, what)));
             }
         }
     }
@@ -145,9 +137,4 @@ impl Conversation<'_> {
     fn limit(&mut self, limit: Duration) {
         self.input.get_mut().set_deadline(Deadline::after(limit));
     }
-}
-
-/// A submission that was not taken.
-pub fn refused(status: Status, what: String) -> Verdict {
-    Verdict { status: status.code(), kept: false, queued: None, text: Some(what) }
 }

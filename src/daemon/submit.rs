@@ -4,8 +4,9 @@
 //! Everything that would be refused in-process is refused here in the same words and with the same status.
 
 use super::brake::{About, Who};
+use super::parcels::{new_messages, not_kept};
+use super::peer::Peer;
 use super::protocol::{Submit, Verdict};
-use super::session::{Peer, refused};
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
@@ -14,10 +15,9 @@ use crate::exit::{Contract, Status};
 use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
-use crate::queue::{Accepted, Filter, MessageId, Millis, NEXT_RUN, NewMessage, StoreError};
+use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage};
 use crate::report::log;
 use crate::route::{self, Plan, local};
-use crate::rules::Part;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::random;
 use crate::sys::spool::Spool;
@@ -36,12 +36,12 @@ const HEADER: u64 = 4 << 20;
 /// called begins it, once the client has its answer.
 pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdict {
     if asked.id.len() != 32 || !asked.id.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        return refused(Status::Protocol, "the submission's id is not 32 hex digits".into());
+        return Verdict::refused(Status::Protocol, "the submission's id is not 32 hex digits".into());
     }
     // The command line checks it too, but whoever is on the socket need not be our command line.
     let envid = asked.dsn.envid.as_deref().unwrap_or("x");
     if envid.is_empty() || envid.len() > 100 || !envid.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
-        return refused(Status::Usage, "-V takes 1 to 100 printable ASCII characters".into());
+        return Verdict::refused(Status::Usage, "-V takes 1 to 100 printable ASCII characters".into());
     }
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
@@ -54,7 +54,7 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
         Ok(Kept { accepted, lane, hold: None }) => (accepted, lane, kept(accepted.id)),
         Err((status, what)) => {
             log::refused(&what, status, asked.tag.as_deref(), peer.uid);
-            return refused(status, what);
+            return Verdict::refused(status, what);
         }
     };
     // A resend may be of a message that has long been delivered: there is nothing to wait for.
@@ -177,55 +177,6 @@ fn log_sorted(accepted: &Accepted, found: &local::Sorted, asked: &Submit, around
         let (lanes, tag) = (found.lanes.join(", "), asked.tag.as_deref().unwrap_or_default());
         tracing::info!(queued = %accepted.id, lanes, uid = around.who.uid, tag, "sorted");
     }
-}
-
-/// What rules made of a message, for the queue; `id` is the submission's.
-///
-/// # Errors
-/// There is no random number.
-pub(super) fn new_messages(
-    uid: u32,
-    id: String,
-    tag: Option<String>,
-    parts: Vec<Part>,
-    now: Millis,
-) -> Result<Vec<NewMessage>, String> {
-    let mut first = Some(id);
-    let mut all = Vec::new();
-    for Part { lane, envelope, message } in parts {
-        let submission = match first.take() {
-            Some(id) => id,
-            None => random::token().map_err(|error| format!("no random number: {error}"))?,
-        };
-        let from = crate::message::recipients::from(&message.header, "localhost").ok();
-        let from = from.and_then(|from| from.into_iter().next());
-        let header_from = from.map_or_else(String::new, |from| from.address.to_string());
-        let (tag, hold) = (tag.clone(), None);
-        let (report, bulk) = (false, false);
-        let due = now;
-        all.push(NewMessage {
-            submission,
-            uid,
-            lane,
-            header_from,
-            envelope,
-            tag,
-            message,
-            now,
-            due,
-            hold,
-            report,
-            bulk,
-            counted: None,
-        });
-    }
-    Ok(all)
-}
-
-/// A message that the queue could not keep.
-pub(super) fn not_kept(error: StoreError) -> (Status, String) {
-    let status = if matches!(error, StoreError::Io(_)) { Status::Io } else { Status::Unavailable };
-    (status, format!("the queue cannot keep the message: {error}; nothing was kept"))
 }
 
 /// Where the sender says so, a message for which its limits leave no room is refused now.

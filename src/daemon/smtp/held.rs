@@ -5,8 +5,8 @@
 //! however often or by how many this is done. Whom no rule takes, that is sent back: its client has long gone. What an
 //! operator holds stays held, and is sorted once it is released.
 
-use super::super::Daemon;
-use crate::daemon::submit::new_messages;
+use crate::daemon::Daemon;
+use crate::daemon::parcels::new_messages;
 use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{self, Action, Filter, MessageId, Queued, StoreError};
 use crate::report::printable;

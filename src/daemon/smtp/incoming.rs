@@ -4,10 +4,9 @@
 //! nobody takes is refused while the client is there, and nothing that was taken is lost. As long as there is no rule at
 //! all, it is on hold in a lane of its own and says so, until there is one (`held`).
 
-use super::super::Daemon;
-use super::super::submit::not_kept;
 use super::held;
 use super::policy::Refusal;
+use crate::daemon::{Daemon, parcels};
 use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::message::Message;
@@ -74,7 +73,7 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
     let lanes: Vec<&str> = parts.iter().map(|part| part.lane.as_str()).collect();
     let lanes = lanes.join(", ");
     let new = new_messages(daemon.uid, id, &tag, parts, held)?;
-    let accepted = daemon.store.accept_all(new).map_err(|error| super::transaction::refusal(not_kept(error)))?;
+    let accepted = daemon.store.accept_all(new).map_err(|error| Refusal::of(parcels::not_kept(error)))?;
     tracing::info!(
         queued = %accepted.id,
         envelope_from = %envelope.from,
@@ -102,8 +101,8 @@ fn new_messages(
     held: Option<&str>,
 ) -> Result<Vec<NewMessage>, Refusal> {
     let (tag, now) = (Some(tag.to_owned()), crate::sys::clock::millis());
-    let new = crate::daemon::submit::new_messages(uid, id, tag, parts, now);
-    let mut new = new.map_err(|what| super::transaction::refusal((Status::Os, what)))?;
+    let new = parcels::new_messages(uid, id, tag, parts, now);
+    let mut new = new.map_err(|what| Refusal::of((Status::Os, what)))?;
     new.iter_mut().for_each(|one| one.hold = held.map(str::to_owned));
     Ok(new)
 }

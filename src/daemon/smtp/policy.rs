@@ -3,6 +3,7 @@
 //! Values only: the client's address and login in, a decision out.
 
 use crate::config::{ListenAuth, Listener, Purpose};
+use crate::exit::Status;
 use crate::message::address::Address;
 use std::net::IpAddr;
 
@@ -21,6 +22,19 @@ impl Refusal {
     /// A refusal.
     pub fn new(code: u16, enhanced: (u8, u16, u16), text: impl Into<String>) -> Self {
         Self { code, enhanced, text: text.into() }
+    }
+
+    /// A status in SMTP's words. What is wrong on our side is told as temporary, so that the client keeps the message.
+    #[must_use]
+    pub fn of((status, what): (Status, String)) -> Self {
+        let (code, enhanced) = match status {
+            Status::Usage | Status::Data => (554, (5, 6, 0)),
+            Status::NoPerm => (550, (5, 7, 1)),
+            Status::NoUser => (550, (5, 1, 1)),
+            Status::Config => (451, (4, 3, 5)),
+            _ => (451, (4, 3, 0)),
+        };
+        Self::new(code, enhanced, what)
     }
 }
 

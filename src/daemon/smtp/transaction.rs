@@ -17,7 +17,6 @@ use crate::daemon::protocol::Submit;
 use crate::daemon::quota::Share;
 use crate::daemon::{Daemon, submit};
 use crate::envelope::{Dsn, Envelope, RecipientDsn};
-use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::queue::Accepted;
@@ -219,7 +218,7 @@ impl<'c> Host<'c> {
         }
         let text = std::mem::take(&mut transaction.text);
         let _alone = submit::alone(self.daemon, text.len());
-        let message = submit::message(text).map_err(refusal)?;
+        let message = submit::message(text).map_err(Refusal::of)?;
         if trace::is_loop(&message.header, &self.service.host) {
             return Err(Refusal::new(554, (5, 4, 6), "The message goes in circles: too many Received fields"));
         }
@@ -250,7 +249,7 @@ impl<'c> Host<'c> {
         let kept = submit::queue(self.daemon, &around, &asked, message).map(|kept| kept.accepted);
         kept.map_err(|(status, what)| {
             log::refused(&what, status, Some(tag), around.who.uid);
-            refusal((status, what))
+            Refusal::of((status, what))
         })
     }
 
@@ -299,18 +298,6 @@ fn lost() -> Refusal {
 fn spool(error: &std::io::Error) -> Refusal {
     tracing::error!(reason = %error, "a message that comes in over SMTP cannot be kept");
     Refusal::new(452, (4, 3, 1), "The message cannot be kept for now")
-}
-
-/// A status in SMTP's words. What is wrong on our side is told as temporary, so that the client keeps the message.
-pub(super) fn refusal((status, what): (Status, String)) -> Refusal {
-    let (code, enhanced) = match status {
-        Status::Usage | Status::Data => (554, (5, 6, 0)),
-        Status::NoPerm => (550, (5, 7, 1)),
-        Status::NoUser => (550, (5, 1, 1)),
-        Status::Config => (451, (4, 3, 5)),
-        _ => (451, (4, 3, 0)),
-    };
-    Refusal::new(code, enhanced, what)
 }
 
 /// What was asked about notifications, that of single recipients by what `key` makes of them. Of one that was named twice
