@@ -14,6 +14,7 @@ mod parts;
 pub mod read;
 pub mod recipients;
 pub mod reencode;
+pub mod reencode_error;
 pub mod rewrite;
 mod transfer;
 
@@ -22,7 +23,8 @@ mod tests;
 
 use body::{Body, WireReader};
 use header::Header;
-use reencode::{ReencodeError, Why};
+use reencode::Why;
+use reencode_error::ReencodeError;
 
 /// A message: its header block and its body. A clone shares the body.
 #[derive(Clone, Debug, Default)]

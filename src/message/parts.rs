@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::header::{Field, Header};
 use super::mime::{Content, content};
-use super::reencode::ReencodeError;
+use super::reencode_error::ReencodeError;
 use std::io::{self, Read};
 
 /// Largest piece of a line.

@@ -9,9 +9,8 @@ use super::body::BodyWriter;
 use super::header::{Header, LINE};
 use super::mime::{Content, Transfer, transfer};
 use super::parts::{Part, Visitor, walk};
+use super::reencode_error::ReencodeError;
 use super::transfer::Encoder;
-use std::fmt;
-use std::io;
 
 /// Why the message must change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,42 +19,6 @@ pub enum Why {
     LongLines,
     /// The server takes 7-bit text alone; lines that are too long are mended as well.
     EightBit,
-}
-
-/// Why the message cannot be changed. All but `Io` are faults of the message.
-#[derive(Debug)]
-pub enum ReencodeError {
-    /// The spool could not be read or written.
-    Io(io::Error),
-    /// A signature covers what would have to change: DKIM-Signature or multipart/signed.
-    Signed(&'static str),
-    /// The structure of the message is not clear, or a part may not be encoded: what it is.
-    Unparsable(&'static str),
-}
-
-impl fmt::Display for ReencodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "cannot re-encode the message: {error}"),
-            Self::Signed(what) => write!(
-                f,
-                "the message has lines over 998 octets or 8-bit text that the server does not take, and cannot be re-encoded without breaking its {what}"
-            ),
-            Self::Unparsable(what) => write!(
-                f,
-                "the message has lines over 998 octets or 8-bit text that the server does not take, and cannot be re-encoded: {what}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReencodeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            _ => None,
-        }
-    }
 }
 
 /// The message with those parts encoded that need it; without any, the message as it is.

@@ -2,7 +2,8 @@
 
 use super::address::{Address, parse_list};
 use super::read::{ReadError, ReadRules, read};
-use super::reencode::{ReencodeError, Why, reencode};
+use super::reencode::{Why, reencode};
+use super::reencode_error::ReencodeError;
 use super::rewrite::{Completion, Switches, complete, qualify, set_from};
 use super::{Message, recipients};
 use chrono::DateTime;

@@ -4,6 +4,7 @@
 //! proxy needs.
 
 use super::deadline::{Stream, TimedStream};
+use super::words::words;
 use super::{race, socks};
 use crate::config::{Endpoint, Relay};
 use crate::sys::clock::{self, Deadline};
@@ -189,19 +190,6 @@ fn late(error: rustix::io::Errno) -> io::Error {
     match error {
         rustix::io::Errno::INPROGRESS | rustix::io::Errno::AGAIN => ErrorKind::TimedOut.into(),
         other => other.into(),
-    }
-}
-
-/// An error in plain words, without the number.
-pub(crate) fn words(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer in time".into(),
-        ErrorKind::ConnectionRefused => "connection refused".into(),
-        ErrorKind::UnexpectedEof => "the connection was closed".into(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or_default().to_owned()
-        }
     }
 }
 

@@ -14,5 +14,6 @@ pub mod socks;
 pub mod tls;
 pub mod trust;
 pub mod wire;
+pub(crate) mod words;
 
 pub use wire::Wire;

@@ -1,7 +1,7 @@
 //! Happy Eyeballs (RFC 8305): the addresses of a server in turn, IPv6 and IPv4 alternating, each a quarter of a second
 //! after the one before; the first that answers is taken, and the others are dropped.
 
-use super::connect::words;
+use super::words::words;
 use crate::sys::clock::Deadline;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

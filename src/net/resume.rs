@@ -5,7 +5,6 @@
 //! fingerprint and client certificate takes it up. Nothing goes to disk, and everything is forgotten after a while, so
 //! that a changed file or an expired certificate is seen.
 
-use super::tls::TlsError;
 use crate::config::TlsOptions;
 use crate::sys::clock;
 use openssl::error::ErrorStack;
@@ -50,7 +49,7 @@ impl Sessions {
     ///
     /// # Errors
     /// The context cannot be made.
-    pub fn of(key: &Key, make: impl FnOnce() -> Result<SslContextBuilder, TlsError>) -> Result<Self, TlsError> {
+    pub fn of<E>(key: &Key, make: impl FnOnce() -> Result<SslContextBuilder, E>) -> Result<Self, E> {
         let now = clock::instant();
         let is_young = |one: &Self| now.saturating_duration_since(one.made) < AGE;
         if let Some(found) = known().get(key).filter(|one| is_young(one)) {

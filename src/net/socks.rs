@@ -1,6 +1,6 @@
 //! SOCKS5 (RFC 1928), without authentication: asks a proxy to connect to a server. The name is the proxy's to look up.
 
-use super::connect::words;
+use super::words::words;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 

@@ -225,7 +225,7 @@ fn explain(error: &openssl::ssl::Error) -> TlsError {
     if let Some(io) = error.io_error() {
         return match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => TlsError::TimedOut,
-            _ => TlsError::Lost(super::connect::words(io)),
+            _ => TlsError::Lost(super::words::words(io)),
         };
     }
     match error.ssl_error() {

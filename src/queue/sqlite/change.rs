@@ -1,6 +1,7 @@
 //! What changes the queue, in SQL. Every function runs within a transaction of the writer and leaves the commit
 //! to it; files that are done with are named to the caller, who removes them after the commit.
 
+use super::said::cut;
 use super::text::Text;
 use super::{counts, halts, read};
 use crate::envelope::Dsn;
@@ -9,9 +10,6 @@ use crate::queue::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
-
-/// Most octets kept of what a server said.
-const SAID: usize = 2000;
 
 /// Attempts that began before a pause and failed in it wait this much longer at most.
 const PAUSED_TOGETHER: Millis = 60_000;
@@ -318,9 +316,4 @@ pub(super) fn forget(c: &Connection, before: Millis) -> Result<(), StoreError> {
     )?;
     c.execute("DELETE FROM lane WHERE until < ?1", [before])?;
     Ok(())
-}
-
-/// At most `SAID` octets of a text, cut between characters.
-pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(SAID)]
 }

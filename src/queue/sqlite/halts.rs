@@ -1,6 +1,7 @@
 //! The lanes that an operator paused, in SQL. They are apart from the troubles of lanes (`change::pause`): neither ends the
 //! other. For the age of messages the two are one time, which is never counted twice.
 
+use super::said::cut;
 use crate::queue::{Halt, Millis, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +16,7 @@ pub(super) fn halt(c: &Connection, halt: &Halt) -> Result<(), StoreError> {
         "INSERT INTO halt (lane, since, until, reason, uid) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (lane) DO UPDATE SET until = ?3, reason = ?4, uid = ?5",
     )?
-    .execute(params![lane, since, until, super::change::cut(reason), uid])?;
+    .execute(params![lane, since, until, cut(reason), uid])?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub mod inspect;
 mod lock;
 mod open;
 mod read;
+mod said;
 mod salvage;
 mod schema;
 mod space;

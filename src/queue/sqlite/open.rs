@@ -5,12 +5,12 @@
 
 use super::lock::Lock;
 use super::text::{Texts, sync_directory};
-use super::{StoreConfig, change, error, salvage, schema};
+use super::{StoreConfig, change, error, read, salvage, schema};
 use crate::queue::StoreError;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a queue is made of once it is open.
@@ -179,7 +179,7 @@ fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
     for entry in std::fs::read_dir(texts.directory()).map_err(|error| error::file(texts.directory(), &error))? {
         let name = entry.map_err(|error| error::file(texts.directory(), &error))?.file_name();
         if let Some(name) = name.to_str()
-            && !named(&connection, name)?
+            && !read::names(&connection, name)?
         {
             tracing::warn!("{}/{name}: a text of no queued message is removed", texts.directory().display());
             orphans.push(name.to_owned());
@@ -197,16 +197,4 @@ fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-/// Whether a row names a file.
-pub(super) fn named(connection: &Connection, file: &str) -> Result<bool, StoreError> {
-    let mut found = connection.prepare_cached("SELECT 1 FROM message WHERE file = ?1")?;
-    Ok(found.query_row([file], |_| Ok(())).optional()?.is_some())
-}
-
-/// A file of this user that did not exist.
-pub(super) fn new_file(path: &Path) -> Result<(), StoreError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.map(drop).map_err(|error| error::file(path, &error))
 }

@@ -24,6 +24,12 @@ pub(super) const COUNTED: &str = "SELECT slot, name, messages, held FROM source 
 pub(super) const HISTORY: &str = "SELECT message, created, ended, lane, recipient, sent, said FROM history
      WHERE ended >= ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
 
+/// Whether a row names a file.
+pub(super) fn names(connection: &Connection, file: &str) -> Result<bool, StoreError> {
+    let mut found = connection.prepare_cached("SELECT 1 FROM message WHERE file = ?1")?;
+    Ok(found.query_row([file], |_| Ok(())).optional()?.is_some())
+}
+
 /// The message of a submission that was accepted before.
 pub(super) fn submission(c: &Connection, id: &str) -> Result<Option<MessageId>, StoreError> {
     let mut known = c.prepare_cached("SELECT message FROM submission WHERE id = ?1")?;

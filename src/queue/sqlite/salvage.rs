@@ -9,7 +9,7 @@
 //! A table is read forwards up to the damage, backwards down to it, and in between number by number.
 
 use super::text::{Texts, sync_directory};
-use super::{error, open, schema};
+use super::{error, read, schema};
 use crate::queue::StoreError;
 use crate::report::counted;
 use rusqlite::config::DbConfig;
@@ -17,7 +17,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Statement, params_from_iter};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Most numbers that are tried one by one between what could be read forwards and backwards.
@@ -116,8 +116,14 @@ pub(super) fn new_part(directory: &Path) -> Result<PathBuf, StoreError> {
         let left = directory.join(format!("queue.db.part{with}"));
         gone_is_fine(std::fs::remove_file(&left), &left)?;
     }
-    open::new_file(&part)?;
+    new_file(&part)?;
     Ok(part)
+}
+
+/// A file of this user that did not exist.
+fn new_file(path: &Path) -> Result<(), StoreError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map(drop).map_err(|error| error::file(path, &error))
 }
 
 /// Closes a database that was made without syncs, and syncs it.
@@ -331,7 +337,7 @@ fn set_strays_aside(target: &Connection, texts: &Texts, directory: &Path) -> Res
     let mut aside: Option<PathBuf> = None;
     for entry in std::fs::read_dir(from).map_err(|error| error::file(from, &error))? {
         let name = entry.map_err(|error| error::file(from, &error))?.file_name();
-        if name.to_str().is_some_and(|name| open::named(target, name).unwrap_or(true)) {
+        if name.to_str().is_some_and(|name| read::names(target, name).unwrap_or(true)) {
             continue;
         }
         let place = match &aside {

@@ -6,6 +6,7 @@
 mod adapt;
 mod commands;
 mod failure;
+mod job;
 mod login;
 mod parked;
 mod rehearse;
@@ -14,8 +15,8 @@ mod stuffing;
 mod transaction;
 
 pub use failure::{Cause, Failure};
+pub use job::{Answer, Splits, TAKEN, Taken};
 pub use parked::Parked;
-pub use send::{Answer, Splits, TAKEN, Taken};
 
 #[cfg(test)]
 pub(crate) mod tests;

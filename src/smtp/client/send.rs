@@ -2,62 +2,16 @@
 //! section 4.5.3.1.10), with an answer for every recipient.
 
 use super::adapt::Path;
-use super::transaction::{Job, Transaction};
+use super::job::{Answer, Job, Splits, TAKEN, Taken, To};
+use super::transaction::Transaction;
 use super::{Cause, Failure, Session};
-use crate::envelope::{Envelope, RecipientDsn};
+use crate::envelope::Envelope;
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::net::deadline::Timed;
 use crate::smtp::ehlo::Limits;
 use crate::smtp::phase::Phase;
-use crate::smtp::reply::Reply;
 use std::collections::{HashSet, VecDeque};
-
-/// What became of one recipient: the reply after the message, or what went wrong.
-pub type Answer = Result<Reply, Failure>;
-
-/// Is told which recipients the server took, before anything else is said to it: whoever keeps account writes that down
-/// now. False ends the matter for the others.
-pub type Taken<'t> = dyn Fn(&[(&Address, &Reply)]) -> bool + 't;
-
-/// For those who keep no account, or only at the end.
-pub const TAKEN: &Taken<'static> = &|_| true;
-
-/// A recipient that is still to be asked.
-#[derive(Clone, Debug)]
-pub(super) struct To {
-    /// Its index in the envelope.
-    index: usize,
-    /// The path of RCPT.
-    pub path: Path,
-    /// What was asked about its notifications.
-    pub dsn: RecipientDsn,
-}
-
-/// Which refusals ask for smaller transactions, in which what was refused goes on at once.
-#[derive(Clone, Copy)]
-pub struct Splits<'r> {
-    /// Whether a reply in a phase (RCPT, DATA, end of the message) does.
-    pub wanted: &'r dyn Fn(Phase, &Reply) -> bool,
-    /// Whether one after RCPT may: then the connection is kept until a message for several is taken.
-    pub late: bool,
-}
-
-impl Splits<'_> {
-    /// As RFC 5321 section 4.5.3.1.10 has it.
-    pub const USUAL: Splits<'static> =
-        Splits { wanted: &|phase, reply| phase == Phase::Rcpt && reply.too_many_recipients(), late: false };
-
-    /// The phase of a refusal that asks for it.
-    pub(super) fn asked_by<T>(&self, result: &Result<T, Failure>) -> Option<Phase> {
-        match result {
-            Err(Failure { phase, cause: Cause::Refused(reply), in_doubt: false }) => {
-                (reply.code != 421 && (self.wanted)(*phase, reply)).then_some(*phase)
-            }
-            _ => None,
-        }
-    }
-}
 
 impl<W: Timed> Session<'_, W> {
     /// Sends a message; one answer for every recipient, in the envelope's order. Recipients beyond what the server takes

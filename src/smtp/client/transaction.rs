@@ -3,13 +3,10 @@
 //!
 //! One refused recipient does not stop the others. After the final dot nothing is ever sent again.
 
-use super::adapt::Path;
-use super::send::{Answer, Splits, To};
+use super::job::{Answer, Job, To};
 use super::stuffing::Stuffing;
 use super::{Cause, Failure, Session, commands};
 use crate::config::Protocol;
-use crate::envelope::Dsn;
-use crate::message::Message;
 use crate::net::deadline::Timed;
 use crate::smtp::dialogue::Event;
 use crate::smtp::phase::Phase;
@@ -34,19 +31,6 @@ fn not_taken(reply: Reply) -> Failure {
     let refusal = matches!(reply.code / 100, 4 | 5);
     let failure = Failure::refused(Phase::End, reply);
     if refusal { failure } else { failure.in_doubt() }
-}
-
-/// What a transaction is about, for whomever it is.
-#[derive(Clone, Copy)]
-pub(super) struct Job<'r> {
-    /// The path of MAIL.
-    pub from: &'r Path,
-    /// The message as this server can take it.
-    pub message: &'r Message,
-    /// What notifications are asked for.
-    pub dsn: &'r Dsn,
-    /// Which refusals ask for smaller transactions.
-    pub splits: Splits<'r>,
 }
 
 /// A transaction under way.
