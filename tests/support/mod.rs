@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod original;
 pub mod postfix;
 pub mod postfix_client;
+mod postfix_instance;
 pub mod pty;
 pub mod run;
 pub mod scram;

@@ -1,17 +1,8 @@
 //! Without the daemon: the limit is shared by all processes, and whoever finds no room is told.
 
-use super::{mail, sender, taken};
+use super::{home, mail, sender, taken};
 use crate::support::run::Home;
 use crate::support::script::{Fault, Script};
-
-fn home(general: &str, senders: &str) -> Home {
-    let home = Home::new();
-    let file = home.path("limits.db");
-    home.config(&format!(
-        "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n{general}\n[limits]\nfile = \"{}\"\n{senders}",
-        file.display()
-    ))
-}
 
 #[test]
 fn eight_processes_send_exactly_what_the_limit_lets() {

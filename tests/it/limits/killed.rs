@@ -1,7 +1,7 @@
 //! Processes that are killed between their reservation and the server's reply.
 
 use super::served::Daemon;
-use super::{mail, sender, taken};
+use super::{home, mail, sender, taken};
 use crate::support::run::Home;
 use crate::support::script::{Fault, Script};
 use crate::support::server::Server;
@@ -45,13 +45,7 @@ fn kill_at(mut child: Child, server: &Server, nth: usize, verb: Option<&str>) {
 #[test]
 fn what_no_server_was_asked_for_is_free_again_and_what_one_may_have_counts() {
     let server = Script::new().on_nth("CONNECT", 1, Fault::Hang).on("DOT", Fault::Hang).start();
-    let home = Home::new();
-    let file = home.path("limits.db");
-    let home = home.config(&format!(
-        "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n[limits]\nfile = \"{}\"\n{}",
-        file.display(),
-        sender("shop", &server, ONE)
-    ));
+    let home = home("", &sender("shop", &server, ONE));
     let waiting = begin(&home);
     kill_at(waiting, &server, 1, None);
     let shown = home.run("postrider", &["senders", "shop", "--json"], "").expect(0).stdout;
@@ -69,13 +63,7 @@ fn what_no_server_was_asked_for_is_free_again_and_what_one_may_have_counts() {
 #[test]
 fn a_reservation_of_a_process_that_lives_is_nobody_elses() {
     let server = Script::new().on_nth("CONNECT", 1, Fault::Hang).start();
-    let home = Home::new();
-    let file = home.path("limits.db");
-    let home = home.config(&format!(
-        "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n[limits]\nfile = \"{}\"\n{}",
-        file.display(),
-        sender("shop", &server, ONE)
-    ));
+    let home = home("", &sender("shop", &server, ONE));
     let waiting = begin(&home);
     for _ in 0..3000 {
         if !server.connections().is_empty() {

@@ -7,6 +7,7 @@ mod real;
 mod rules;
 mod served;
 
+use crate::support::run::Home;
 use crate::support::server::Server;
 
 /// A sender at a server, with further keys.
@@ -15,6 +16,16 @@ fn sender(name: &str, server: &Server, keys: &str) -> String {
         "[[sender]]\nname = \"{name}\"\nfrom = \"{name}@example.com\"\nserver = \"smtp+plain://127.0.0.1:{}\"\n{keys}\n",
         server.port
     )
+}
+
+/// A home without a daemon, whose counters are in it.
+fn home(general: &str, senders: &str) -> Home {
+    let home = Home::new();
+    let file = home.path("limits.db");
+    home.config(&format!(
+        "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n{general}\n[limits]\nfile = \"{}\"\n{senders}",
+        file.display()
+    ))
 }
 
 /// A message from a sender.

@@ -149,14 +149,24 @@ fn the_brake_holds_on_a_staging_machine_too() {
     assert!(server.connections().is_empty());
 }
 
-fn backed(server: &Server, other: &Server) -> String {
-    format!("{}backup = [\"spare\"]\nbackup_after = \"0s\"\n{}", sender("shop", server), sender("spare", other))
+/// Senders with further keys.
+fn senders_of(all: &[(&str, &Server, &str)]) -> String {
+    all.iter().map(|(name, server, keys)| format!("{}{keys}", sender(name, server))).collect()
+}
+
+/// One recipient a day; what is beyond it goes over another sender.
+fn overflowing(to: &str) -> String {
+    format!("limits = [{{ recipients = 1, per = \"24h\" }}]\nat_limit = \"{to}\"\n")
+}
+
+fn backed(by: &str) -> String {
+    format!("backup = [\"{by}\"]\nbackup_after = \"0s\"\n")
 }
 
 #[test]
 fn a_paused_backup_takes_nothing_and_a_paused_sender_gives_nothing() {
     let (server, spare) = (Script::new().reply("CONNECT", DOWN).start(), Script::new().start());
-    let daemon = Daemon::start("", &backed(&server, &spare));
+    let daemon = Daemon::start("", &senders_of(&[("shop", &server, &backed("spare")), ("spare", &spare, "")]));
     senders(&daemon, &["pause", "spare"]);
     submit(&daemon, "first", "");
     daemon.until("trouble", || daemon.lines().iter().any(|line| line.paused.is_some()));
@@ -179,13 +189,8 @@ fn what_overflowed_goes_to_no_backup_and_what_is_backed_up_overflows_nowhere() {
         Script::new().on_nth("CONNECT", 1, Fault::Reply(DOWN.into())).start(),
         Script::new().start(),
     );
-    let all = format!(
-        "{}limits = [{{ recipients = 1, per = \"24h\" }}]\nat_limit = \"news\"\n{}backup = [\"spare\"]\nbackup_after = \"0s\"\n{}",
-        sender("shop", &shop),
-        sender("news", &news),
-        sender("spare", &spare)
-    );
-    let daemon = Daemon::start("", &all);
+    let all = [("shop", &shop, &*overflowing("news")), ("news", &news, &*backed("spare")), ("spare", &spare, "")];
+    let daemon = Daemon::start("", &senders_of(&all));
     daemon.send("shop", "-odi", "a@example.org").expect(0);
     daemon.send("shop", "-odb", "b@example.org").expect(0);
     daemon.until("overflow and trouble", || {
@@ -202,13 +207,8 @@ fn what_overflowed_goes_to_no_backup_and_what_is_backed_up_overflows_nowhere() {
     // Its own sender is down, the backup is full: it waits, and where the backup overflows to has nothing of it.
     let (shop, news, spare) =
         (Script::new().reply("CONNECT", DOWN).start(), Script::new().start(), Script::new().start());
-    let all = format!(
-        "{}backup = [\"news\"]\nbackup_after = \"0s\"\n{}limits = [{{ recipients = 1, per = \"24h\" }}]\nat_limit = \"spare\"\n{}",
-        sender("shop", &shop),
-        sender("news", &news),
-        sender("spare", &spare)
-    );
-    let daemon = Daemon::start("", &all);
+    let all = [("shop", &shop, &*backed("news")), ("news", &news, &*overflowing("spare")), ("spare", &spare, "")];
+    let daemon = Daemon::start("", &senders_of(&all));
     daemon.send("news", "-odi", "a@example.org").expect(0);
     daemon.send("shop", "-odb", "b@example.org").expect(0);
     daemon.until("it waits", || daemon.lines().iter().any(|line| line.waits.is_some() || line.paused.is_some()));
@@ -230,13 +230,11 @@ fn without_the_daemon_a_paused_sender_takes_nothing_over() {
     let file = home.path("limits.db");
     let home = home.config(&format!(
         "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n[queue]\nretry = [\"1h\"]\ndirect = \"on-failure\"\n[limits]\n\
-         file = \"{}\"\n{}limits = [{{ messages = 1, per = \"24h\" }}]\nat_limit = \"news\"\n{}{}\
-         [[sender]]\nname = \"down\"\nfrom = \"down@example.com\"\nserver = \"smtp+plain://127.0.0.1:{port}\"\n\
-         backup = [\"spare\"]\nbackup_after = \"0s\"\n",
+         file = \"{}\"\n{}\
+         [[sender]]\nname = \"down\"\nfrom = \"down@example.com\"\nserver = \"smtp+plain://127.0.0.1:{port}\"\n{}",
         file.display(),
-        sender("shop", &shop),
-        sender("news", &news),
-        sender("spare", &spare)
+        senders_of(&[("shop", &shop, &overflowing("news")), ("news", &news, ""), ("spare", &spare, "")]),
+        backed("spare")
     ));
     let send = |from: &str, to: &str| {
         home.run("sendmail", &["-i", to], MAIL.replace("shop@", &format!("{from}@"))).expect(0);

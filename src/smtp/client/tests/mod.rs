@@ -8,7 +8,7 @@ mod transactions;
 
 use crate::config::{AuthChoice, Relay};
 use crate::deliver::attempt::attempt;
-use crate::deliver::context::Context;
+use crate::deliver::context::{Context, FetchSecret};
 use crate::deliver::gate::Gate;
 use crate::deliver::trouble::Trouble;
 use crate::deliver::{Attempt, Verdict};
@@ -47,18 +47,15 @@ fn envelope(recipients: &[&str]) -> Envelope {
     Envelope::new(ReversePath::Address(address("me@mx.test")), all, Dsn::default()).unwrap()
 }
 
+/// What an attempt needs, with nothing held back.
+fn context<'c>(transcript: &'c mut Lines, secret: &'c FetchSecret<'c>) -> Context<'c> {
+    Context { host: "host.test", transcript, secret, gate: Gate::open(), before_mail: &|| (), taken: TAKEN }
+}
+
 fn run(relay: &Relay, envelope: &Envelope, message: &Message) -> (Attempt, String) {
     let mut lines = Lines::default();
     let secret = |_: &_, _| Ok(Secret::new(PASSWORD.into()));
-    let mut context = Context {
-        host: "host.test",
-        transcript: &mut lines,
-        secret: &secret,
-        gate: Gate::open(),
-        before_mail: &|| (),
-        taken: TAKEN,
-    };
-    let done = attempt(relay, envelope, message, &mut context);
+    let done = attempt(relay, envelope, message, &mut context(&mut lines, &secret));
     assert_eq!(done.outcomes.len(), envelope.recipients().len());
     assert!(!lines.0.contains(PASSWORD), "the transcript shows the password");
     (done, lines.0)

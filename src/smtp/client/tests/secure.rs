@@ -232,14 +232,7 @@ fn long_secrets_do_not_go_with_the_command_and_echoes_are_hidden() {
     assert!(!lines.contains("dGFuc3RhYW"));
     let mut lines = Lines::default();
     let secret = |_: &_, _| Ok(Secret::new("x".repeat(20_000)));
-    let mut context = Context {
-        host: "host.test",
-        transcript: &mut lines,
-        secret: &secret,
-        gate: Gate::open(),
-        before_mail: &|| (),
-        taken: TAKEN,
-    };
+    let mut context = context(&mut lines, &secret);
     assert!(attempt(&server.relay, &envelope(&["a@b.test"]), &message(BODY), &mut context).all_sent());
     assert!(!lines.0.contains("xxxx"));
 }
@@ -249,14 +242,7 @@ fn a_password_that_cannot_be_had() {
     let server = with_login(starttls(|_| None), AuthChoice::Auto);
     let mut lines = Lines::default();
     let secret = |_: &_, _| Err("the password file /x is not there".to_owned());
-    let mut context = Context {
-        host: "host.test",
-        transcript: &mut lines,
-        secret: &secret,
-        gate: Gate::open(),
-        before_mail: &|| (),
-        taken: TAKEN,
-    };
+    let mut context = context(&mut lines, &secret);
     let done = attempt(&server.relay, &envelope(&["a@b.test"]), &message(BODY), &mut context);
     assert_eq!((trouble(&done, 0).kind, trouble(&done, 0).phase), (Kind::Secret, Phase::Secret));
 }
