@@ -6,7 +6,8 @@
 # package records which OpenSSL it was built with, and "postrider --version" names it.
 set -eu
 cd "$(dirname "$0")/.."
-sh config/needs.sh gcc libc6-dev pkg-config libssl-dev
+# ca-certificates: cargo fetches over HTTPS.
+sh config/needs.sh gcc libc6-dev pkg-config libssl-dev ca-certificates
 libraries=$(pkg-config --variable=libdir openssl)
 if [ "${OPENSSL_STATIC:-1}" = 1 ] && [ -f "$libraries/libssl.a" ] && [ -f "$libraries/libcrypto.a" ]; then
     OPENSSL_STATIC=1

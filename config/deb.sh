@@ -89,6 +89,8 @@ install -m 755 "$scripts/postinst" "$scripts/prerm" "$scripts/postrm" "$root/DEB
 install -m 644 "$work/md5sums" "$root/DEBIAN/md5sums"
 
 mkdir -p "$target/debian"
+# Of another version none is left: "postrider_*.deb" is this one.
+rm -f "$target"/debian/postrider_*.deb
 package="$target/debian/postrider_${version}_$architecture.deb"
 dpkg-deb --root-owner-group -Zxz -z1 --build "$root" "$package" >/dev/null
 echo "$package"

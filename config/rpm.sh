@@ -8,6 +8,8 @@ set -eu
 cd "$(dirname "$0")/.."
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+# Of another version none is left: "postrider-*.rpm" is this one.
+rm -f "$target"/rpm/RPMS/*/postrider-*.rpm
 [ -z "${POSTRIDER_MAINTAINER:-}" ] || set -- --define "packager $POSTRIDER_MAINTAINER" "$@"
 rpmbuild -bb --quiet --build-in-place --define "_topdir $target/rpm" --define "profile ${PROFILE:-release}" "$@" \
     config/rpm/postrider.spec

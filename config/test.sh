@@ -6,7 +6,7 @@
 # Tests that wait for a minute (cron) run with CI=true or POSTRIDER_SLOW_TESTS=1 only.
 set -eu
 cd "$(dirname "$0")/.."
-sh config/needs.sh gcc libc6-dev pkg-config libssl-dev openssl
+sh config/needs.sh gcc libc6-dev pkg-config libssl-dev ca-certificates openssl
 # Each group by itself, so that one that this release does not carry takes no other with it.
 group() {
     sh config/needs.sh "$@" || echo "missing, so that their tests are skipped: $*" >&2

@@ -93,10 +93,15 @@ serve
 in_tree /usr/sbin/sendmail -q
 soon "the queue is empty" count_is 0
 
-step "purged with an empty queue"
+step "purged with an empty queue: the daemon said so, or ended before it was asked"
 apt remove postrider
+in_tree test -e /var/lib/postrider/.empty || die "the daemon was not asked"
+apt install /package.deb
+in_tree test ! -e /var/lib/postrider/.empty || die "what holds no longer is still noted"
 end
+apt remove postrider
 apt purge postrider
+grep -q 'mail that was not sent' "$work/apt.log" && die "the purge finds mail in an empty queue"
 in_tree test ! -e /var/lib/postrider || die "the empty queue stays"
 in_tree test ! -e /var/log/postrider || die "logs stay"
 in_tree test -e /etc/postrider/shop.password || die "a file of the administrator's went"

@@ -1,9 +1,30 @@
-//! The RPM, where its tools are installed.
+//! The RPM, where its tools are installed: what is in it, and its life in a clean tree.
 
-use super::{fine, script, source};
-use crate::support::skip::require;
-use std::path::Path;
+use super::{debian, fine, script, source};
+use crate::support::script::Script;
+use crate::support::skip::{because, require};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Builds the RPM as some version from this build's programs, in a directory of its own.
+fn build(version: &str, directory: &Path) -> PathBuf {
+    let (target, profile) = super::profile();
+    let own = directory.join(version);
+    std::fs::create_dir_all(&own).unwrap();
+    std::os::unix::fs::symlink(target.join(&profile), own.join(&profile)).unwrap();
+    let output = script("config/rpm.sh")
+        .args(["--nodeps", "--define", &format!("release_version {version}")])
+        // Packed quickly: what comes of it is thrown away.
+        .args(["--define", "_binary_payload w1.gzdio"])
+        .env("CARGO_TARGET_DIR", &own)
+        .output()
+        .unwrap();
+    fine("config/rpm.sh", &output);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packages = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(packages.lines().count(), 1, "{packages}");
+    PathBuf::from(packages.trim())
+}
 
 #[test]
 fn its_description_is_one() {
@@ -22,14 +43,8 @@ fn it_holds_what_the_spec_names() {
     if !require("it_holds_what_the_spec_names", "rpmbuild") {
         return;
     }
-    // Its own place for what is built; the programs are this build's.
     let directory = tempfile::tempdir().unwrap();
-    let (target, profile) = super::profile();
-    std::os::unix::fs::symlink(target.join(&profile), directory.path().join(&profile)).unwrap();
-    let built = script("config/rpm.sh").arg("--nodeps").env("CARGO_TARGET_DIR", directory.path()).output().unwrap();
-    fine("config/rpm.sh", &built);
-    let package = String::from_utf8(built.stdout).unwrap();
-    let package = Path::new(package.lines().last().unwrap());
+    let package = &build("1.2.3", directory.path());
     let list = fine("rpm", &Command::new("rpm").args(["-qpl", "--nodigest"]).arg(package).output().unwrap());
     for file in [
         "/usr/bin/postrider",
@@ -43,4 +58,35 @@ fn it_holds_what_the_spec_names() {
     assert!(scripts.contains("alternatives --install /usr/sbin/sendmail mta"), "{scripts}");
     let kept = fine("rpm", &Command::new("rpm").args(["-qpc"]).arg(package).output().unwrap());
     assert!(kept.contains("/etc/postrider/postrider.toml"), "{kept}");
+}
+
+#[test]
+fn its_life_in_a_clean_tree() {
+    let test = "its_life_in_a_clean_tree";
+    if !["rpmbuild", "root", "debootstrap", "unshare"].iter().all(|tool| require(test, tool)) {
+        return;
+    }
+    let tree = match debian::tree() {
+        Ok(tree) => tree,
+        Err(why) => return because(test, &format!("no clean tree: {why}")),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let packages = ["1.0.0", "1.0.1"].map(|version| build(version, directory.path()));
+    let work = directory.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    let server = Script::new().start();
+    let life = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", debian::ENTER, "enter"])
+        .arg(&work)
+        .args([&source("tests/package/rpm.sh"), &tree, &work])
+        .args(&packages)
+        .arg(server.port.to_string())
+        .output()
+        .unwrap();
+    if life.status.code() == Some(90) {
+        return because(test, "a private mount namespace is not possible here");
+    }
+    let said = fine("tests/package/rpm.sh", &life);
+    assert!(said.ends_with("all steps done\n"), "{said}");
+    assert_eq!(server.messages().len(), 2, "{said}");
 }
