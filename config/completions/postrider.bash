@@ -216,7 +216,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__bounce)
-            opts="-h --sender --recipient --older-than --held --all --help"
+            opts="-h --sender --recipient --older-than --state --held --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +232,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -242,7 +246,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__delete)
-            opts="-h --sender --recipient --older-than --held --all --help"
+            opts="-h --sender --recipient --older-than --state --held --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -258,6 +262,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -268,7 +276,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__hold)
-            opts="-h --sender --recipient --older-than --held --all --reason --help"
+            opts="-h --sender --recipient --older-than --state --held --all --reason --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -284,6 +292,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 --reason)
@@ -298,7 +310,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__list)
-            opts="-h --sender --recipient --older-than --held --json --help"
+            opts="-h --sender --recipient --older-than --state --held --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -314,6 +326,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -324,7 +340,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__release)
-            opts="-h --sender --recipient --older-than --held --all --help"
+            opts="-h --sender --recipient --older-than --state --held --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +356,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -350,7 +370,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__retry)
-            opts="-h --sender --recipient --older-than --held --all --help"
+            opts="-h --sender --recipient --older-than --state --held --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -366,6 +386,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -376,7 +400,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__show)
-            opts="-h --sender --recipient --older-than --held --json --help"
+            opts="-h --sender --recipient --older-than --state --held --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -392,6 +416,10 @@ _postrider() {
                     ;;
                 --older-than)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -82,46 +82,67 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fis
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l all -d 'Every message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l reason -d 'Why, for whoever looks at the queue' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -l all -d 'Every message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -l all -d 'Every message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -l all -d 'Every message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l held -d 'Messages on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l state -d 'Messages in this state' -r -f -a "new\t'Its first attempt'
+deferred\t'Another attempt'
+held\t'Somebody or something to release it'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l all -d 'Every message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -l json -d 'As one JSON object'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -l json -d 'One JSON object a line'

@@ -6,7 +6,7 @@
 use super::invocation::Usage;
 use crate::queue::{Filter, MessageId, Millis};
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
 
 /// What is to be done.
@@ -64,9 +64,23 @@ pub struct Which {
     /// Messages that were accepted longer ago than this: 30m, 12h, 2d
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
-    /// Messages on hold
-    #[arg(long)]
+    /// Messages in this state
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Messages on hold: the same as --state held
+    #[arg(long, conflicts_with = "state")]
     held: bool,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// Its first attempt
+    New,
+    /// Another attempt
+    Deferred,
+    /// Somebody or something to release it
+    Held,
 }
 
 /// Which messages are to be touched.
@@ -75,7 +89,7 @@ pub struct Touched {
     #[command(flatten)]
     which: Which,
     /// Every message
-    #[arg(long, conflicts_with_all = ["ids", "sender", "recipient", "older_than", "held"])]
+    #[arg(long, conflicts_with_all = ["ids", "sender", "recipient", "older_than", "state", "held"])]
     all: bool,
 }
 
@@ -83,6 +97,7 @@ impl Which {
     /// The filter, at the time `now`.
     #[must_use]
     pub fn filter(&self, now: Millis) -> Filter {
+        let state = self.state.or(self.held.then_some(State::Held));
         let age = self.older_than.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let mut ids = self.ids.clone();
         ids.sort_unstable();
@@ -92,7 +107,8 @@ impl Which {
             sender: self.sender.clone(),
             recipient: self.recipient.clone(),
             before: age.map(|age| now.saturating_sub(age)),
-            held: self.held.then_some(true),
+            held: state.map(|state| state == State::Held),
+            tried: state.filter(|state| *state != State::Held).map(|state| state == State::Deferred),
             ..Filter::default()
         }
     }
@@ -105,7 +121,7 @@ impl Touched {
     /// Nothing was selected, and `--all` was not given.
     pub fn filter(&self, now: Millis) -> Result<Filter, Usage> {
         if !self.all && self.which == Which::default() {
-            let what = "which messages? Give queue numbers, --sender, --recipient, --older-than, --held, or --all";
+            let what = "which messages? Give queue numbers, --sender, --recipient, --older-than, --state, or --all";
             return Err(Usage::new(what));
         }
         Ok(self.which.filter(now))
@@ -194,6 +210,17 @@ mod tests {
         };
         assert_eq!(which.filter(1_000_000_000).unwrap(), expected);
         assert_eq!(reason, "by hand");
+    }
+
+    #[test]
+    fn a_state_says_what_a_message_waits_for() {
+        for (state, held, tried) in [("new", false, Some(false)), ("deferred", false, Some(true)), ("held", true, None)]
+        {
+            let Queue::List { which, .. } = read(&["list", "--state", state]).unwrap() else { panic!("list") };
+            let filter = which.filter(0);
+            assert_eq!((filter.held, filter.tried), (Some(held), tried), "{state}");
+        }
+        assert!(read(&["list", "--state", "lost"]).is_err() && read(&["list", "--state", "new", "--held"]).is_err());
     }
 
     #[test]

@@ -272,6 +272,9 @@ pub struct Filter {
     pub before: Option<Millis>,
     /// On hold (true) or not (false).
     pub held: Option<bool>,
+    /// Attempted at least once (true) or never (false).
+    #[serde(default)]
+    pub tried: Option<bool>,
     /// With a larger number than this: where the last page of a listing ended.
     pub after: Option<MessageId>,
     /// Submitted by this user alone: what anybody but root and the service user may see and touch.

@@ -164,6 +164,11 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
         Some(false) => clauses.push("hold IS NULL"),
         None => {}
     }
+    match filter.tried {
+        Some(true) => clauses.push("EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND attempts > 0)"),
+        Some(false) => clauses.push("NOT EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND attempts > 0)"),
+        None => {}
+    }
     if let Some(uid) = filter.uid {
         clauses.push("uid = ?");
         values.push(Value::Integer(uid.into()));

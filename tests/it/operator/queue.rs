@@ -46,6 +46,11 @@ fn columns_and_json() {
     assert!(rows[1].starts_with(&line.id) && line.size > 0 && line.created > 0, "{table}");
     let shown = queue(&home, &["show", &line.id]).expect(0).stdout;
     assert!(shown.contains("last: ") && shown.contains("attempts 1"), "{shown}");
+    let by_state = |state: &str| queue(&home, &["list", "--state", state]).expect(0).stdout;
+    assert!(by_state("deferred").contains(&line.id), "{}", by_state("deferred"));
+    for state in ["new", "held"] {
+        assert_eq!(by_state(state), "Mail queue is empty\n", "{state}");
+    }
     home.run("sendmail", &["-bp", "--json", "-qRnobody"], "").expect(0);
     home.run("sendmail", &["--json", "x@example.org"], "").expect(64);
 }

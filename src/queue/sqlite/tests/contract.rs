@@ -204,6 +204,8 @@ fn operators_find_and_change_what_they_mean() {
     assert_eq!(find(Filter { held: Some(true), ..Default::default() }), [2, 6]);
     assert_eq!(find(Filter { held: Some(false), ..Default::default() }), [1, 3, 4, 5]);
     assert_eq!(ids(&store.claim(99, &[], 99).unwrap()), [1, 3, 4, 5]);
+    let state = |tried| Filter { held: Some(false), tried: Some(tried), ..Default::default() };
+    assert_eq!((find(state(true)), find(state(false))), (vec![0i64; 0], vec![1, 3, 4, 5]));
     assert_eq!(store.act(&two, &Action::Release, 0).unwrap(), 2);
     assert_eq!(store.act(&by_sender("blog"), &Action::Retry, 3).unwrap(), 3);
     assert_eq!(ids(&store.claim(3, &[], 99).unwrap()), [6]);
