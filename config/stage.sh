@@ -28,7 +28,8 @@ awk -F'"' '/^assets = \[/ { on = 1; next } /^\]/ { on = 0 } on && NF >= 7 { prin
             sed -i -e 's|](config/guides/|](guides/|g' -e 's|](config/postrider.toml)|](examples/postrider.toml)|g' \
                 -e 's|](config/apparmor/postrider)|](/etc/apparmor.d/postrider)|g' \
                 -e 's|](config/logrotate/postrider)|](/etc/logrotate.d/postrider)|g' \
-                -e 's|\[\(config/container/Containerfile\)\](.*Containerfile)|`\1` of the source|' -e 's|, see \[LICENSE\](LICENSE)||' "$root/$target"
+                -e 's|\[\(config/container/Containerfile\)\]([^)]*)|\1 of the source|' \
+                -e 's|, see \[LICENSE\](LICENSE)||' "$root/$target"
             ;;
         usr/share/man/* | usr/share/doc/*/changelog) gzip -9nf "$root/$target" ;;
         usr/bin/* | usr/sbin/*) if [ "${PROFILE:-release}" != release ]; then strip "$root/$target"; fi ;;
