@@ -123,7 +123,7 @@ fn outcome(mail: &Mail<'_>, config: &Config, to: &Address, decision: &Decision<'
             }
             (Kind::Forward, actions) => {
                 let to: Vec<&str> = actions.forward.iter().map(Address::as_str).collect();
-                let via = crate::rules::sort::via(config, delivery.rule).map_or("nobody".into(), |via| via.name());
+                let via = config.via(delivery.rule).map_or("nobody".into(), |via| via.name());
                 format!("rule {} forward: {} over {via}", delivery.rule.name, to.join(", "))
             }
             (kind, _) => lane(&delivery.rule.name, kind),

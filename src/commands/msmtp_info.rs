@@ -6,18 +6,19 @@ use super::misconfigured;
 use super::surroundings::Surroundings;
 use crate::cli::invocation::Invocation;
 use crate::config::msmtprc::show;
-use crate::config::{AuthChoice, Config, Protocol, Relay};
+use crate::config::{AuthChoice, Config, Protocol, Relay, Via};
 use crate::deliver::attempt;
 use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
 use crate::deliver::open::Opened;
+use crate::deliver::status;
 use crate::envelope::ReversePath;
-use crate::exit::{self, Status};
+use crate::exit::Status;
 use crate::message::address::{self, Address};
 use crate::message::read::{self, ReadRules};
 use crate::message::recipients;
 use crate::report::{self, printable, transcript::Transcripts};
-use crate::route::{RouteError, Via, choose};
+use crate::route::{RouteError, choose};
 use crate::secret::SecretSource;
 use crate::smtp::client::TAKEN;
 
@@ -69,7 +70,7 @@ pub fn server_info(invocation: &Invocation) -> Status {
             }
             Err(trouble) => {
                 report::stderr(&format!("msmtp: {}", trouble.line(&server, None)));
-                exit::of_trouble_msmtp(&trouble)
+                status::of_trouble_msmtp(&trouble)
             }
         }
     })

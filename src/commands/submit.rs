@@ -10,20 +10,21 @@ use super::own_queue::{self, Kept};
 use super::surroundings::Surroundings;
 use super::verdict;
 use crate::cli::invocation::{ErrorMode, Invocation, Options};
-use crate::config::{Account, Config, LogConfig, Sender};
+use crate::config::{Account, Config, LogConfig, Sender, Via};
 use crate::deliver::attempt;
 use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
+use crate::deliver::status;
 use crate::deliver::{Attempt, Verdict};
 use crate::envelope::Envelope;
-use crate::exit::{self, Contract, Status};
+use crate::exit::{Contract, Status};
 use crate::limits::{self, Full, Lease};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::backup;
 use crate::report::msmtp_log::{self, Sinks};
 use crate::report::{self, log, transcript::Transcripts};
-use crate::route::{self, Plan, Request, Via, choose, local};
+use crate::route::{self, Plan, Request, choose, local};
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::client::TAKEN;
 use crate::smtp::reply::Reply;
@@ -146,7 +147,7 @@ impl Submitter<'_> {
         let lane = sorted.lanes.first().map_or("rules", String::as_str);
         let what =
             format!("mail for {first} is for {lane}, which the daemon delivers, and it does not run; nothing was sent");
-        Some(self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit)))
+        Some(self.refused(what, status::not_now(self.options.contract, config.tempfail_exit)))
     }
 
     /// The line of a refusal in an msmtprc's own log.
@@ -199,11 +200,11 @@ impl Submitter<'_> {
             Ok(Admission::Full(full)) if admission::keeps(config, &plan) => (None, Some(full)),
             Ok(Admission::Full(full)) => {
                 let what = format!("{}: {}; nothing was kept", plan.via.name(), full.what);
-                return self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit));
+                return self.refused(what, status::not_now(self.options.contract, config.tempfail_exit));
             }
             Err(error) => {
                 let what = format!("{error}; nothing was kept");
-                return self.refused(what, exit::not_now(self.options.contract, config.tempfail_exit));
+                return self.refused(what, status::not_now(self.options.contract, config.tempfail_exit));
             }
         };
         self.deliver(config, &plan, lease, full.as_ref())
@@ -223,7 +224,7 @@ impl Submitter<'_> {
             self.aside(&format!("{why}; the backup takes over"));
             return self.admit(config, plan.over(Via::Sender(backup)));
         }
-        let status = exit::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
+        let status = status::of_attempt_for(self.options.contract, &attempt, config.tempfail_exit);
         transcripts.result(&attempt);
         log::message(plan, &attempt, status, self.options.log_tag.as_deref(), self.around.who.uid);
         if let Via::Account(account) = plan.via {
@@ -245,7 +246,8 @@ impl Submitter<'_> {
         let what = format!("kept for {} of the recipients in {}", kept.count, kept.directory.display());
         tracing::info!(uid = self.around.who.uid, "{what}");
         self.aside(&what);
-        let mut done = done(&kept.rest, exit::of_attempt_for(self.options.contract, &kept.rest, config.tempfail_exit));
+        let mut done =
+            done(&kept.rest, status::of_attempt_for(self.options.contract, &kept.rest, config.tempfail_exit));
         done.line = done.line.map(|line| format!("{line}; {what}"));
         done.partly |= done.status != Status::Ok;
         done

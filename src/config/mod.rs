@@ -33,6 +33,7 @@ pub mod staging;
 mod tls;
 mod toml;
 pub mod validate;
+pub mod via;
 
 pub use brake::{Brake, BrakeExcept};
 pub use error::{ConfigError, Place};
@@ -45,3 +46,4 @@ pub use outgoing::{AddedHeader, Outgoing};
 pub use replies::{Replies, ReplyRule};
 pub use server::Server;
 pub use staging::{Staging, StagingTarget};
+pub use via::Via;

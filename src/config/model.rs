@@ -552,6 +552,18 @@ impl Sender {
         self.from.iter().map(|(pattern, _)| pattern.clone()).chain(names).collect()
     }
 
+    /// Whether an address is one of its own: its login, its `from`, its `names`.
+    #[must_use]
+    pub fn may_send(&self, address: &Address) -> bool {
+        let login = self.relay.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(address.as_str()));
+        let plain = address.without_detail();
+        login
+            || self.claims().iter().any(|pattern| {
+                pattern.matches(address)
+                    || pattern.exact().is_some() && plain.as_ref().is_some_and(|plain| pattern.matches(plain))
+            })
+    }
+
     /// The name to show for an address, where `names` has one.
     #[must_use]
     pub fn shown_name(&self, address: &Address) -> Option<&str> {

@@ -8,7 +8,7 @@ use super::pattern::Pattern;
 use super::toml::{Field, Strings};
 use crate::message::address::Address;
 use crate::rules::condition::{LOCAL, PathPattern, Text};
-use crate::rules::{Actions, Conditions, End, NOBODY, OTHERWISE, Pipe, Rule, Rules, path, sort};
+use crate::rules::{Actions, Conditions, End, NOBODY, OTHERWISE, Pipe, Rule, Rules, path};
 use ::toml::Spanned;
 use ipnet::IpNet;
 use regex::RegexBuilder;
@@ -394,7 +394,7 @@ pub(super) fn validate(config: &Config, errors: &mut Vec<ConfigError>) {
             fault(format!("two rules have the name; the other one is at {first}"));
         }
         let named = rule.actions.via.as_ref().or(config.rules.via.as_ref());
-        if !rule.actions.forward.is_empty() && sort::via(config, rule).is_none() {
+        if !rule.actions.forward.is_empty() && config.via(rule).is_none() {
             fault(match named {
                 Some(name) => format!("via: no sender is named \"{}\"{}", name.escape_debug(), near(config, name)),
                 None => "forward needs via = \"SENDER\", here or in [rules], or a [default] server".into(),

@@ -8,7 +8,6 @@ use super::model::{AuthChoice, Config, DefaultRelay, Endpoint, OnMismatch, Relay
 use super::pattern::Pattern;
 use super::{listen, replies, server};
 use crate::message::address::Address;
-use crate::route::guard;
 use std::collections::HashMap;
 
 /// All faults of a configuration, sorted by place; none, and it can be used.
@@ -167,7 +166,7 @@ fn not_covered(sender: &Sender, other: &Sender) -> Option<Pattern> {
         return None;
     }
     let covered = |pattern: &Pattern| match pattern.exact().and_then(|address| Address::parse(address).ok()) {
-        Some(address) => guard::may_send(other, &address),
+        Some(address) => other.may_send(&address),
         None => other.claims().iter().any(|wider| wider.covers(pattern)),
     };
     sender.claims().into_iter().find(|pattern| !covered(pattern))

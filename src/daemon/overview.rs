@@ -2,10 +2,10 @@
 //!
 //! The same whether the daemon answers or the files are read. It changes nothing and holds no secret.
 
-use crate::config::{AtLimit, Config, DefaultRelay, Endpoint, Relay, Reserve, Sender, TlsMode};
+use crate::config::{AtLimit, Config, DefaultRelay, Endpoint, Relay, Reserve, Sender, TlsMode, Via};
 use crate::limits::{self, Usage};
 use crate::queue::{Halt, Load, Millis, Pause, Store, StoreError, lane};
-use crate::route::{Via, choose};
+use crate::route::choose;
 use crate::sys::users::Caller;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use crate::exit::Status;
 use crate::queue::{Millis, NewMessage, StoreError};
-use crate::rules::Part;
+use crate::rules::sort::Part;
 use crate::sys::random;
 
 /// What rules made of a message, for the queue; `id` is the submission's.

@@ -2,10 +2,10 @@
 //! counters are read. Nothing is reserved.
 
 use super::overview::{LimitLine, limit_line};
-use crate::config::Config;
+use crate::config::{Config, Via};
 use crate::limits::{self, Ask, Class, LimitError};
 use crate::queue::{Millis, lane};
-use crate::route::{Via, choose};
+use crate::route::choose;
 use crate::sys::users::Caller;
 use serde::{Deserialize, Serialize};
 

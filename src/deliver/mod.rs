@@ -13,6 +13,7 @@ pub mod open;
 pub mod outcome;
 pub mod pipe;
 pub mod sorted;
+pub mod status;
 pub mod trouble;
 
 pub use outcome::{Attempt, Outcome, Verdict};

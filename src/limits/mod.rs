@@ -26,10 +26,9 @@ mod tests;
 
 pub use decision::Class;
 
-use crate::config::{AtLimit, Config, Sender};
+use crate::config::{AtLimit, Config, Sender, Via};
 use crate::deliver::trouble::Permanence;
 use crate::deliver::{Attempt, Verdict};
-use crate::route::Via;
 use crate::sys::{clock, process};
 use counters::{Counters, Series, Sync, View};
 use decision::{Room, Tally};

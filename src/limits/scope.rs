@@ -4,8 +4,7 @@ use super::counters::Series;
 use super::decision::{Class, Entry, Tally};
 use super::ledger::Mark;
 use super::window::{Span, Window};
-use crate::config::{AtLimit, Config, Members, Sender};
-use crate::route::Via;
+use crate::config::{AtLimit, Config, Members, Sender, Via};
 
 /// A limit that an account is under.
 #[derive(Clone, Debug, PartialEq, Eq)]

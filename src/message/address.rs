@@ -93,6 +93,13 @@ impl Address {
     pub fn canonical(&self) -> String {
         format!("{}@{}", self.local(), self.domain().to_lowercase())
     }
+
+    /// `user+detail@domain` as `user@domain`.
+    #[must_use]
+    pub fn without_detail(&self) -> Option<Self> {
+        let (user, _) = self.local().split_once('+').filter(|(user, _)| !user.is_empty())?;
+        Self::parse(&format!("{user}@{}", self.domain())).ok()
+    }
 }
 
 impl fmt::Display for Address {

@@ -8,7 +8,6 @@ use super::{Store, gone};
 use crate::config::{Config, Sender};
 use crate::envelope::ReversePath;
 use crate::message::address::Address;
-use crate::route::guard;
 
 /// Most messages moved at a time: each is a commit, and others wait for the dispatcher.
 const MOVED: usize = 200;
@@ -91,7 +90,7 @@ fn may_send(other: &Sender, queued: &Queued) -> bool {
 
 /// Whether a sender's server takes mail of all these identities.
 pub fn allows<'a>(other: &Sender, mut identities: impl Iterator<Item = &'a Address>) -> bool {
-    !other.identity.must_match || identities.all(|address| guard::may_send(other, address))
+    !other.identity.must_match || identities.all(|address| other.may_send(address))
 }
 
 /// The identities of a message that has been planned.

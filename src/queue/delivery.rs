@@ -7,19 +7,19 @@ use super::lane::Way;
 use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
-use crate::config::{AtLimit, Config, Sender, TempFailExit};
+use crate::config::{AtLimit, Config, Sender, TempFailExit, Via};
 use crate::deliver::context::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
+use crate::deliver::status;
 use crate::deliver::trouble::{Kind, Permanence, Trouble, Wait};
 use crate::deliver::{Attempt, Verdict, sorted};
 use crate::envelope::Envelope;
-use crate::exit::{self, Status};
+use crate::exit::Status;
 use crate::limits::{self, Ask, Class, Full, Lease, Leave};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::report::{log, transcript::Transcripts};
-use crate::route::Via;
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::reply::Reply;
 use crate::sys::{clock, random};
@@ -362,7 +362,7 @@ fn summary(attempt: &Attempt, results: &[Recorded], later: usize) -> (Status, Op
     let status = match failed < attempt.outcomes.len() {
         true => Status::Unavailable,
         false if attempt.troubles().all(|(_, trouble)| refused(trouble)) => Status::NoUser,
-        false => exit::of_trouble(trouble, TempFailExit::Unavailable),
+        false => status::of_trouble(trouble, TempFailExit::Unavailable),
     };
     if later > 0 {
         line.push_str("; the others are tried again");

@@ -1,11 +1,10 @@
 //! A lane's name and the account behind it, as the configuration has it now. Values only.
 
 use super::types::Queued;
-use crate::config::{Account, Config, DefaultRelay, Flow, Pace, QueueConfig};
+use crate::config::{Account, Config, DefaultRelay, Flow, Pace, QueueConfig, Via};
 use crate::message::address::Address;
-use crate::route::Via;
 pub use crate::rules::INCOMING;
-use crate::rules::{self, Order, sort};
+use crate::rules::{self, Order};
 use std::time::Duration;
 
 /// What the configuration says of a lane's connections, pace and idle time.
@@ -101,7 +100,7 @@ pub fn is_gone(hold: &str) -> bool {
 pub fn for_report(config: &Config, queued: &Queued, usable: &dyn Fn(&str) -> bool) -> Option<(String, Address)> {
     let own = find(config, &queued.lane);
     let sorted = config.rules.via.as_deref().filter(|_| queued.lane.starts_with(rules::LANE));
-    let relay = sort::account(config, sorted);
+    let relay = config.account(sorted);
     let fits = |via: &Via<'_>| usable(&via.name()) && own_address(*via).is_some();
     if let Some(via) = own.filter(|via| usable(&via.name())) {
         // The lane has sent as this address before.

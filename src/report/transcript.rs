@@ -4,9 +4,8 @@
 //! What comes here is redacted already (`smtp::dialogue`); a file that cannot be written is let go.
 
 use super::printable;
-use crate::config::Sender;
+use crate::config::{Sender, Via};
 use crate::deliver::{Attempt, Verdict};
-use crate::route::Via;
 use crate::smtp::dialogue::{Event, Transcript};
 use crate::sys::{clock, files};
 use std::fs::File;

@@ -6,62 +6,11 @@
 
 use super::RouteError;
 use crate::config::pattern::{Pattern, Specificity};
-use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Relay, Sender};
+use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Sender, Via};
 use crate::exit::Status;
 use crate::message::address::Address;
-use crate::message::bulk;
 use crate::sys::users::{Caller, Remote};
 use std::fmt;
-
-/// The account that takes a message.
-#[derive(Clone, Copy, Debug)]
-pub enum Via<'c> {
-    /// A sender.
-    Sender(&'c Sender),
-    /// The server of `[default]`.
-    Default(&'c Sender),
-    /// An account of the msmtprc.
-    Account(&'c Account),
-}
-
-impl<'c> Via<'c> {
-    /// The SMTP account.
-    #[must_use]
-    pub fn relay(self) -> &'c Relay {
-        match self {
-            Self::Sender(sender) | Self::Default(sender) => &sender.relay,
-            Self::Account(account) => &account.relay,
-        }
-    }
-
-    /// The sender's or account's name, as logs and errors show it.
-    #[must_use]
-    pub fn name(self) -> String {
-        match self {
-            Self::Sender(sender) => sender.name.clone(),
-            Self::Default(_) => "default relay".into(),
-            Self::Account(account) => format!("msmtprc account {}", account.name),
-        }
-    }
-
-    /// What it says of bulk mail.
-    #[must_use]
-    pub fn bulk(self) -> bulk::Choice {
-        match self {
-            Self::Sender(sender) | Self::Default(sender) => sender.bulk,
-            Self::Account(_) => bulk::Choice::Auto,
-        }
-    }
-
-    /// Where it is defined.
-    #[must_use]
-    pub fn place(self) -> &'c Place {
-        match self {
-            Self::Sender(sender) | Self::Default(sender) => &sender.place,
-            Self::Account(account) => &account.place,
-        }
-    }
-}
 
 /// Why an account was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +112,7 @@ pub fn claimed<'c>(config: &'c Config, address: &Address) -> Option<(&'c Sender,
 }
 
 fn strongest<'c>(senders: impl Iterator<Item = &'c Sender>, address: &Address) -> Option<(&'c Sender, Rule)> {
-    let plain = without_detail(address);
+    let plain = address.without_detail();
     let claims = senders.flat_map(|sender| {
         let patterns = sender.claims().into_iter();
         patterns.filter_map(|pattern| Some((strength(&pattern, address, plain.as_ref())?, sender))).collect::<Vec<_>>()
@@ -190,13 +139,6 @@ fn strength(pattern: &Pattern, address: &Address, plain: Option<&Address>) -> Op
     }
     let plain = plain.filter(|plain| pattern.exact().is_some() && pattern.matches(plain));
     plain.map(|_| ((1, pattern.specificity()), Rule::WithoutDetail(text)))
-}
-
-/// `user+detail@domain` as `user@domain`.
-#[must_use]
-pub fn without_detail(address: &Address) -> Option<Address> {
-    let (user, _) = address.local().split_once('+').filter(|(user, _)| !user.is_empty())?;
-    Address::parse(&format!("{user}@{}", address.domain())).ok()
 }
 
 fn by_name<'c>(config: &'c Config, name: &str, who: &Caller) -> Result<Choice<'c>, RouteError> {
@@ -329,7 +271,7 @@ pub fn probable_account<'c>(config: &'c Config, named: Option<&str>) -> Option<&
 /// regard to case, and then again without `+detail`.
 #[must_use]
 pub fn account_from<'c>(accounts: &'c [Account], address: &Address) -> Option<(&'c Account, &'c str)> {
-    let plain = without_detail(address);
+    let plain = address.without_detail();
     accounts.iter().find_map(|account| {
         let from = account.from.as_deref()?;
         let fits = if is_pattern(from) {

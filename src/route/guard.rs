@@ -43,19 +43,7 @@ pub fn mismatches(
         .map(|mailbox| (Identity::From, &mailbox.address))
         .chain(sender.map(|mailbox| (Identity::Sender, &mailbox.address)))
         .chain(envelope.address().map(|address| (Identity::Envelope, address)));
-    all.filter(|(_, address)| !may_send(account, address)).map(|(which, address)| (which, address.clone())).collect()
-}
-
-/// Whether an address is one of the account's own: its login, its `from`, its `names`.
-#[must_use]
-pub fn may_send(account: &Sender, address: &Address) -> bool {
-    let login = account.relay.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(address.as_str()));
-    let plain = super::choose::without_detail(address);
-    login
-        || account.claims().iter().any(|pattern| {
-            pattern.matches(address)
-                || pattern.exact().is_some() && plain.as_ref().is_some_and(|plain| pattern.matches(plain))
-        })
+    all.filter(|(_, address)| !account.may_send(address)).map(|(which, address)| (which, address.clone())).collect()
 }
 
 /// The refusal, in words: what does not fit, whom, and what mends it.

@@ -13,8 +13,8 @@ use crate::exit::Status;
 use crate::message::Message;
 use crate::message::address::{Address, Mailbox};
 use crate::message::rewrite::{self, Completion, Switches};
-use crate::rules::sort::Mail;
-use crate::rules::{Fate, NOBODY, Part, Unsortable, Unsorted};
+use crate::rules::sort::{self, Mail, Part, Unsortable, Unsorted};
+use crate::rules::{Fate, NOBODY};
 use std::collections::BTreeMap;
 
 /// What the rules take of a message.
@@ -65,7 +65,7 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
 }
 
 fn sorted(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, RouteError> {
-    crate::rules::sort(config, mail).map_err(|why| match why {
+    sort::sort(config, mail).map_err(|why| match why {
         Unsorted::Nobody => RouteError::new(Status::NoUser, NOBODY),
         Unsorted::Refused(text) => RouteError::new(Status::NoPerm, text),
         Unsorted::Unsortable(Unsortable::Loop(to)) => {

@@ -12,7 +12,7 @@ pub mod plan;
 mod recipients;
 pub mod substitute;
 
-pub use choose::{Choice, Rule, Via};
+pub use choose::{Choice, Rule};
 pub use plan::{Plan, Request, plan};
 
 use crate::exit::Status;

@@ -1,7 +1,6 @@
 //! What a sender adds to its messages and takes out of them: Reply-To, its own fields, copies for an archive. Pure.
 
-use super::Via;
-use crate::config::{AddedHeader, Outgoing};
+use crate::config::{AddedHeader, Outgoing, Via};
 use crate::envelope::{Dsn, Notify, RecipientDsn, ReversePath};
 use crate::message::Message;
 use crate::message::address::{Address, Mailbox, parse_list};

@@ -3,10 +3,10 @@
 //! One function for every way in (`sendmail`, `msmtp`, `explain`): what `explain` shows is what is sent. Pure: time,
 //! token and alias files come in with the request.
 
-use super::choose::{self, Choice, Rule, Via};
+use super::choose::{self, Choice, Rule};
 use super::{RouteError, aliases::Parsed, guard, msmtprc, outgoing, recipients};
 use crate::cli::invocation::Options;
-use crate::config::{AliasSource, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender};
+use crate::config::{AliasSource, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender, Via};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, AddressError, Mailbox};
@@ -207,8 +207,7 @@ fn guarded<'c>(
         OnMismatch::Refuse => Err(refused()),
         OnMismatch::Rewrite => {
             // An envelope alone that does not fit is sent as the From that does.
-            let own =
-                said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(account, address));
+            let own = said.from.iter().map(|mailbox| &mailbox.address).find(|address| account.may_send(address));
             let own = own.cloned().or_else(|| account.own_address()).ok_or_else(refused)?;
             Ok((choice, Some(own)))
         }
@@ -234,8 +233,7 @@ fn reverse_path(request: &Request<'_>, said: &Said, via: Via<'_>) -> Result<Reve
         Via::Sender(sender) | Via::Default(sender) => Ok(match &said.envelope {
             Some(path) => path.clone(),
             None => {
-                let claimed =
-                    said.from.iter().map(|mailbox| &mailbox.address).find(|address| guard::may_send(sender, address));
+                let claimed = said.from.iter().map(|mailbox| &mailbox.address).find(|address| sender.may_send(address));
                 let own = claimed.cloned().or(header).or_else(|| sender.own_address());
                 ReversePath::Address(own.unwrap_or_else(|| said.caller.clone()))
             }

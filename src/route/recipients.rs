@@ -1,10 +1,10 @@
 //! Who gets a message: the arguments, with `-t` the header's too, local names through the aliases. Pure; the alias file
 //! comes in with the request, and only where a recipient is local.
 
+use super::RouteError;
 use super::aliases::{Aliases, Expansion, Local};
 use super::plan::{Request, in_header};
-use super::{RouteError, Via, guard};
-use crate::config::{AliasFormat, AliasSource, Config};
+use crate::config::{AliasFormat, AliasSource, Config, Via};
 use crate::envelope::{RecipientDsn, ReversePath};
 use crate::exit::Status;
 use crate::message::address::{self, Address, Mailbox};
@@ -103,7 +103,7 @@ pub(super) fn owner(found: &Found, from: &ReversePath, via: Via<'_>) -> Option<A
     let owner = found.owner.clone().filter(|owner| from.address().is_some_and(|from| from != owner))?;
     match via {
         Via::Sender(sender) | Via::Default(sender) => {
-            (!sender.identity.must_match || guard::may_send(sender, &owner)).then_some(owner)
+            (!sender.identity.must_match || sender.may_send(&owner)).then_some(owner)
         }
         // An msmtprc says itself who its messages are from.
         Via::Account(_) => None,

@@ -20,9 +20,8 @@ pub mod sort;
 pub use action::{Actions, End, Kind, Pipe};
 pub use condition::{Conditions, Content, Facts};
 pub use decide::{Decision, Fate, decide};
-pub use sort::{Part, Unsortable, Unsorted, sort, sort_kept};
 
-use crate::config::Place;
+use crate::config::error::Place;
 
 /// The name of the rule that `[rules] otherwise` makes; no `[[rule]]` may have it.
 pub const OTHERWISE: &str = "otherwise";

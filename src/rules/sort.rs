@@ -8,12 +8,11 @@
 
 use super::decide::{Asked, Decision, Delivery, Fate, decide};
 use super::{Content, End, Facts, Kind, NOBODY, OTHERWISE, Rule, Rules, lane};
-use crate::config::{Config, DefaultRelay};
+use crate::config::{Config, Via};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::message::Message;
 use crate::message::address::{Address, parse_list};
 use crate::message::{recipients, rewrite};
-use crate::route::{Via, guard};
 use std::net::IpAddr;
 
 /// A message that the rules are asked about.
@@ -196,30 +195,8 @@ fn came_for(message: &Message, to: &Address) -> bool {
     before.flatten().any(|mailbox| mailbox.address.key() == to.key())
 }
 
-/// The account that forwards for a rule; `None` where there is none any more.
-#[must_use]
-pub fn via<'c>(config: &'c Config, rule: &Rule) -> Option<Via<'c>> {
-    account(config, rule.actions.via.as_deref().or(config.rules.via.as_deref()))
-}
-
-/// The sender of that name; without one, or for `default`, the default relay.
-#[must_use]
-pub fn account<'c>(config: &'c Config, name: Option<&str>) -> Option<Via<'c>> {
-    match name {
-        Some(name) if name != "default" => config.senders.iter().find(|sender| sender.name == name).map(Via::Sender),
-        _ => match &config.default {
-            DefaultRelay::Server(sender) => Some(Via::Default(sender)),
-            DefaultRelay::Msmtprc(msmtprc) => {
-                let name = msmtprc.account.as_deref().unwrap_or("default");
-                msmtprc.accounts.iter().find(|account| account.name == name).map(Via::Account)
-            }
-            DefaultRelay::Refuse(_) | DefaultRelay::Missing => None,
-        },
-    }
-}
-
 fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Address) -> Option<Part> {
-    let via = via(config, delivery.rule)?;
+    let via = config.via(delivery.rule)?;
     let mut message = marked(mail.message, &delivery.marks);
     let own = match via {
         Via::Sender(sender) | Via::Default(sender) => sender.own_address(),
@@ -227,7 +204,7 @@ fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Add
     };
     if let (Via::Sender(sender) | Via::Default(sender), Some(own)) = (via, &own) {
         let from = recipients::from(&message.header, "localhost").unwrap_or_default();
-        let fine = !from.is_empty() && from.iter().all(|mailbox| guard::may_send(sender, &mailbox.address));
+        let fine = !from.is_empty() && from.iter().all(|mailbox| sender.may_send(&mailbox.address));
         if sender.identity.must_match && !fine {
             rewrite::set_from(&mut message, own, None);
             message.header.remove("Sender");

@@ -9,14 +9,14 @@ mod write;
 use super::surroundings::Surroundings;
 use crate::config::load::{self, Sources};
 use crate::config::presets::{self, PRESETS, Preset};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Via};
 use crate::deliver::attempt;
 use crate::deliver::context::Context;
 use crate::deliver::gate::Gate;
-use crate::exit::{self, Status};
+use crate::deliver::status;
+use crate::exit::Status;
 use crate::message::address::Address;
 use crate::report;
-use crate::route::Via;
 use crate::secret::Secret;
 use crate::smtp::client::TAKEN;
 use crate::smtp::dialogue::Silent;
@@ -269,7 +269,7 @@ fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result
         }),
         Err(trouble) => {
             let line = trouble.line(&sender.relay.endpoint.to_string(), None);
-            let status = exit::of_trouble(&trouble, config.tempfail_exit);
+            let status = status::of_trouble(&trouble, config.tempfail_exit);
             Err((status, format!("{line}; nothing was written (--no-test writes it nevertheless)")))
         }
     }

@@ -12,8 +12,8 @@ use crate::exit::Status;
 use crate::message::Message;
 use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{Accepted, NewMessage};
-use crate::rules::sort::Mail;
-use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, Part, Unsortable, Unsorted, decide, sort};
+use crate::rules::sort::{Mail, Part, Unsortable, Unsorted, sort};
+use crate::rules::{End, Facts, Fate, NOBODY, OTHERWISE, decide};
 use std::net::IpAddr;
 
 /// A message that came in, whole: its Received field is in it.

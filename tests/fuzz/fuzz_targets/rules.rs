@@ -11,8 +11,8 @@ use postrider::config::{Config, parse};
 use postrider::envelope::{Dsn, Envelope, ReversePath};
 use postrider::message::address::Address;
 use postrider::message::read::{self, ReadRules};
-use postrider::rules::sort::Mail;
-use postrider::rules::{Facts, Fate, Kind, Rules, decide, lane, path, sort, sort_kept};
+use postrider::rules::sort::{Mail, sort, sort_kept};
+use postrider::rules::{Facts, Fate, Kind, Rules, decide, lane, path};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a letter stands for: a key, and what surrounds the value.
