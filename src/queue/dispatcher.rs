@@ -3,7 +3,7 @@
 
 use super::bounce::Matter;
 use super::delivery;
-use super::runner::{Shared, logged};
+use super::shared::{Shared, TICK, logged};
 use super::types::{Filter, MessageId, Millis, NEVER, Pause, Queued, StoreError};
 use super::{backup, lane, schedule, worker};
 use crate::config::Config;
@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Messages claimed at once.
 const CLAIM: usize = 64;
-/// The longest sleep of the dispatcher: so often the clock is looked at.
-pub(super) const TICK: Duration = Duration::from_secs(20);
 /// How long it waits after the store failed.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 /// How often messages of paused lanes are looked through for a warning that is due, and the housekeeping is done.

@@ -16,6 +16,7 @@ mod pace;
 pub mod reason;
 pub mod runner;
 pub mod schedule;
+mod shared;
 pub mod sqlite;
 pub mod stats;
 pub mod types;

@@ -4,15 +4,13 @@
 //! it does: a message that was sent must not be sent again for want of a note.
 
 use super::delivery::{Job, Ran, Tried};
-use super::dispatcher::TICK;
 use super::lane::Way;
-use super::runner::Shared;
-use super::schedule::{Effect, Times};
+use super::schedule::Times;
+use super::shared::{Met, Shared, TICK};
 use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
-use crate::deliver::trouble::Wait;
 use crate::exit::Status;
 use crate::limits::{self, Full};
 use crate::sys::clock;
@@ -45,17 +43,6 @@ pub(super) fn run(shared: &Shared, name: &str, bulk: &Cell<bool>) {
         shared.done(name, queued.bulk, &effect);
     }
     courier.close();
-}
-
-/// What a message meant for its lane.
-#[derive(Default)]
-pub(super) struct Met {
-    pub(super) effect: Option<Effect>,
-    pub(super) reason: String,
-    pub(super) wait: Wait,
-    pub(super) down: bool,
-    /// Which sending limit the lane waits for.
-    pub(super) full: Option<Full>,
 }
 
 /// One message: text, attempt, result on disk, and whoever waits is told.
