@@ -105,7 +105,8 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<ConfigError>> {
     let msmtp = sources.msmtprc_files();
     if msmtp.system.is_none() && msmtp.user.is_none() {
         let looked: Vec<String> = main.iter().chain(&rest).map(|file| file.display().to_string()).collect();
-        let what = format!("no configuration; looked for {}; write one of them", looked.join(", "));
+        let what =
+            format!("no configuration; looked for {}; write one of them, or set POSTRIDER_SERVER", looked.join(", "));
         return Err(vec![ConfigError { place: None, what }]);
     }
     let home = sources.home.as_deref();
