@@ -22,9 +22,7 @@ pub fn run(explicit: Option<PathBuf>) -> Status {
     match alias_files::read(&source) {
         Ok(None) => report::stdout(&format!("{path} does not exist; there are no aliases\n")),
         Ok(Some(parsed)) => {
-            let count = parsed.aliases.len();
-            let plural = if count == 1 { "alias" } else { "aliases" };
-            report::stdout(&format!("{path}: {count} {plural}\n"));
+            report::stdout(&format!("{path}: {}\n", parsed.counted()));
             if !parsed.faults.is_empty() {
                 return told(parsed.faults.iter().map(ToString::to_string));
             }

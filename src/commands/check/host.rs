@@ -87,8 +87,7 @@ pub(super) fn local(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         }
         Ok(None) => {}
         Ok(Some(parsed)) if parsed.faults.is_empty() => {
-            let what = format!("{} aliases", parsed.aliases.len());
-            findings.push(Finding::ok("aliases", what).at(source.path.display()));
+            findings.push(Finding::ok("aliases", parsed.counted()).at(source.path.display()));
         }
         Ok(Some(parsed)) => {
             findings.extend(parsed.faults.iter().map(|fault| Finding::warning("aliases", fault.to_string())))

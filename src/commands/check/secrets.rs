@@ -87,7 +87,12 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let files = &scene.config.files;
     findings.extend(files.iter().flat_map(|file| config_file(scene, &users, file)));
     if findings.len() == before {
-        findings.push(Finding::ok(AREA, format!("{count} files with secrets are closed to others")));
+        let what = match count {
+            0 => "no secret is in a file of its own".to_owned(),
+            1 => "the file with a secret is closed to others".to_owned(),
+            count => format!("{count} files with secrets are closed to others"),
+        };
+        findings.push(Finding::ok(AREA, what));
     }
 }
 

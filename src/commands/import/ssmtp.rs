@@ -165,7 +165,7 @@ fn domain(settings: &Settings<'_>, imported: &mut Imported) {
     }
 }
 
-/// Without FromLineOverride ssmtp replaces From by the caller's revalias.
+/// Without FromLineOverride the caller's revalias is the envelope's sender, whatever From says.
 fn from_line(settings: &Settings<'_>, aliases: &[Alias<'_>], account: &mut Account, imported: &mut Imported) {
     let first = aliases.iter().find(|alias| alias.user == "root").or_else(|| aliases.first());
     let place = settings.get("fromlineoverride").map_or_else(|| settings.conf.at(0), |(place, _)| place.clone());
@@ -180,18 +180,21 @@ fn from_line(settings: &Settings<'_>, aliases: &[Alias<'_>], account: &mut Accou
         Some(alias) => {
             account.from.push(alias.address.to_owned());
             account.rewrite = true;
-            if aliases.iter().any(|other| !other.address.eq_ignore_ascii_case(alias.address)) {
-                let what = format!(
-                    "ssmtp replaced From by the caller's line of revaliases; here mail of other addresses becomes {}",
-                    alias.address
-                );
-                imported.findings.differs(&place, what);
-            }
+            let whose = match aliases.iter().any(|other| !other.address.eq_ignore_ascii_case(alias.address)) {
+                true => "the caller's line of revaliases",
+                false => alias.address,
+            };
+            let what = format!(
+                "ssmtp's envelope sender was {whose}, and it left From as it was; here mail of other addresses has {} in \
+                 both, and its own From in Reply-To",
+                alias.address
+            );
+            imported.findings.differs(&place, what);
         }
         None => imported.findings.differs(
             &place,
-            "ssmtp replaced every From by USER@hostname; here the message's own From stays (must_match = true with \
-             on_mismatch = \"rewrite\" in [default] replaces it by the login)",
+            "ssmtp's envelope sender was USER@hostname, whatever From says; here it is From's address, or what -f says \
+             (must_match = true with on_mismatch = \"rewrite\" in [default] makes it the login)",
         ),
     }
 }

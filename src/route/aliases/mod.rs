@@ -64,6 +64,17 @@ pub struct Parsed {
     pub faults: Vec<Fault>,
 }
 
+impl Parsed {
+    /// How many there are, for people: `1 alias`, `2 aliases`.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        match self.aliases.len() {
+            1 => "1 alias".into(),
+            count => format!("{count} aliases"),
+        }
+    }
+}
+
 /// Gives the text of an `:include:` file, or why it is not used.
 pub type Include<'i> = dyn FnMut(&Path) -> Result<String, String> + 'i;
 

@@ -131,6 +131,30 @@ fn ssmtp() {
     }
 }
 
+/// Without FromLineOverride the caller's line of revaliases is the envelope's sender. Here the message's From goes with it,
+/// as the import says.
+#[test]
+fn ssmtp_with_its_own_sender() {
+    let place = Place::new();
+    let test = "import::originals::ssmtp_with_its_own_sender";
+    let Some(original) = Original::new(test, &place.home, "ssmtp") else { return };
+    let text = "mailhub=127.0.0.1:CLEAR_PORT\nAuthUser=anna\nAuthPass=tanstaaf4\n";
+    let revaliases = "root:robot@example.com\n";
+    place.source("ssmtp.conf", text).source("revaliases", revaliases).import("ssmtp", &["ssmtp.conf"], &[]);
+    original.etc("ssmtp/ssmtp.conf", &place.filled(text));
+    original.etc("ssmtp/revaliases", revaliases);
+    let message = message("any@example.net");
+    original.run(&["ssmtp", "-t", "-i"], &message).expect(0);
+    let theirs = last(&place.clear, 1);
+    place.send(&["-t", "-i"], &message);
+    let ours = last(&place.clear, 2);
+    assert_eq!(ours.from, "robot@example.com");
+    assert_eq!((&ours.account, &ours.from, &ours.recipients), (&theirs.account, &theirs.from, &theirs.recipients));
+    let has = |sent: &Sent, field: &str| sent.fields.iter().any(|one| one == field);
+    assert!(has(&theirs, "From: any@example.net"), "{theirs:?}");
+    assert!(has(&ours, "From: robot@example.com") && has(&ours, "Reply-To: any@example.net"), "{ours:?}");
+}
+
 #[test]
 fn nullmailer() {
     let place = Place::new();
