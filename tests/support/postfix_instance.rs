@@ -73,12 +73,13 @@ impl Drop for Instance {
     }
 }
 
-/// The begin of a main.cf: where everything is, and nothing of this machine's own.
+/// The begin of a main.cf: where everything is, and nothing of this machine's own. Short queue ids would be used again
+/// within a second, and who reads the log takes one message for another.
 pub(super) fn main_cf(root: &Path) -> String {
     let root = root.display();
     format!(
         "compatibility_level = 3.6\nqueue_directory = {root}/queue\ndata_directory = {root}/data\nmeta_directory = {root}/etc\n\
-         maillog_file = {root}/log/mail.log\nmaillog_file_prefixes = {root}\ninet_interfaces = 127.0.0.1\n\
+         maillog_file = {root}/log/mail.log\nmaillog_file_prefixes = {root}\nenable_long_queue_ids = yes\ninet_interfaces = 127.0.0.1\n\
          inet_protocols = ipv4\nmydestination =\nalias_maps =\nalias_database =\n"
     )
 }
