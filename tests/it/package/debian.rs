@@ -2,6 +2,7 @@
 
 use super::{fine, profile, script, source};
 use crate::support::script::Script;
+use crate::support::server::Server;
 use crate::support::skip::{because, require};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,34 +89,51 @@ fn it_holds_every_asset_and_says_what_it_is() {
     }
 }
 
+/// The life of two versions of a package in a clean tree, as a script goes through it; what it said. `None` where that
+/// cannot be done here.
+pub(super) fn life(
+    test: &str,
+    script: &str,
+    packages: impl FnOnce(&Path) -> [PathBuf; 2],
+    server: &Server,
+) -> Option<String> {
+    let tree = match tree() {
+        Ok(tree) => tree,
+        Err(why) => {
+            because(test, &format!("no clean tree: {why}"));
+            return None;
+        }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let packages = packages(directory.path());
+    let work = directory.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    let life = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "enter"])
+        .arg(&work)
+        .args([&source(script), &tree, &work])
+        .args(&packages)
+        .arg(server.port.to_string())
+        .output()
+        .unwrap();
+    if life.status.code() == Some(90) {
+        because(test, "a private mount namespace is not possible here");
+        return None;
+    }
+    let said = fine(script, &life);
+    assert!(said.ends_with("all steps done\n"), "{said}");
+    Some(said)
+}
+
 #[test]
 fn its_life_in_a_clean_tree() {
     let test = "its_life_in_a_clean_tree";
     if !tools(test) || !require(test, "debootstrap") || !require(test, "unshare") {
         return;
     }
-    let tree = match tree() {
-        Ok(tree) => tree,
-        Err(why) => return because(test, &format!("no clean tree: {why}")),
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let packages = ["1.0.0", "1.0.1"].map(|version| build(version, directory.path()));
-    let work = directory.path().join("work");
-    std::fs::create_dir(&work).unwrap();
     let server = Script::new().start();
-    let life = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "enter"])
-        .arg(&work)
-        .args([&source("tests/package/debian.sh"), &tree, &work])
-        .args(&packages)
-        .arg(server.port.to_string())
-        .output()
-        .unwrap();
-    if life.status.code() == Some(90) {
-        return because(test, "a private mount namespace is not possible here");
-    }
-    let said = fine("tests/package/debian.sh", &life);
-    assert!(said.ends_with("all steps done\n"), "{said}");
+    let packages = |directory: &Path| ["1.0.0", "1.0.1"].map(|version| build(version, directory));
+    let Some(said) = life(test, "tests/package/debian.sh", packages, &server) else { return };
     let messages = server.messages();
     assert_eq!(messages.len(), 6, "{said}");
     let subject =

@@ -2,7 +2,7 @@
 
 use super::{debian, fine, script, source};
 use crate::support::script::Script;
-use crate::support::skip::{because, require};
+use crate::support::skip::require;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,27 +66,8 @@ fn its_life_in_a_clean_tree() {
     if !["rpmbuild", "root", "debootstrap", "unshare"].iter().all(|tool| require(test, tool)) {
         return;
     }
-    let tree = match debian::tree() {
-        Ok(tree) => tree,
-        Err(why) => return because(test, &format!("no clean tree: {why}")),
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let packages = ["1.0.0", "1.0.1"].map(|version| build(version, directory.path()));
-    let work = directory.path().join("work");
-    std::fs::create_dir(&work).unwrap();
     let server = Script::new().start();
-    let life = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", debian::ENTER, "enter"])
-        .arg(&work)
-        .args([&source("tests/package/rpm.sh"), &tree, &work])
-        .args(&packages)
-        .arg(server.port.to_string())
-        .output()
-        .unwrap();
-    if life.status.code() == Some(90) {
-        return because(test, "a private mount namespace is not possible here");
-    }
-    let said = fine("tests/package/rpm.sh", &life);
-    assert!(said.ends_with("all steps done\n"), "{said}");
+    let packages = |directory: &Path| ["1.0.0", "1.0.1"].map(|version| build(version, directory));
+    let Some(said) = debian::life(test, "tests/package/rpm.sh", packages, &server) else { return };
     assert_eq!(server.messages().len(), 2, "{said}");
 }
