@@ -40,7 +40,7 @@ impl Lock {
                 return Ok(lock);
             }
             if exclusive || deadline.left().is_none() {
-                return Err(lock.taken(directory));
+                return Err(lock.taken());
             }
             std::thread::sleep(STEP);
         }
@@ -61,17 +61,14 @@ impl Lock {
         }
     }
 
-    fn taken(&mut self, directory: &Path) -> StoreError {
+    fn taken(&mut self) -> StoreError {
         let mut text = String::new();
         let _ = self.file.rewind().and_then(|()| (&self.file).take(20).read_to_string(&mut text));
         let holder = match text.trim().parse::<u32>() {
             Ok(pid) => format!("process {pid}"),
             Err(_) => "another process".into(),
         };
-        StoreError::Taken(format!(
-            "{}: the queue is in use by {holder}; stop it, or give this one another queue.directory",
-            directory.display()
-        ))
+        StoreError::Taken(format!("in use by {holder}; stop it, or give this one another queue.directory"))
     }
 }
 

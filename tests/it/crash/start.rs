@@ -87,7 +87,7 @@ fn a_second_daemon_on_the_queue_is_refused() {
     let mut second = Site::plain("", server.port);
     std::os::unix::fs::symlink(first.queue(), second.queue()).unwrap();
     let said = refused(&mut second, 69);
-    assert!(said.contains(&format!("the queue is in use by process {}", first.pid())), "{said}");
+    assert!(said.contains(&format!("queue: in use by process {}", first.pid())), "{said}");
     first.send("1-5").expect(0);
     first.drain();
     first.stop();
