@@ -262,10 +262,7 @@ fn by_name(name: &str) -> Result<&'static Row, Usage> {
 /// The long option that was most likely meant, where one is near.
 fn nearest(name: &str) -> String {
     let long = TABLE.iter().map(|row| row.long).filter(|long| !long.is_empty());
-    match long.map(|long| (strsim::damerau_levenshtein(name, long), long)).min() {
-        Some((distance, long)) if distance <= 1 + name.len() / 4 => format!("; did you mean --{long}?"),
-        _ => String::new(),
-    }
+    crate::config::nearest::slip(name, long).map_or_else(String::new, |long| format!("; did you mean --{long}?"))
 }
 
 fn text(argument: &OsString) -> Result<&str, Usage> {

@@ -5,6 +5,7 @@
 use super::error::{ConfigError, Place};
 use super::flow::Portions;
 use super::model::{AuthChoice, Endpoint, PhaseLimits, Protocol, Relay, Timeouts, TlsOptions};
+use super::nearest;
 use super::presets::{self, Preset};
 use super::replies::Replies;
 use super::server::{self, Server};
@@ -131,12 +132,9 @@ impl Builder<'_> {
 
     fn provider(&mut self, field: Field<String>) -> Option<&'static Preset> {
         self.field("provider", field, |name| {
-            presets::find(name).ok_or_else(|| {
-                let near = PRESETS.iter().map(|p| (strsim::damerau_levenshtein(name, p.name), p.name)).min();
-                match near {
-                    Some((distance, near)) if distance <= 3 => format!("unknown provider; did you mean {near}?"),
-                    _ => format!("unknown provider; one of {}", PRESETS.each_ref().map(|p| p.name).join(", ")),
-                }
+            presets::find(name).ok_or_else(|| match nearest::slip(name, PRESETS.iter().map(|preset| preset.name)) {
+                Some(near) => format!("unknown provider; did you mean {near}?"),
+                None => format!("unknown provider; one of {}", PRESETS.each_ref().map(|p| p.name).join(", ")),
             })
         })
     }

@@ -76,8 +76,8 @@ pub(super) fn unknown(named: &[Named], senders: &[Sender]) -> Vec<ConfigError> {
     let wrong = named.iter().filter(|(name, _)| !known().any(|known| known.eq_ignore_ascii_case(name)));
     wrong
         .map(|(name, place)| {
-            let near = known().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-            let hint = near.map_or_else(String::new, |(_, near)| format!("; did you mean \"{near}\"?"));
+            let hint = super::nearest::name(name, known())
+                .map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
             ConfigError::at(place, format!("there is no sender of this name{hint}"))
         })
         .collect()

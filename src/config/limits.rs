@@ -256,18 +256,16 @@ fn unknown_zone(text: &str) -> String {
     if names.is_empty() {
         return "this machine has no time zones; install the package tzdata".into();
     }
-    let lower = text.to_lowercase();
-    let far = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &lower);
-    match names.iter().min_by_key(|name| far(name)) {
-        Some(near) if far(near) <= 3 => format!("no such time zone; did you mean {near}?"),
-        _ => "no such time zone; write Europe/Moscow, UTC or the like".into(),
+    match super::nearest::slip(text, names.iter().map(String::as_str)) {
+        Some(near) => format!("no such time zone; did you mean {near}?"),
+        None => "no such time zone; write Europe/Moscow, UTC or the like".into(),
     }
 }
 
 /// The nearest of some names, for an error.
 fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    let near = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    near.map_or_else(|| "there is none".into(), |near| format!("the nearest is \"{near}\""))
+    super::nearest::name(name, known)
+        .map_or_else(|| "there is none".into(), |near| format!("the nearest is \"{near}\""))
 }
 
 /// What concerns several senders: names that are not there, and overflow to where the identity is not allowed.

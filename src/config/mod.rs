@@ -21,6 +21,7 @@ mod load_tests;
 pub mod local;
 pub mod model;
 pub mod msmtprc;
+pub(crate) mod nearest;
 pub mod outgoing;
 pub mod parse;
 pub mod pattern;

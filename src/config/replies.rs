@@ -196,10 +196,9 @@ fn pattern(text: &str) -> Result<String, String> {
 
 /// What is said of an unknown name.
 pub(super) fn nearest(name: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
-    match near {
-        Some((distance, near)) if distance <= 1 + near.len() / 4 => format!("unknown; did you mean {near}?"),
-        _ => format!("unknown; one of {}", known.join(", ")),
+    match super::nearest::slip(name, known.iter().copied()) {
+        Some(near) => format!("unknown; did you mean {near}?"),
+        None => format!("unknown; one of {}", known.join(", ")),
     }
 }
 

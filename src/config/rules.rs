@@ -409,7 +409,6 @@ pub(super) fn validate(config: &Config, errors: &mut Vec<ConfigError>) {
 }
 
 fn near(config: &Config, name: &str) -> String {
-    let distance = |known: &&str| strsim::damerau_levenshtein(name, known);
-    let near = config.senders.iter().map(|sender| sender.name.as_str()).min_by_key(distance);
+    let near = super::nearest::name(name, config.senders.iter().map(|sender| sender.name.as_str()));
     near.map_or(String::new(), |near| format!("; did you mean \"{}\"?", near.escape_debug()))
 }

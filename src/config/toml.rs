@@ -4,10 +4,10 @@
 //! and names an unknown key only where `quote` allows it (not for a file named on the command line).
 
 use super::error::{ConfigError, Place};
-use super::keys;
 use super::limits::RawSenderLimits;
 use super::listen::{RawListen, RawUser};
 use super::rules::{RawRule, RawRules};
+use super::{keys, nearest};
 use crate::secret::{Literal, Secret};
 use ::toml::Spanned;
 use serde::Deserialize;
@@ -521,18 +521,19 @@ impl Source<'_> {
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         let name = if self.quote { format!(" \"{}\"", shown(key)) } else { String::new() };
-        let close = known.iter().map(|name| (strsim::damerau_levenshtein(key, name), *name)).min();
-        match (close, keys::places(key).as_slice()) {
+        let near = nearest::slip(key, known.iter().copied());
+        let letter = known.iter().find(|name| strsim::damerau_levenshtein(key, name) <= 1);
+        match (letter, keys::places(key).as_slice()) {
             // A slip of one letter is a slip; the very name of a key that stands elsewhere is more than a likeness.
-            (Some((0 | 1, near)), _) => format!("unknown key{name}; did you mean {near}?"),
+            (Some(near), _) => format!("unknown key{name}; did you mean {near}?"),
             (_, [one, more @ ..]) => {
                 let places = more.iter().fold((*one).to_owned(), |all, place| format!("{all} or {place}"));
                 format!("unknown key{name} here; it belongs to {places}")
             }
-            (Some((distance, near)), []) if distance <= 1 + key.len() / 4 => {
-                format!("unknown key{name}; did you mean {near}?")
-            }
-            _ => format!("unknown key{name}; known here: {}", known.join(", ")),
+            (None, []) => match near {
+                Some(near) => format!("unknown key{name}; did you mean {near}?"),
+                None => format!("unknown key{name}; known here: {}", known.join(", ")),
+            },
         }
     }
 

@@ -1,4 +1,5 @@
-//! The daemon's socket: inherited from the service manager or bound here, and each client that is admitted given to an attendant.
+//! The daemon's socket: inherited from the service manager or bound here, and the clients that are admitted there, each
+//! given to an attendant.
 //!
 //! A socket that a dead daemon left is replaced; one that answers, or anything else in its place, never.
 

@@ -2,6 +2,7 @@
 //!
 //! The same whether the daemon answers or the files are read. It changes nothing and holds no secret.
 
+use crate::config::nearest;
 use crate::config::{AtLimit, Config, DefaultRelay, Endpoint, Relay, Reserve, Sender, TlsMode, Via};
 use crate::limits::{self, Usage};
 use crate::queue::{Halt, Load, Millis, Pause, Store, StoreError, lane};
@@ -216,8 +217,7 @@ pub fn find(name: &str, known: &[String]) -> Result<String, String> {
         return Ok(lane.clone());
     }
     let shown = name.escape_debug();
-    let near = known.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    Err(match near {
+    Err(match nearest::name(name, known.iter().map(String::as_str)) {
         Some(near) => format!("no sender is named \"{shown}\"; the nearest is \"{near}\""),
         None => format!("no sender is named \"{shown}\": there is none"),
     })

@@ -5,6 +5,7 @@
 //! definitions never matters.
 
 use super::RouteError;
+use crate::config::nearest;
 use crate::config::pattern::{Pattern, Specificity};
 use crate::config::{Account, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, Place, Sender, Via};
 use crate::exit::Status;
@@ -170,7 +171,7 @@ fn unknown_name(config: &Config, name: &str) -> String {
         known.extend(msmtprc.accounts.iter().map(|account| account.name.as_str()));
     }
     let shown = name.escape_debug();
-    match known.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))) {
+    match nearest::name(name, known.iter().copied()) {
         Some(near) => format!("no sender and no account is named \"{shown}\"; the nearest is \"{near}\""),
         None => format!("no sender and no account is named \"{shown}\": none is configured"),
     }

@@ -8,6 +8,7 @@ mod write;
 
 use super::surroundings::Surroundings;
 use crate::config::load::{self, Sources};
+use crate::config::nearest;
 use crate::config::presets::{self, PRESETS, Preset};
 use crate::config::{Config, ConfigError, Via};
 use crate::deliver::attempt;
@@ -222,7 +223,7 @@ fn provider(name: &str) -> Result<Option<&'static Preset>, String> {
         return Ok(None);
     }
     presets::find(&name.to_lowercase()).map(Some).ok_or_else(|| {
-        let near = PRESETS.iter().map(|one| one.name).min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let near = nearest::name(name, PRESETS.iter().map(|one| one.name));
         format!("no provider is named {}; did you mean {}?", name.escape_debug(), near.unwrap_or_default())
     })
 }

@@ -10,6 +10,7 @@ mod watch;
 use super::mailq::Form;
 use super::misconfigured;
 use super::surroundings::Surroundings;
+use crate::config::nearest;
 use crate::config::presets::Spf;
 use crate::config::{Account, Config, DefaultRelay, Relay, Sender, Via};
 use crate::deliver::attempt;
@@ -127,8 +128,7 @@ fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<Via<'c>>, Stri
 }
 
 fn unknown(name: &str, all: &[(&str, Via<'_>)]) -> String {
-    let near = all.iter().map(|(known, _)| *known).min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    match near.filter(|known| strsim::damerau_levenshtein(known, name) <= 3) {
+    match nearest::slip(name, all.iter().map(|(known, _)| *known)) {
         Some(near) => format!("no sender is named \"{name}\"; did you mean \"{near}\"?"),
         None => format!(
             "no sender is named \"{name}\"; there are {}",

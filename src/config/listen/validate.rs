@@ -3,6 +3,7 @@
 
 use super::super::error::{ConfigError, Place};
 use super::super::model::Config;
+use super::super::nearest;
 use super::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose};
 use std::collections::HashMap;
 
@@ -79,8 +80,7 @@ fn users(config: &Config, errors: &mut Vec<ConfigError>) {
             if config.senders.iter().any(|sender| sender.name == *name) {
                 continue;
             }
-            let distance = |known: &&str| strsim::damerau_levenshtein(name, known);
-            let near = config.senders.iter().map(|sender| sender.name.as_str()).min_by_key(distance);
+            let near = nearest::name(name, config.senders.iter().map(|sender| sender.name.as_str()));
             let near = near.map_or(String::new(), |near| format!("; did you mean \"{}\"?", near.escape_debug()));
             let what = format!("senders: no sender is named \"{}\"{near}", name.escape_debug());
             errors.push(ConfigError::at(&user.place, what));

@@ -3,7 +3,7 @@
 //! Every command of msmtp is here, those too that cannot be done: they are an error that names the alternative, never
 //! silently dropped. Legacy commands set what their successors set.
 
-use super::super::{account, tls};
+use super::super::{account, nearest, tls};
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -155,9 +155,9 @@ pub(super) fn unknown(name: &str) -> String {
         return "unknown command; between a command and its argument stand blanks, no =".into();
     }
     let known = COMMANDS.iter().map(|command| command.name).chain(["account", "defaults", "eval"]);
-    match known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min() {
-        Some((distance, near)) if distance <= 1 + near.len() / 4 => format!("unknown command; did you mean {near}?"),
-        _ => "unknown command".into(),
+    match nearest::slip(name, known) {
+        Some(near) => format!("unknown command; did you mean {near}?"),
+        None => "unknown command".into(),
     }
 }
 
