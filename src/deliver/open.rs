@@ -14,6 +14,7 @@ use crate::net::deadline::{Timed, TimedStream};
 use crate::net::tls::{self, Secured, Target};
 use crate::net::wire::Wire;
 use crate::secret::{Secret, SecretSource};
+use crate::smtp::auth::hidden::Hidden;
 use crate::smtp::auth::{self, Binding, Credentials};
 use crate::smtp::client::{Cause, Failure, Limits, Session};
 use crate::smtp::dialogue::{Event, Transcript};
@@ -112,13 +113,17 @@ fn open<'t>(
     transcript.event(&Event::Connected { server: &opened.server, address: &connected.address });
     let Protected { wire, bindings } = protect(relay, connected.stream, host, &fetch, &mut **transcript, opened)?;
     let mut session = Session::new(wire, relay.protocol, fetch.limits, &mut **transcript);
+    let account = account(relay);
+    session.hide(Hidden::of_account(&account));
     judged(relay, || {
         if opened.greeting.is_none() {
             opened.greeting = Some(session.greeting()?);
         }
         session.ehlo(host, relay.tls == TlsMode::Plain && relay.auth == AuthChoice::Off)?;
         opened.capabilities = session.capabilities().clone();
-        opened.login = login(relay, &mut session, opened.tls != "none", &bindings, &fetch)?;
+        let login = login(relay, &mut session, opened.tls != "none", &bindings, &fetch);
+        session.hidden().remember(&account);
+        opened.login = login?;
         session.limit(relay.portions);
         if lockstep::is_known(&opened.server) {
             session.in_steps();
@@ -126,6 +131,11 @@ fn open<'t>(
         opened.pipelined = session.capabilities().pipelining;
         Ok(session)
     })
+}
+
+/// The account as the server knows it.
+fn account(relay: &Relay) -> String {
+    format!("{} {}", relay.endpoint, relay.user.as_deref().unwrap_or_default())
 }
 
 fn judged<T>(relay: &Relay, ready: impl FnOnce() -> Result<T, Failure>) -> Result<T, Trouble> {
@@ -187,6 +197,7 @@ fn starttls(
     transcript: &mut dyn Transcript,
 ) -> Result<(Reply, TimedStream), Trouble> {
     let mut session = Session::new(stream, relay.protocol, limits, transcript);
+    session.hide(Hidden::of_account(&account(relay)));
     judged(relay, || {
         let greeting = session.greeting()?;
         session.ehlo(host, false)?;

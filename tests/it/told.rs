@@ -1,9 +1,11 @@
 //! What is told: the log, the transcripts, the one line on stderr; and that no secret is in any of it.
 
+use crate::daemon::{Daemon, until};
 use crate::support::certs::{Authority, Kind};
 use crate::support::run::{Finished, Home};
-use crate::support::script::Script;
+use crate::support::script::{Fault, Script};
 use crate::support::server::Server;
+use std::os::unix::fs::PermissionsExt;
 
 const PASSWORD: &str = "c0rrect-h0rse";
 const MESSAGE: &str = "From: shop@example.com\nTo: you@example.org\n\nbody text\n";
@@ -68,6 +70,114 @@ fn a_refused_login_says_why_and_no_secret() {
     let run = home.run("sendmail", &["-v", "-t"], MESSAGE).expect(77);
     no_secret(&run.stderr);
     assert!(run.stderr.contains("AUTH: the login was refused: 535 5.7.8"), "{}", run.stderr);
+}
+
+/// Every form in which a server may give back what it has learned.
+fn repeated() -> String {
+    let encoded = |text: String| openssl::base64::encode_block(text.as_bytes());
+    let plain = encoded(format!("\0shop\0{PASSWORD}"));
+    format!(
+        "{PASSWORD} {} {plain} {} {} {}",
+        encoded(PASSWORD.into()),
+        encoded(format!("shop:{PASSWORD}")),
+        encoded(format!("x{PASSWORD}yz")),
+        plain.trim_end_matches('=').replace('+', "-").replace('/', "_"),
+    )
+}
+
+/// As `no_secret`, and what can be made out of any run of base64.
+#[track_caller]
+fn nothing_of_it(text: &str) {
+    no_secret(text);
+    for run in text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c))).filter(|run| run.len() > 3) {
+        let run = run.replace('-', "+").replace('_', "/");
+        for start in 0..4.min(run.len()) {
+            let whole = &run[start..run.len() - (run.len() - start) % 4];
+            let octets = openssl::base64::decode_block(whole).unwrap_or_default();
+            let found = octets.windows(6).any(|piece| PASSWORD.as_bytes().windows(6).any(|of| of == piece));
+            assert!(!found, "{run}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_server_repeats_after_the_login_stays_hidden() {
+    let authority = Authority::new();
+    let said = repeated();
+    for (point, code, status) in
+        [("MAIL", 550, 69), ("RCPT", 550, 67), ("RCPT", 350, 76), ("DATA", 554, 69), ("DOT", 554, 69), ("QUIT", 221, 0)]
+    {
+        let script = Script::new().starttls(&authority.issue(Kind::Valid)).auth("shop", PASSWORD, &["PLAIN"]);
+        let server = script.reply(point, &format!("{code}-5.7.1 no {said}\r\n{code} {said}")).start();
+        let home = home(&server, &authority, "log = { to = \"@HOME/log\" }", "debug = true\nlog_file = \"shop.log\"");
+        let run = home.run("sendmail", &["-v", "-t"], MESSAGE).expect(status);
+        let read = |name: &str| std::fs::read_to_string(home.path(name)).unwrap();
+        for text in [run.stderr, read("log"), read("shop.log")] {
+            nothing_of_it(&text);
+        }
+        assert!(read("shop.log").contains("[hidden]"), "{point}");
+    }
+    // What is no reply is quoted as well.
+    let script = Script::new().starttls(&authority.issue(Kind::Valid)).auth("shop", PASSWORD, &["PLAIN"]);
+    let server = script.on("RCPT", Fault::Raw(format!("{said}\r\n").into_bytes())).start();
+    let home = home(&server, &authority, "log = { to = \"@HOME/log\" }", "");
+    let run = home.run("sendmail", &["-v", "-t"], MESSAGE).expect(76);
+    assert!(run.stderr.contains("no SMTP reply"), "{}", run.stderr);
+    nothing_of_it(&run.stderr);
+    let run = home.run("postrider", &["test", "shop"], "");
+    nothing_of_it(&format!("{}{}", run.stdout, run.stderr));
+}
+
+#[test]
+fn what_a_server_repeats_over_a_kept_connection_stays_hidden() {
+    let authority = Authority::new();
+    let said = repeated();
+    let server = Script::new()
+        .starttls(&authority.issue(Kind::Valid))
+        .auth("shop", PASSWORD, &["PLAIN"])
+        .on_nth("RCPT", 1, Fault::Reply("250 ok".into()))
+        .on_nth("CONNECT", 2, Fault::Reply(format!("421 {said}")))
+        .reply("RCPT", &format!("550 5.1.1 {said}"))
+        .start();
+    let daemon = Daemon::start_with(&server, |place| {
+        let write = |name: &str, text: &[u8]| {
+            std::fs::write(format!("{place}/{name}"), text).unwrap();
+            std::fs::set_permissions(format!("{place}/{name}"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write("ca.pem", &authority.pem());
+        write("password", PASSWORD.as_bytes());
+        format!(
+            "debug = true\nlog_file = \"{place}/shop.log\"\n[[sender]]\nname = \"tls\"\nfrom = \"tls@example.com\"\n\
+             server = \"smtp://127.0.0.1:{}\"\nca_file = \"{place}/ca.pem\"\nuser = \"shop\"\n\
+             password = {{ file = \"{place}/password\" }}\ndebug = true\nlog_file = \"{place}/tls.log\"\n",
+            server.port
+        )
+    });
+    let home = daemon.home();
+    let message = MESSAGE.replace("shop@", "tls@");
+    home.run("sendmail", &["-t"], &message).expect(0);
+    until("the first is sent", || server.messages().len() == 1);
+    home.run("sendmail", &["-t"], &message).expect(0);
+    // The refusal makes a bounce, which meets the same server.
+    until("the second is refused", || daemon.log().contains("550 5.1.1"));
+    assert_eq!(server.connections().len(), 1, "over the connection that is kept");
+    until("the third is deferred", || {
+        home.run("sendmail", &["-t"], &message).expect(0);
+        daemon.log().contains("[hidden]")
+    });
+    let mut told = vec![daemon.log(), std::fs::read_to_string(daemon.path("tls.log")).unwrap()];
+    for arguments in [&["stats"][..], &["queue", "list", "--json"], &["status"], &["senders"], &["queue", "list"]] {
+        let run = home.run("postrider", arguments, "");
+        told.push(format!("{}{}", run.stdout, run.stderr));
+    }
+    told.push(home.run("mailq", &["-v"], "").stdout);
+    for text in &told {
+        nothing_of_it(text);
+    }
+    for file in ["queue.db", "queue.db-wal"] {
+        let octets = std::fs::read(daemon.path("queue").join(file)).unwrap_or_default();
+        nothing_of_it(&String::from_utf8_lossy(&octets));
+    }
 }
 
 #[test]
@@ -136,7 +246,6 @@ fn secrets_are_fetched_with_care() {
     credentials.env("CREDENTIALS_DIRECTORY", directory).run("sendmail", &["-t"], MESSAGE).expect(0);
 
     let open = with("{ file = \"password\" }");
-    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(open.path("password"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let run = open.run("sendmail", &["-t"], MESSAGE).expect(78);
     assert!(run.stderr.contains("0644") && run.stderr.contains("chmod 0640"), "{}", run.stderr);

@@ -6,6 +6,7 @@
 pub mod cram_md5;
 pub mod external;
 pub mod hash;
+pub mod hidden;
 mod hmac;
 pub mod login;
 mod names;

@@ -1,8 +1,9 @@
 //! AUTH (RFC 4954): drives a mechanism's exchange over the session. The secret goes from the payload to the wire, and
-//! nowhere else: the transcript shows `[hidden]`, and a server that repeats it is not quoted.
+//! nowhere else: the transcript shows `[hidden]`, and a server that repeats it, then or later in the session, is not quoted.
 
 use super::{Cause, Failure, Session};
 use crate::net::deadline::Timed;
+use crate::smtp::auth::hidden::Hidden;
 use crate::smtp::auth::{AuthPayload, Credentials, Exchange, Mechanism, decode};
 use crate::smtp::dialogue::Event;
 use crate::smtp::phase::Phase;
@@ -13,10 +14,6 @@ use zeroize::Zeroizing;
 const ROUNDS: usize = 10;
 /// The longest AUTH command, octets with its line end (RFC 4954 section 4).
 const COMMAND: usize = 12_288;
-/// What a server repeats in shorter pieces than this gives nothing away, octets.
-const TELLING: usize = 6;
-/// The shortest secret that is looked for in what the server says: a shorter one is in every other word, octets.
-const SHORTEST: usize = 3;
 
 impl<W: Timed> Session<'_, W> {
     /// Logs in with the first of the mechanisms; with the next only where the server does not want the mechanism, or its
@@ -32,8 +29,10 @@ impl<W: Timed> Session<'_, W> {
     ) -> Result<&'static str, Failure> {
         let mut result = Err(Failure::new(Phase::Auth, Cause::Config("no login method is left".into())));
         let ways = mechanisms.iter().flat_map(|one| credentials.ways(one).into_iter().map(move |way| (one, way)));
+        self.hidden = Hidden::default();
         for (mechanism, credentials) in ways {
             let mut proven = false;
+            self.in_login = true;
             result = self.exchange(mechanism, credentials, &mut proven).map(|()| mechanism.name);
             match &result {
                 Err(Failure { cause: Cause::Refused(reply), .. }) if declines_mechanism(reply) => {}
@@ -44,7 +43,7 @@ impl<W: Timed> Session<'_, W> {
                 _ => break,
             }
         }
-        self.hidden.clear();
+        self.in_login = false;
         result
     }
 
@@ -58,7 +57,7 @@ impl<W: Timed> Session<'_, W> {
     ) -> Result<(), Failure> {
         let begun = (mechanism.begin)(credentials);
         let mut run = begun.map_err(|why| Failure::new(Phase::Auth, Cause::Config(why)))?;
-        self.hidden.push(Zeroizing::new(credentials.secret.expose().to_owned()));
+        self.hidden.add(&credentials);
         let command = format!("AUTH {}", mechanism.name);
         let first = run.initial().filter(|first| command.len() + first.expose().len() + 3 <= COMMAND);
         let mut reply = match first {
@@ -86,7 +85,7 @@ impl<W: Timed> Session<'_, W> {
         match run.respond(&raw) {
             Ok(payload) => {
                 if let Some(why) = run.explanation() {
-                    let note = format!("the server's reason: {}", self.redacted(why));
+                    let note = format!("the server's reason: {}", self.hidden.redacted(why));
                     self.transcript.event(&Event::Note(&note));
                 }
                 self.secretly("", &payload)
@@ -110,32 +109,18 @@ impl<W: Timed> Session<'_, W> {
         }
         let shown = if secret.is_empty() { said } else { "[hidden]" };
         self.transcript.event(&Event::Client(&format!("{command}{gap}{shown}")));
-        self.hidden.push(Zeroizing::new(secret.to_owned()));
+        self.hidden.add_payload(payload);
         self.begin(Phase::Auth);
         let written = self.wire.write_all(line.as_bytes()).and_then(|()| self.wire.flush());
         written.map_err(|error| self.lost(Phase::Auth, Failure::io(Phase::Auth, &error).cause))?;
         self.reply(Phase::Auth)
     }
 
-    /// A text of the server without what it repeats of the login: the secret itself, and any piece of its encoded form.
-    pub(super) fn redacted(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.hidden.iter().filter(|secret| secret.len() >= SHORTEST) {
-            text = text.replace(secret.as_str(), "[hidden]");
-            let pieces = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')));
-            let repeated = pieces.filter(|piece| piece.len() >= TELLING && secret.contains(piece));
-            for piece in repeated.map(str::to_owned).collect::<Vec<_>>() {
-                text = text.replace(&piece, "[hidden]");
-            }
-        }
-        text
-    }
-
     /// A refused login, with the reason that the mechanism carried, where it did.
     fn refusal(&self, reply: Reply, run: &dyn Exchange) -> Failure {
         match run.explanation() {
             Some(why) if matches!(reply.code / 100, 4 | 5) => {
-                Failure::new(Phase::Auth, Cause::RefusedBecause(reply.short(), self.redacted(why)))
+                Failure::new(Phase::Auth, Cause::RefusedBecause(reply.short(), self.hidden.redacted(why)))
             }
             _ => Failure::refused(Phase::Auth, reply),
         }

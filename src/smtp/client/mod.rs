@@ -21,6 +21,7 @@ pub use parked::Parked;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use super::auth::hidden::Hidden;
 use super::dialogue::{Event, Transcript};
 use super::ehlo::Capabilities;
 use super::phase::Phase;
@@ -28,7 +29,6 @@ use super::reply::{Parser, Reply};
 use crate::config::{Portions, Protocol, Timeouts};
 use crate::net::deadline::Timed;
 use crate::sys::clock::Deadline;
-use zeroize::Zeroizing;
 
 /// Octets read from the connection at once.
 const READ: usize = 16 * 1024;
@@ -68,8 +68,10 @@ pub struct Session<'t, W> {
     /// Commands that wait to be written.
     output: Vec<u8>,
     capabilities: Capabilities,
-    /// What must not be shown, should the server repeat it: set while a login runs.
-    hidden: Vec<Zeroizing<String>>,
+    /// What must not be shown, should the server repeat it: what was logged in with, as long as the connection lasts.
+    hidden: Hidden,
+    /// A login runs: its challenges are returned as they came.
+    in_login: bool,
     /// MAIL commands of this session (MAILMAX of RFC 9422 counts them).
     mails: u32,
     /// A transaction was begun and has not ended: another MAIL needs RSET first.
@@ -93,7 +95,8 @@ impl<'t, W: Timed> Session<'t, W> {
             parser: Parser::default(),
             output: Vec::new(),
             capabilities: Capabilities::default(),
-            hidden: Vec::new(),
+            hidden: Hidden::default(),
+            in_login: false,
             mails: 0,
             in_transaction: false,
             keep_open: false,
@@ -121,6 +124,17 @@ impl<'t, W: Timed> Session<'t, W> {
     /// One command at a time from here on, whatever the server offers.
     pub fn in_steps(&mut self) {
         self.capabilities.pipelining = false;
+    }
+
+    /// Hides from the start what the server may have learned in another session.
+    pub fn hide(&mut self, hidden: Hidden) {
+        self.hidden = hidden;
+    }
+
+    /// What it hides.
+    #[must_use]
+    pub fn hidden(&self) -> &Hidden {
+        &self.hidden
     }
 
     /// Waits for the server's 220.
@@ -244,7 +258,11 @@ impl<'t, W: Timed> Session<'t, W> {
     fn read_reply(&mut self, phase: Phase) -> Result<Reply, Failure> {
         loop {
             let fed = self.parser.feed(&self.input);
-            let (taken, reply) = fed.map_err(|error| self.lost(phase, Cause::Protocol(error.to_string())))?;
+            let (taken, reply) = fed.map_err(|error| {
+                // It quotes the server.
+                let what = self.hidden.redacted(&error.to_string());
+                self.lost(phase, Cause::Protocol(what))
+            })?;
             self.input.drain(..taken);
             if let Some(reply) = reply {
                 return Ok(self.tell(reply));
@@ -267,11 +285,13 @@ impl<'t, W: Timed> Session<'t, W> {
         Failure::new(phase, cause)
     }
 
-    /// Shows a reply in the transcript, without what must not be shown. A challenge is returned as it came.
+    /// Shows a reply in the transcript, without what must not be shown. A challenge of a login is returned as it came, for
+    /// the mechanism alone; everything else as it was shown.
     fn tell(&mut self, reply: Reply) -> Reply {
+        let challenge = self.in_login && reply.code == 334;
         let mut shown = reply.clone();
-        shown.lines.iter_mut().for_each(|line| *line = self.redacted(line));
-        if reply.code == 334 && !self.hidden.is_empty() && !reply.lines.iter().all(String::is_empty) {
+        self.hidden.redact(&mut shown.lines);
+        if challenge && !self.hidden.is_empty() && !reply.lines.iter().all(String::is_empty) {
             // Challenge and proof of a SCRAM login together would do to try passwords.
             shown.lines = vec!["[challenge]".into()];
         }
@@ -280,7 +300,7 @@ impl<'t, W: Timed> Session<'t, W> {
             let mark = if number == last { ' ' } else { '-' };
             self.transcript.event(&Event::Server(format!("{}{mark}{line}", reply.code).trim_end()));
         }
-        if reply.is_intermediate() { reply } else { shown }
+        if challenge { reply } else { shown }
     }
 }
 

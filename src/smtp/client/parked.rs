@@ -5,6 +5,7 @@
 use super::{Limits, Session};
 use crate::config::Protocol;
 use crate::net::deadline::Timed;
+use crate::smtp::auth::hidden::Hidden;
 use crate::smtp::dialogue::Transcript;
 use crate::smtp::ehlo::Capabilities;
 
@@ -16,6 +17,7 @@ pub struct Parked<W> {
     capabilities: Capabilities,
     mails: u32,
     in_transaction: bool,
+    hidden: Hidden,
 }
 
 impl<'t, W: Timed> Session<'t, W> {
@@ -34,8 +36,8 @@ impl<'t, W: Timed> Session<'t, W> {
         if self.broken || self.quit_sent || !idle {
             return Err(self.wire);
         }
-        let Self { wire, protocol, capabilities, mails, in_transaction, .. } = self;
-        Ok(Parked { wire, protocol, capabilities, mails, in_transaction })
+        let Self { wire, protocol, capabilities, mails, in_transaction, hidden, .. } = self;
+        Ok(Parked { wire, protocol, capabilities, mails, in_transaction, hidden })
     }
 }
 
@@ -60,8 +62,8 @@ impl<W: Timed> Parked<W> {
 
     /// Takes the session up again.
     pub fn resume(self, limits: Limits, transcript: &mut dyn Transcript) -> Session<'_, W> {
-        let Self { wire, protocol, capabilities, mails, in_transaction } = self;
+        let Self { wire, protocol, capabilities, mails, in_transaction, hidden } = self;
         let fresh = Session::new(wire, protocol, limits, transcript);
-        Session { capabilities, mails, in_transaction, ..fresh }
+        Session { capabilities, mails, in_transaction, hidden, ..fresh }
     }
 }
