@@ -3,17 +3,22 @@
 //! `output` runs a helper, `run` a program on given input, `attached` a user's own command in the foreground.
 //! A helper that prints a secret gets no standard input (it must not eat the message), an environment of a few known
 //! variables, a time limit, and is killed with its process group when that has passed.
+//!
+//! The child's own end counts. Processes that it leaves behind may hold its pipes for as long as they like, in whatever
+//! session: nothing is read from them beyond that end (`talk`).
 
 #![expect(clippy::disallowed_methods, reason = "children are started and their environment is chosen here")]
 
+mod talk;
+
 use rustix::io::Errno;
-use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use talk::{Heard, Keep, Talk};
 
 /// The variables that a helper keeps.
 const KEPT: [&str; 9] = [
@@ -30,6 +35,10 @@ const KEPT: [&str; 9] = [
 
 /// The most that a helper may print, octets.
 const OUTPUT: u64 = 64 * 1024;
+/// So much is kept of the end of what a program prints that is fed, octets.
+const LAST: usize = 8 << 10;
+/// How long what a helper started may go on printing once the helper itself has ended.
+const REST: Duration = Duration::from_millis(500);
 
 /// Why a helper gave nothing.
 #[derive(Debug)]
@@ -63,26 +72,14 @@ impl std::error::Error for SpawnError {}
 /// When it cannot be started, fails, prints too much or takes longer than `limit`.
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let mut child = piped(program, arguments, Stdio::null()).spawn().map_err(SpawnError::Start)?;
-    let group = Pid::from_child(&child);
-    let pipes = (child.stdout.take(), child.stderr.take());
-    let (tell, told) = std::sync::mpsc::channel();
-    let errors = beside(group, move || read_bounded(pipes.1))?;
-    beside(group, move || {
-        let printed = read_bounded(pipes.0);
-        let _ = tell.send((printed, child.wait()));
-    })?;
-    let Ok((printed, ended)) = told.recv_timeout(limit) else {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        return Err(SpawnError::TimedOut(limit));
-    };
+    let child = piped(program, arguments, Stdio::null()).spawn().map_err(SpawnError::Start)?;
+    let Heard { ended, stdout: printed, stderr } =
+        Talk { limit, rest: REST, stdout: Keep::AtMost(most()), stderr: Keep::First(most()), with_group: false }
+            .with(child, None::<fn(&mut dyn Write) -> std::io::Result<()>>)?;
     match ended {
-        // Looked at before the status: who prints too much is ended by the pipe being closed.
-        Ok(_) if printed.len() as u64 > OUTPUT => Err(SpawnError::TooMuch),
         Ok(status) if status.success() => Ok(printed),
         Ok(status) => {
-            let said = errors.join().unwrap_or_default();
-            let last = String::from_utf8_lossy(&said).lines().rfind(|line| !line.trim().is_empty()).map(clean);
+            let last = String::from_utf8_lossy(&stderr).lines().rfind(|line| !line.trim().is_empty()).map(clean);
             Err(SpawnError::Failed(last.map_or(status.to_string(), |line| format!("{status}: {line}"))))
         }
         // A caller that ignores SIGCHLD takes the status away; what was printed has to do.
@@ -113,25 +110,14 @@ pub fn run(
     input: Vec<u8>,
     limit: Duration,
 ) -> Result<Ended, SpawnError> {
-    let mut child = piped(program, arguments, Stdio::piped())
+    let child = piped(program, arguments, Stdio::piped())
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(SpawnError::Start)?;
-    let group = Pid::from_child(&child);
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let talk = Talk { limit, rest: REST, stdout: Keep::First(most()), stderr: Keep::First(most()), with_group: false };
     // A program that does not read its input is no failure of the writing.
-    beside(group, move || stdin.map(|mut pipe| pipe.write_all(&input)))?;
-    let errors = beside(group, move || read_and_drain(stderr))?;
-    let (tell, told) = std::sync::mpsc::channel();
-    beside(group, move || {
-        let printed = read_and_drain(stdout);
-        let _ = tell.send((printed, errors.join().unwrap_or_default(), child.wait()));
-    })?;
-    let Ok((stdout, stderr, ended)) = told.recv_timeout(limit) else {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        return Err(SpawnError::TimedOut(limit));
-    };
-    ended.map(|status| Ended { status: number(status), stdout, stderr }).map_err(SpawnError::Start)
+    let heard = talk.with(child, Some(move |pipe: &mut dyn Write| pipe.write_all(&input)))?;
+    heard.ended()
 }
 
 /// Runs a program on this process's own input and output, in its environment and `environment`, for as long as it
@@ -180,77 +166,18 @@ pub fn feed(
         // Other groups are given up with the change of user.
         command.uid(user).gid(group);
     }
-    let mut child = command.spawn().map_err(SpawnError::Start)?;
-    let group = Pid::from_child(&child);
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    beside(group, move || {
-        let mut pipe = std::io::BufWriter::with_capacity(64 << 10, stdin?);
-        write(&mut pipe).and_then(|()| pipe.flush()).ok()
-    })?;
-    let (errors, printed) = (beside(group, move || tail(stderr))?, beside(group, move || tail(stdout))?);
-    let (tell, told) = std::sync::mpsc::channel();
-    beside(group, move || {
-        // Its number stays its own until it has been waited for, so that nobody else's group is hit below.
-        let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
-        while let Err(Errno::INTR) = rustix::process::waitid(rustix::process::WaitId::Pid(group), options) {}
-        let _ = tell.send(());
-    })?;
-    let in_time = told.recv_timeout(fed.limit).is_ok();
-    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    let status = child.wait().map_err(SpawnError::Start)?;
-    if !in_time {
-        return Err(SpawnError::TimedOut(fed.limit));
-    }
-    let (stdout, stderr) = (printed.join().unwrap_or_default(), errors.join().unwrap_or_default());
-    Ok(Ended { status: number(status), stdout, stderr })
+    let child = command.spawn().map_err(SpawnError::Start)?;
+    let last = Keep::Last(LAST);
+    let talk = Talk { limit: fed.limit, rest: Duration::ZERO, stdout: last, stderr: last, with_group: true };
+    talk.with(child, Some(write))?.ended()
 }
 
-/// Work beside a child. Where no thread is to be had, the child is ended with its group.
-fn beside<T: Send + 'static>(
-    group: Pid,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<std::thread::JoinHandle<T>, SpawnError> {
-    std::thread::Builder::new().spawn(work).map_err(|error| {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
-        SpawnError::Start(error)
-    })
-}
-
-/// The last 8 KiB of what comes.
-fn tail(pipe: Option<impl Read>) -> Vec<u8> {
-    const LAST: usize = 8 << 10;
-    let (mut last, mut block) = (Vec::new(), vec![0; LAST]);
-    let Some(mut pipe) = pipe else { return last };
-    while let Ok(count @ 1..) = pipe.read(&mut block) {
-        last.extend_from_slice(&block[..count]);
-        let beyond = last.len().saturating_sub(LAST);
-        last.drain(..beyond);
-    }
-    last
+fn most() -> usize {
+    usize::try_from(OUTPUT).unwrap_or(usize::MAX)
 }
 
 fn number(status: std::process::ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
-}
-
-/// The first 64 KiB; the rest is read and dropped, so that the writer does not wait for ever.
-fn read_and_drain(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut data = Vec::new();
-    if let Some(mut pipe) = pipe {
-        let _ = pipe.by_ref().take(OUTPUT).read_to_end(&mut data);
-        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-    }
-    data
-}
-
-/// At most one octet more than allowed, so that too much is seen.
-fn read_bounded(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut data = Vec::new();
-    if let Some(pipe) = pipe {
-        let _ = pipe.take(OUTPUT + 1).read_to_end(&mut data);
-    }
-    data
 }
 
 /// A line of a helper without control characters, at most 200 characters.
@@ -287,6 +214,8 @@ mod tests {
         assert!(matches!(sh("echo why >&2; exit 3"), Err(SpawnError::Failed(how)) if how.ends_with("why")));
         assert!(matches!(sh("head -c 100000 /dev/zero"), Err(SpawnError::TooMuch)));
         assert!(matches!(sh("sleep 60 & sleep 60"), Err(SpawnError::TimedOut(_))));
+        assert_eq!(sh("setsid --fork sleep 60; echo word").unwrap(), b"word\n", "another holds its output");
+        assert_eq!(sh("(sleep 0.1; echo late) &").unwrap(), b"late\n");
         assert!(matches!(output(&["/nonexistent".into()], Duration::from_secs(1)), Err(SpawnError::Start(_))));
     }
 
@@ -303,6 +232,7 @@ mod tests {
         assert_eq!(run("kill -9 $$", &[0; 200_000]).unwrap().status, 137);
         assert_eq!(run("head -c 1000000 /dev/zero", b"").unwrap().stdout.len() as u64, OUTPUT);
         assert!(matches!(run("sleep 60", b""), Err(SpawnError::TimedOut(_))));
+        assert_eq!(run("setsid --fork sleep 60; exit 5", &[0; 200_000]).unwrap().status, 5);
         let status = attached(&"/bin/sh".into(), &script("test $WORD = here && exit 3"), &environment);
         assert_eq!(status.unwrap(), 3);
     }

@@ -22,6 +22,31 @@ fn a_kill_between_taking_and_delivering_loses_nothing() {
 }
 
 #[test]
+fn what_a_program_leaves_behind_holds_no_lane_up() {
+    let server = Script::new().start();
+    // One of another session has the program's input and its output, and reads and prints nothing.
+    let rules = "[[rule]]\nname = \"linger\"\nto = \"a*(at)example.com\"\ntimeout = \"20s\"\n\
+        pipe = [\"/bin/sh\", \"-c\", \"setsid --fork sleep 120; echo $RECIPIENT >> @/piped\"]\n\
+        [[rule]]\nname = \"flood\"\nto = \"f(at)example.com\"\n\
+        pipe = [\"/bin/sh\", \"-c\", \"setsid --fork timeout 120 yes; echo $RECIPIENT >> @/piped\"]\n";
+    let (mut daemon, port) = sorting(&server, rules);
+    let started = std::time::Instant::now();
+    for (number, to) in ["a1", "a2", "a3", "a4", "f"].into_iter().enumerate() {
+        // The first is more than a pipe holds.
+        let text = "x\r\n".repeat(if number == 0 { 50_000 } else { 1 });
+        assert!(send(port, &format!("{to}@example.com"), &format!("s\r\n\r\n{text}")).starts_with("250 "));
+    }
+    until("all are delivered and done", || text(&daemon.path("piped")).lines().count() == 5 && daemon.queued() == 0);
+    // With the time limit for each of them it would be four times as long.
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    daemon.signal(Signal::KILL);
+    daemon.restart();
+    let port = *crate::listener::ports(&daemon, 2).last().unwrap();
+    assert!(send(port, "f@example.com", "after").starts_with("250 "));
+    until("it goes on", || text(&daemon.path("piped")).lines().count() == 6 && daemon.queued() == 0);
+}
+
+#[test]
 fn each_recipient_is_delivered_once_however_often_another_is_tried() {
     let server = Script::new().start();
     let rules = "[[rule]]\nname = \"some\"\n\
