@@ -1,11 +1,12 @@
-//! Opening files with care: owner and mode of files with secrets, append-only logs that follow no link.
+//! Opening files with care: owner and mode of files with secrets, append-only logs that follow no link of others.
 //!
 //! The checks are made on the open descriptor, never on a path that could be exchanged in between.
 
-use rustix::fs::{Mode, OFlags};
+use super::owners::{Place, Way};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The most that is read of a configuration or secret file, octets.
@@ -79,24 +80,63 @@ pub fn stamp(path: &Path) -> io::Result<Stamp> {
     })
 }
 
-/// Opens a log for appending, mode 0600 where it is new. A link is not followed where others may write the directory.
+/// Opens a file for appending, mode 0600 where it is new: the one way to every log. No link is followed that others could
+/// have laid, no directory of another user is written to, and a file with a second name is left alone. A device, a pipe
+/// with a reader, `/dev/stdout` and `/dev/stderr` are fine.
 ///
 /// # Errors
-/// As `open`; anything but a regular file or a character device is `InvalidInput`.
+/// As `open`; who else may change what lies there; neither a file, a device nor a pipe.
 pub fn append(path: &Path) -> io::Result<File> {
-    let shared = path.parent().and_then(|parent| std::fs::metadata(parent).ok()).is_some_and(|d| d.mode() & 0o022 != 0);
+    match Way::to_write().go(path).map_err(io::Error::from).and_then(|place| append_at(&place)) {
+        Err(error) => standard(path).ok_or(error),
+        opened => opened,
+    }
+}
+
+/// The same of a file in an open directory.
+///
+/// # Errors
+/// As `append`.
+pub fn append_at(place: &Place) -> io::Result<File> {
     let mut flags =
         OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if shared {
+    if !place.door {
         flags |= OFlags::NOFOLLOW;
     }
-    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let refuse =
+        |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", place.path().display())));
+    let opened = rustix::fs::openat(&place.directory, &place.name, flags, Mode::RUSR | Mode::WUSR);
+    let file = match opened {
+        Err(rustix::io::Errno::LOOP) => return refuse("is a link in a directory that others may change"),
+        opened => File::from(opened?),
+    };
     let facts = file.metadata()?;
-    use std::os::unix::fs::FileTypeExt;
-    if !facts.is_file() && !facts.file_type().is_char_device() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a regular file nor a device"));
+    let kind = facts.file_type();
+    if place.door || kind.is_char_device() || kind.is_fifo() {
+        return Ok(file);
+    }
+    if !facts.is_file() {
+        return refuse("neither a regular file, a device nor a pipe");
+    }
+    // The name as it is now, not as it was: it could have been a second one of another file.
+    let named = rustix::fs::statat(&place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if (named.st_dev, named.st_ino) != (facts.dev(), facts.ino()) || named.st_nlink != 1 {
+        return refuse("has several names (hard links), so that it may be another file");
+    }
+    if place.shared && place.sticky && ![0, rustix::process::geteuid().as_raw()].contains(&facts.uid()) {
+        return refuse("belongs to another user");
     }
     Ok(file)
+}
+
+/// Standard output and standard error by their names, where those cannot be opened anew: a socket, or another user's.
+fn standard(path: &Path) -> Option<File> {
+    let descriptor = match path.to_str()? {
+        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3),
+        _ => return None,
+    };
+    descriptor.ok().map(File::from)
 }
 
 /// Whether a file with a secret is closed to everybody but its owner, root, and readers by group.

@@ -5,6 +5,7 @@ pub mod env;
 pub mod exec;
 pub mod files;
 pub mod install;
+pub mod owners;
 pub mod process;
 pub mod random;
 pub mod rights;

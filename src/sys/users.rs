@@ -1,7 +1,8 @@
 //! Users and groups: who called, and where their home is. The password database is asked here alone.
 
+use super::files;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Who is behind a message that came over the network: no user of this machine.
@@ -83,6 +84,42 @@ impl Caller {
     }
 }
 
+/// The login name of a user; the number where the database has none.
+#[must_use]
+pub fn name(uid: u32) -> String {
+    uzers::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
+}
+
+/// The name of a group; the number where the database has none.
+#[must_use]
+pub fn group_name(gid: u32) -> String {
+    uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
+}
+
+/// Whether a group has others in it than root and this user, as `/etc` below `base` says. Only root's own has none; of a
+/// group that stands elsewhere (LDAP), or that is for everybody (`users`), nobody knows.
+#[must_use]
+pub fn has_others(gid: u32, own: u32, base: &Path) -> bool {
+    let text = |name: &str| {
+        let read = files::read(&base.join("etc").join(name)).ok();
+        read.map(|(text, _)| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    };
+    gid != 0 && others(&text("group"), &text("passwd"), gid, own)
+}
+
+fn others(group: &str, passwd: &str, gid: u32, own: u32) -> bool {
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let is = |field: Option<&String>, number: u32| field.and_then(|text| text.parse().ok()) == Some(number);
+    let people: Vec<Vec<String>> = passwd.lines().map(fields).collect();
+    let Some(group) = group.lines().map(fields).find(|fields| is(fields.get(2), gid)) else { return true };
+    let known = |person: &&Vec<String>| is(person.get(2), 0) || is(person.get(2), own);
+    let trusted = |name: &str| people.iter().filter(known).any(|person| person.first().is_some_and(|one| one == name));
+    let listed = group.get(3).map(String::as_str).unwrap_or_default().split(',').map(str::trim);
+    let by_list = listed.filter(|name| !name.is_empty()).any(|name| !trusted(name));
+    let by_passwd = people.iter().any(|person| is(person.get(3), gid) && !known(&person));
+    group.first().is_some_and(|name| name == "users") || by_list || by_passwd
+}
+
 /// A user as a program of another's may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -113,4 +150,20 @@ fn name_of(user: &Option<uzers::User>) -> String {
 fn name_capital(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_else_is_in_a_group() {
+        let group = "staff:x:50:\nanna:x:1000:\nteam:x:70:anna,bob\nsyslog:x:110:\nown:x:71:anna\nusers:x:100:\n";
+        let passwd = "root:x:0:0::/:\nanna:x:1000:1000::/:\nbob:x:1001:100::/:\nlog:x:104:110::/:\n";
+        let of = |gid, own| others(group, passwd, gid, own);
+        assert!(!of(50, 0) && !of(1000, 1000) && !of(71, 1000), "nobody else");
+        assert!(of(1000, 0) && of(70, 1000) && of(110, 0), "by the list, and by the user's own group");
+        assert!(of(100, 1001) && of(999, 0), "for everybody; unknown");
+        assert!(!has_others(0, 33, Path::new("/nonexistent")) && has_others(1, 33, Path::new("/nonexistent")));
+    }
 }
