@@ -96,6 +96,11 @@ impl Builder<'_> {
         if script.is_none() && user.is_none() {
             return self.fault(&place, "[[brake.except]] needs script = \"NAME\" or user = \"NAME\"");
         }
+        if user.is_none() {
+            let what = "[[brake.except]] with script needs user = \"www-data\" (who runs it) too: \
+                        which script it was says the message, and everybody could say it";
+            return self.fault(&place, what);
+        }
         let messages = match messages {
             Some(messages) => Some(self.number("brake.except.messages", messages)?),
             None => None,

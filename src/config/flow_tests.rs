@@ -96,6 +96,10 @@ fn a_brake_and_its_faults() {
         ("[brake]\nmessages = 1\nalert = \"\"\n", "main:1: brake.alert is a program"),
         ("[brake]\nmessages = 1\n[[brake.except]]\nmessages = 1\n", "main:3: [[brake.except]] needs script"),
         ("[brake]\nmessages = 1\n[[brake.except]]\nuser = \"\"\n", "main:4: brake.except.user: a name of"),
+        (
+            "[brake]\nmessages = 1\n[[brake.except]]\nscript = \"a.php\"\n",
+            "main:3: [[brake.except]] with script needs user",
+        ),
         ("[brake]\nmesages = 1\n", "main:2: unknown key \"mesages\"; did you mean messages?"),
     ] {
         let errors = read(text).1;

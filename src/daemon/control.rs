@@ -11,28 +11,29 @@ use crate::sys::users::Caller;
 
 /// The most messages of one listing.
 const LISTED: usize = 10_000;
+/// Why a user's action touches nothing.
+const OTHERS_HOLD: &str = "nothing was done: you did not put these messages on hold yourself, so that root alone ends it (mailq says why they are)";
 
 /// Carries a request out.
 pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
     let master = peer.uid == 0 || peer.uid == daemon.uid;
     let own = |filter: Filter| if master { filter } else { Filter { uid: Some(peer.uid), ..filter } };
+    let touched = |filter: Filter| if master { filter } else { Filter { touchable: Some(true), ..own(filter) } };
     let answered = match request {
         Request::Submit(_) => Err("a submission comes with a message".into()),
         Request::List { filter, limit } => list(daemon, &own(filter), limit),
         Request::Act { filter, action } => {
-            let touched = daemon.store.act(&own(filter), &action, crate::sys::clock::now().timestamp_millis());
-            // What is due again or no longer on hold need not wait for its time to be looked at.
-            if action == Action::Release && touched.as_ref().is_ok_and(|touched| *touched > 0) {
-                daemon.sorting.ask();
-            }
-            daemon.host.kick();
-            touched.map(Reply::Touched).map_err(text)
+            let filter = touched(filter);
+            act(daemon, &filter, &action).and_then(|count| done(daemon, filter, count))
         }
-        Request::Bounce { filter } => daemon.host.bounce(&own(filter)).map(Reply::Touched),
-        Request::Flush { filter } => daemon.host.flush(&own(filter)).map(Reply::Touched),
+        Request::Bounce { filter } => {
+            let filter = touched(filter);
+            daemon.host.bounce(&filter).and_then(|count| done(daemon, filter, count))
+        }
+        Request::Flush { filter } => daemon.host.flush(&touched(filter)).map(Reply::Touched),
         Request::Retry { filter } if master => daemon.host.retry(&filter).map(Reply::Touched),
         // What keeps a sender back is not for its users to end.
-        Request::Retry { filter } => daemon.host.flush(&own(filter)).map(Reply::Touched),
+        Request::Retry { filter } => daemon.host.flush(&touched(filter)).map(Reply::Touched),
         Request::Reload if master => daemon.host.reload().map(|()| Reply::Touched(0)),
         Request::Reload => Err("only root and the daemon's user may have the configuration read again".into()),
         Request::Status => status(daemon, master, peer.uid),
@@ -52,6 +53,25 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::History { .. } => Err("only root and the daemon's user may see the history".into()),
     };
     answered.unwrap_or_else(Reply::Refused)
+}
+
+fn act(daemon: &Daemon, filter: &Filter, action: &Action) -> Result<u64, String> {
+    let touched = daemon.store.act(filter, action, crate::sys::clock::now().timestamp_millis()).map_err(text)?;
+    // What is due again or no longer on hold need not wait for its time to be looked at.
+    if *action == Action::Release && touched > 0 {
+        daemon.sorting.ask();
+    }
+    daemon.host.kick();
+    Ok(touched)
+}
+
+/// How many messages were touched; where it was none because others hold them, that is said.
+fn done(daemon: &Daemon, filter: Filter, count: u64) -> Result<Reply, String> {
+    let others = Filter { touchable: Some(false), ..filter };
+    if count == 0 && others.uid.is_some() && !daemon.store.list(&others, 1).map_err(text)?.is_empty() {
+        return Err(OTHERS_HOLD.into());
+    }
+    Ok(Reply::Touched(count))
 }
 
 fn text(error: StoreError) -> String {

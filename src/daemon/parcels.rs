@@ -1,7 +1,11 @@
-//! What rules made of a message, as messages of the queue, and what is said where it cannot keep them.
+//! The messages of the queue that one submission came to: what rules made of it, kept together under the brake, and what is
+//! said where the queue cannot keep them.
 
+use super::Daemon;
+use super::brake::{About, Who};
+use crate::config::Config;
 use crate::exit::Status;
-use crate::queue::{Millis, NewMessage, StoreError};
+use crate::queue::{Accepted, Millis, NewMessage, StoreError};
 use crate::rules::sort::Part;
 use crate::sys::random;
 
@@ -18,7 +22,7 @@ pub(super) fn new_messages(
 ) -> Result<Vec<NewMessage>, String> {
     let mut first = Some(id);
     let mut all = Vec::new();
-    for Part { lane, envelope, message } in parts {
+    for Part { lane, envelope, message, .. } in parts {
         let submission = match first.take() {
             Some(id) => id,
             None => random::token().map_err(|error| format!("no random number: {error}"))?,
@@ -46,6 +50,38 @@ pub(super) fn new_messages(
         });
     }
     Ok(all)
+}
+
+/// Keeps what a submission came to in one commit; with the reason where the brake holds it. `leaves`: whose, where some of it
+/// leaves this machine, so that it counts. What is over the number is held whole.
+///
+/// # Errors
+/// Nothing was kept, and nothing counted.
+pub(super) fn keep(
+    daemon: &Daemon,
+    config: &Config,
+    leaves: Option<&Who>,
+    mut new: Vec<NewMessage>,
+) -> Result<(Accepted, Option<String>), StoreError> {
+    let rules = config.brake.as_ref().filter(|_| leaves.is_some());
+    let (Some(rules), Some(who), Some(first)) = (rules, leaves, new.first_mut()) else {
+        return daemon.store.accept_all(new).map(|accepted| (accepted, None));
+    };
+    let said = daemon.brake.submit(Some(rules), who, first.now);
+    first.counted.clone_from(&said.counted);
+    let (sender, from) = (first.lane.clone(), first.header_from.clone());
+    if said.hold.is_some() {
+        new.iter_mut().for_each(|one| one.hold.clone_from(&said.hold));
+    }
+    let accepted = daemon.store.accept_all(new);
+    if !matches!(accepted, Ok(Accepted { again: false, .. })) {
+        daemon.brake.take_back(&said);
+        return accepted.map(|accepted| (accepted, None));
+    }
+    let accepted = accepted?;
+    let id = accepted.id.to_string();
+    daemon.brake.kept(Some(rules), &said, who, About { id: &id, sender: &sender, from: &from });
+    Ok((accepted, said.hold))
 }
 
 /// A message that the queue could not keep.

@@ -3,8 +3,8 @@
 //!
 //! Everything that would be refused in-process is refused here in the same words and with the same status.
 
-use super::brake::{About, Who};
-use super::parcels::{new_messages, not_kept};
+use super::brake::Who;
+use super::parcels::{self, new_messages, not_kept};
 use super::peer::Peer;
 use super::protocol::{Submit, Verdict};
 use super::{Daemon, Summary};
@@ -124,13 +124,16 @@ pub(super) fn queue(
     let request = around.request(&config, &options);
     let mut found = local::sort(&config, &request, &message).map_err(|error| (error.status, error.what))?;
     let parts = std::mem::take(&mut found.parts);
+    let who = Who::of(&around.who, &message.header);
     if found.rest.is_none() {
         // Everybody is here: no account is needed.
+        let leaves = parts.iter().any(|part| part.forward).then_some(&who);
         let new =
             new_messages(around.who.uid, asked.id.to_ascii_lowercase(), asked.tag.clone(), parts, clock::millis());
-        let accepted = daemon.store.accept_all(new.map_err(|what| (Status::Os, what))?).map_err(not_kept)?;
+        let new = new.map_err(|what| (Status::Os, what))?;
+        let (accepted, hold) = parcels::keep(daemon, &config, leaves, new).map_err(not_kept)?;
         log_sorted(&accepted, &found, asked, around);
-        return Ok(Kept { accepted, lane: found.lanes.join(", "), hold: None });
+        return Ok(Kept { accepted, lane: found.lanes.join(", "), hold });
     }
     let options = found.rest.take().unwrap_or(options);
     let request = around.request(&config, &options);
@@ -138,37 +141,19 @@ pub(super) fn queue(
     // One after the other, so that each sees those before it in the queue.
     let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
     refuse_beyond(daemon, &config, &plan)?;
-    let remote = around.who.remote.as_ref().map(|remote| remote.name.as_str());
-    let user = remote.unwrap_or(&around.who.name);
-    let who = Who { uid: remote.is_none().then_some(around.who.uid), user, script: plan.script.as_deref() };
-    let said = daemon.brake.submit(config.brake.as_ref(), &who, around.now.timestamp_millis());
-    let new =
-        NewMessage { counted: said.counted.clone(), hold: said.hold.clone(), ..new_message(&plan, around, asked) };
-    let accepted = match parts.is_empty() {
-        true => daemon.store.accept(new),
-        false => {
-            // The submission's id stands for all of it.
-            let id = random::token().map_err(|error| (Status::Os, format!("no random number: {error}")))?;
-            let others = new_messages(around.who.uid, id, asked.tag.clone(), parts, new.now);
-            let mut others = others.map_err(|what| (Status::Os, what))?;
-            others.iter_mut().for_each(|other| other.hold.clone_from(&said.hold));
-            daemon.store.accept_all(std::iter::once(new).chain(others).collect())
-        }
-    };
-    if !matches!(accepted, Ok(Accepted { again: false, .. })) {
-        daemon.brake.take_back(&said);
+    let mut new = vec![new_message(&plan, around, asked)];
+    if !parts.is_empty() {
+        // The submission's id stands for all of it.
+        let id = random::token().map_err(|error| (Status::Os, format!("no random number: {error}")))?;
+        let now = around.now.timestamp_millis();
+        let others = new_messages(around.who.uid, id, asked.tag.clone(), parts, now);
+        new.extend(others.map_err(|what| (Status::Os, what))?);
     }
-    let accepted = accepted.map_err(not_kept)?;
+    let (accepted, hold) = parcels::keep(daemon, &config, Some(&who), new).map_err(not_kept)?;
     log_sorted(&accepted, &found, asked, around);
     let id = accepted.id.to_string();
     log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
-    if accepted.again {
-        return Ok(Kept { accepted, lane: plan.via.name(), hold: None });
-    }
-    let from = plan.from.as_ref().map_or_else(String::new, ToString::to_string);
-    let about = About { id: &id, sender: &plan.via.name(), from: &from };
-    daemon.brake.kept(config.brake.as_ref(), &said, &who, about);
-    Ok(Kept { accepted, lane: plan.via.name(), hold: said.hold })
+    Ok(Kept { accepted, lane: plan.via.name(), hold })
 }
 
 /// What the rules took of a message.

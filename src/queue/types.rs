@@ -279,6 +279,9 @@ pub struct Filter {
     pub after: Option<MessageId>,
     /// Submitted by this user alone: what anybody but root and the service user may see and touch.
     pub uid: Option<u32>,
+    /// What `uid` may touch (true), or what somebody else put on hold (false): the brake, root, the daemon.
+    #[serde(default)]
+    pub touchable: Option<bool>,
 }
 
 /// What an operator does to messages.

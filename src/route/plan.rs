@@ -59,8 +59,6 @@ pub struct Plan<'c> {
     pub changes: Vec<String>,
     /// Why it is bulk mail, where it is; by the message as the caller wrote it.
     pub bulk: Option<bulk::Why>,
-    /// The script that PHP says wrote it, as its header has it.
-    pub script: Option<String>,
     /// Local names that became other recipients, and by which line.
     pub expanded: Vec<String>,
     /// Recipients that nobody named: the sender's archive copies.
@@ -133,7 +131,6 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     let found = recipients::all(config, request, &message, Some(choice.via))?;
     let via = choice.via;
     let bulk = bulk::bulk(&message.header, found.recipients.len(), &via.name(), via.bulk(), &config.bulk);
-    let script = script(&message);
     let mut from = reverse_path(request, &said, choice.via)?;
     let archive = outgoing::archive(choice.via, &from, &message, &found.recipients);
     let mut changes = rewritten(request, &said, &choice, &found, &mut from, &mut message)?;
@@ -159,13 +156,7 @@ pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message)
     })?;
     let from = said.from.into_iter().next().map(|mailbox| mailbox.address);
     let (expanded, rule) = (found.steps, choice.rule);
-    Ok(Plan { via, rule, envelope, message, from, changes, bulk, script, expanded, archive, moved: false })
-}
-
-/// The script that PHP says wrote a message: by the first such field, as PHP puts its own before what a script adds.
-fn script(message: &Message) -> Option<String> {
-    let field = message.header.first("X-PHP-Originating-Script")?;
-    Some(String::from_utf8_lossy(&field.unfolded()).into_owned())
+    Ok(Plan { via, rule, envelope, message, from, changes, bulk, expanded, archive, moved: false })
 }
 
 /// Everything that is changed before the identity guard has its word, told in plain words.

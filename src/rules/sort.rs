@@ -37,6 +37,8 @@ pub struct Part {
     pub envelope: Envelope,
     /// The message with its marks.
     pub message: Message,
+    /// It leaves this machine again.
+    pub forward: bool,
 }
 
 /// Why a message is not taken.
@@ -173,7 +175,7 @@ impl Groups<'_> {
         let Mail { envelope, message, .. } = self.mail;
         let part = |Group { lane, marks, to }| {
             let envelope = Envelope::new(envelope.from.clone(), to, envelope.dsn.clone())?;
-            Some(Part { lane, envelope, message: marked(message, &marks) })
+            Some(Part { lane, envelope, message: marked(message, &marks), forward: false })
         };
         self.groups.into_iter().filter_map(part).chain(self.forwards).collect()
     }
@@ -222,5 +224,5 @@ fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Add
         (from, None) => from.clone(),
     };
     let envelope = Envelope::new(from, delivery.rule.actions.forward.clone(), Dsn::default())?;
-    Some(Part { lane: via.name(), envelope, message })
+    Some(Part { lane: via.name(), envelope, message, forward: true })
 }

@@ -10,6 +10,9 @@ use std::sync::OnceLock;
 pub struct Remote {
     /// Who it is, for people: `user app of 192.0.2.1`, `192.0.2.1`.
     pub name: String,
+    /// Who it counts as, however many connections and addresses it has: `login app`, `clients on this machine`,
+    /// `192.0.2.1`.
+    pub counted: String,
     /// The senders that may be used, by name (`default` is the default relay). `None`: the default relay, and all that
     /// are everybody's.
     pub senders: Option<Vec<String>>,

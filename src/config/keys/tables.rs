@@ -176,15 +176,21 @@ const BULK: &[Key] = &[
 const BRAKE: &[Key] = &[
     key("messages", NUMBER, "", "So many messages go."),
     key("per", TIME, "1h", "Within so long, a minute to a day."),
-    key("by", LIST, "script and uid", "What is counted: \"script\" (X-PHP-Originating-Script), \"uid\", or both."),
+    key(
+        "by",
+        LIST,
+        "script and uid",
+        "What is counted: \"script\" (X-PHP-Originating-Script), \"uid\" (the user; over SMTP the login, else \
+         the address), or both.",
+    ),
     key("alert", "list of strings", "", "A program and its arguments, run once when it begins to hold."),
     key("exempt", LIST, "", "Users, by name or number, that are not counted."),
     key("except", "tables", "", "See [[brake.except]]."),
 ];
 
 const EXCEPT: &[Key] = &[
-    key("script", "pattern", "", "The script; this, user, or both."),
-    key("user", TEXT, "", "The user."),
+    key("script", "pattern", "", "The script, as the message says it; only with user."),
+    key("user", TEXT, "", "The user, by name or number; a login is \"login NAME\"."),
     key("messages", NUMBER, "no brake", "The number that holds for it."),
 ];
 

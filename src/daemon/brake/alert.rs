@@ -28,7 +28,7 @@ pub(super) struct Alerts(Mutex<Option<SyncSender<Alert>>>);
 
 impl Alerts {
     /// Has the program told.
-    pub(super) fn tell(&self, command: &[String], incident: &Incident, per: Duration, who: &Who<'_>, about: About<'_>) {
+    pub(super) fn tell(&self, command: &[String], incident: &Incident, per: Duration, who: &Who, about: About<'_>) {
         let per = humantime::format_duration(per).to_string();
         let facts = [
             ("REASON", incident.reason.clone()),
@@ -36,8 +36,8 @@ impl Alerts {
             ("MESSAGES", incident.messages.to_string()),
             ("PER", per),
             ("UID", who.uid.map_or_else(String::new, |uid| uid.to_string())),
-            ("USER", who.user.to_owned()),
-            ("SCRIPT", who.script.unwrap_or_default().to_owned()),
+            ("USER", who.user.clone()),
+            ("SCRIPT", who.script.name().to_owned()),
             ("ID", about.id.to_owned()),
             ("SENDER", about.sender.to_owned()),
             ("FROM", about.from.to_owned()),

@@ -6,8 +6,10 @@
 
 use super::Said;
 use crate::config::{Brake, BrakeExcept};
+use crate::message::header::Header;
 use crate::queue::{Counted, Millis, Source};
 use crate::report::counted;
+use crate::sys::users::Caller;
 use std::collections::{HashMap, VecDeque};
 use wildmatch::WildMatch;
 
@@ -19,14 +21,60 @@ const SOURCES: usize = 10_000;
 const NAME: usize = 200;
 
 /// Who submits.
-#[derive(Clone, Copy, Debug)]
-pub struct Who<'w> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
     /// The user id, from the kernel; none of a client from elsewhere.
     pub uid: Option<u32>,
-    /// The user's name, or who the client is.
-    pub user: &'w str,
-    /// `X-PHP-Originating-Script` as PHP wrote it: the owner's user id, a colon, the file's name.
-    pub script: Option<&'w str>,
+    /// The user's name, or who the client counts as.
+    pub user: String,
+    /// What the message says of the script.
+    pub script: Script,
+}
+
+/// The script that wrote a message, as its header says: PHP writes it, and so can everybody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// Nothing is said.
+    Unsaid,
+    /// `X-PHP-Originating-Script`: the owner's user id, a colon, the file's name.
+    Named(String),
+    /// It is said more than once: one of them is forged, and none is believed.
+    Doubtful,
+}
+
+impl Script {
+    /// What a message says.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let mut fields = header.all("X-PHP-Originating-Script");
+        match (fields.next(), fields.next()) {
+            (None, _) => Self::Unsaid,
+            (Some(field), None) => Self::Named(shown(&String::from_utf8_lossy(&field.unfolded()))),
+            _ => Self::Doubtful,
+        }
+    }
+
+    /// For people; empty where nothing is said.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unsaid => "",
+            Self::Named(name) => name,
+            Self::Doubtful => "of several names",
+        }
+    }
+}
+
+impl Who {
+    /// Who a message is submitted for.
+    #[must_use]
+    pub fn of(caller: &Caller, header: &Header) -> Self {
+        let script = Script::of(header);
+        match &caller.remote {
+            Some(remote) => Self { uid: None, user: remote.counted.clone(), script },
+            None => Self { uid: Some(caller.uid), user: caller.name.clone(), script },
+        }
+    }
 }
 
 /// Somebody is to be told.
@@ -64,7 +112,7 @@ impl Counts {
     }
 
     /// Counts a submission and decides on it.
-    pub(super) fn submit(&mut self, rules: &Brake, who: &Who<'_>, now: Millis) -> Said {
+    pub(super) fn submit(&mut self, rules: &Brake, who: &Who, now: Millis) -> Said {
         if is_listed(&rules.exempt, who) {
             return Said::default();
         }
@@ -139,11 +187,11 @@ fn expire(slots: &mut VecDeque<Slot>, now: Millis, length: Millis) {
 
 /// What a submission is counted for, each with how many are allowed. A script with a number of its own counts for that
 /// alone and not for its user.
-fn sources(rules: &Brake, who: &Who<'_>) -> Vec<(String, u32)> {
+fn sources(rules: &Brake, who: &Who) -> Vec<(String, u32)> {
     let mut counted = Vec::new();
-    if let Some(script) = who.script.filter(|_| rules.script) {
-        let script = shown(script);
-        let own = rules.except.iter().find(|except| except.script.is_some() && fits(except, who, &script));
+    if rules.script && who.script != Script::Unsaid {
+        let script = who.script.name();
+        let own = rules.except.iter().find(|except| is_own(except, who));
         let name = format!("script {script} (user {})", who.user);
         match own {
             Some(BrakeExcept { messages, .. }) => return messages.iter().map(|most| (name.clone(), *most)).collect(),
@@ -151,31 +199,35 @@ fn sources(rules: &Brake, who: &Who<'_>) -> Vec<(String, u32)> {
         }
     }
     if rules.uid {
-        let own = rules.except.iter().find(|except| except.script.is_none() && fits(except, who, ""));
+        let own = rules.except.iter().find(|except| except.script.is_none() && is_for(except, who));
         if let Some(most) = own.map_or(Some(rules.messages), |own| own.messages) {
-            let name = if who.uid.is_some() { format!("user {}", who.user) } else { who.user.to_owned() };
+            let name = if who.uid.is_some() { format!("user {}", who.user) } else { who.user.clone() };
             counted.push((name, most));
         }
     }
     counted
 }
 
-/// Whether an exception means this script (with or without the user id that PHP puts before it) of this user.
-fn fits(except: &BrakeExcept, who: &Who<'_>, script: &str) -> bool {
-    let named = |pattern: &String| {
-        let pattern = WildMatch::new(pattern);
-        pattern.matches(script) || script.split_once(':').is_some_and(|(_, file)| pattern.matches(file))
-    };
-    except.script.as_ref().is_none_or(named) && except.user.as_ref().is_none_or(|user| is_user(user, who))
+/// Whether an exception means this script (with or without the user id that PHP puts before it) of this user. Which user
+/// it is says the kernel; which script, whoever wrote the message: one without a user would be everybody's.
+fn is_own(except: &BrakeExcept, who: &Who) -> bool {
+    let (Some(pattern), Script::Named(script)) = (&except.script, &who.script) else { return false };
+    let pattern = WildMatch::new(pattern);
+    let named = pattern.matches(script) || script.split_once(':').is_some_and(|(_, file)| pattern.matches(file));
+    named && except.user.is_some() && is_for(except, who)
 }
 
-fn is_listed(users: &[String], who: &Who<'_>) -> bool {
+fn is_for(except: &BrakeExcept, who: &Who) -> bool {
+    except.user.as_ref().is_none_or(|user| is_user(user, who))
+}
+
+fn is_listed(users: &[String], who: &Who) -> bool {
     users.iter().any(|user| is_user(user, who))
 }
 
 /// By name, or by number.
-fn is_user(user: &str, who: &Who<'_>) -> bool {
-    user == who.user || who.uid.is_some_and(|uid| user.parse() == Ok(uid))
+fn is_user(user: &str, who: &Who) -> bool {
+    *user == who.user || who.uid.is_some_and(|uid| user.parse() == Ok(uid))
 }
 
 fn reason(name: &str, most: u32, rules: &Brake) -> String {

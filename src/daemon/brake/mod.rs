@@ -6,7 +6,7 @@
 mod alert;
 mod count;
 
-pub use count::Who;
+pub use count::{Script, Who};
 
 use crate::config::Brake as Rules;
 use crate::queue::{Counted, Millis, Store, StoreError};
@@ -61,7 +61,7 @@ impl Brake {
     }
 
     /// Counts a submission.
-    pub fn submit(&self, rules: Option<&Rules>, who: &Who<'_>, now: Millis) -> Said {
+    pub fn submit(&self, rules: Option<&Rules>, who: &Who, now: Millis) -> Said {
         rules.map_or_else(Said::default, |rules| self.lock().submit(rules, who, now))
     }
 
@@ -73,7 +73,7 @@ impl Brake {
     }
 
     /// The submission was kept: whoever is to be told of an incident is told, once.
-    pub fn kept(&self, rules: Option<&Rules>, said: &Said, who: &Who<'_>, about: About<'_>) {
+    pub fn kept(&self, rules: Option<&Rules>, said: &Said, who: &Who, about: About<'_>) {
         let (Some(rules), Some(incident)) = (rules, &said.incident) else { return };
         tracing::warn!(
             source = crate::report::printable(&incident.source),

@@ -17,16 +17,22 @@ fn rules() -> Brake {
     }
 }
 
-fn php<'w>(script: &'w str) -> Who<'w> {
-    Who { uid: Some(33), user: "www-data", script: Some(script) }
+fn php(script: &str) -> Who {
+    user(33, "www-data", script)
 }
 
-fn shell() -> Who<'static> {
-    Who { uid: Some(1000), user: "anna", script: None }
+fn shell() -> Who {
+    user(1000, "anna", "")
+}
+
+/// A user; without a script it says none.
+fn user(uid: u32, name: &str, script: &str) -> Who {
+    let script = if script.is_empty() { Script::Unsaid } else { Script::Named(shown(script)) };
+    Who { uid: Some(uid), user: name.into(), script }
 }
 
 /// Submits so many and says how many of them went, and how many times somebody was told.
-fn submit(counts: &mut Counts, rules: &Brake, who: &Who<'_>, count: usize, now: Millis) -> (usize, usize) {
+fn submit(counts: &mut Counts, rules: &Brake, who: &Who, count: usize, now: Millis) -> (usize, usize) {
     let said: Vec<Said> = (0..count).map(|_| counts.submit(rules, who, now)).collect();
     let went = said.iter().filter(|said| said.hold.is_none()).count();
     (went, said.iter().filter(|said| said.incident.is_some()).count())
@@ -66,7 +72,7 @@ fn scripts_and_users_count_apart() {
     assert_eq!(submit(&mut counts, &by_script, &php("33:a.php"), 6, NOW), (5, 1));
     assert_eq!(submit(&mut counts, &by_script, &php("33:b.php"), 6, NOW), (5, 1));
     assert_eq!(submit(&mut counts, &by_script, &shell(), 99, NOW), (99, 0));
-    let other = Who { uid: Some(34), user: "other", script: Some("33:a.php") };
+    let other = user(34, "other", "33:a.php");
     assert_eq!(submit(&mut counts, &by_script, &other, 5, NOW), (5, 0), "nobody holds another user's script");
     let mut counts = Counts::default();
     let by_user = Brake { script: false, ..rules() };
@@ -86,7 +92,7 @@ fn numbers_of_their_own() {
     };
     let rules = Brake {
         except: vec![
-            except(Some("news*.php"), None, Some(7)),
+            except(Some("news*.php"), Some("33"), Some(7)),
             except(Some("33:free.php"), Some("www-data"), None),
             except(None, Some("1000"), Some(2)),
             except(None, Some("robot"), None),
@@ -99,15 +105,35 @@ fn numbers_of_their_own() {
     assert_eq!(submit(&mut counts, &rules, &php("33:free.php"), 99, NOW), (99, 0));
     assert_eq!(submit(&mut counts, &rules, &php("33:a.php"), 6, NOW), (5, 1), "their mail did not count for the user");
     assert_eq!(submit(&mut counts, &rules, &shell(), 3, NOW), (2, 1));
-    let who = |uid, user| Who { uid: Some(uid), user, script: None };
-    assert_eq!(submit(&mut counts, &rules, &who(1, "robot"), 99, NOW), (99, 0));
-    assert_eq!(submit(&mut counts, &rules, &who(0, "root"), 99, NOW), (99, 0));
-    assert_eq!(submit(&mut counts, &rules, &who(77, "x"), 99, NOW), (99, 0));
-    let client = Who { uid: None, user: "192.0.2.1", script: None };
+    for (uid, name) in [(1, "robot"), (0, "root"), (77, "x")] {
+        assert_eq!(submit(&mut counts, &rules, &user(uid, name, ""), 99, NOW), (99, 0), "{name}");
+    }
+    let client = Who { uid: None, user: "192.0.2.1".into(), script: Script::Unsaid };
     let said: Vec<Said> = (0..6).map(|_| counts.submit(&rules, &client, NOW)).collect();
     assert!(said[5].hold.as_ref().unwrap().contains(" from 192.0.2.1; "));
-    let foreign = Who { uid: Some(9), user: "x", script: Some("33:free.php") };
-    assert_eq!(submit(&mut counts, &rules, &foreign, 6, NOW), (5, 1));
+    for script in ["33:free.php", "33:news1.php", "9:news1.php"] {
+        let foreign = user(9, script, script);
+        assert_eq!(submit(&mut counts, &rules, &foreign, 6, NOW), (5, 1), "another user says it: {script}");
+    }
+}
+
+#[test]
+fn a_script_that_is_said_twice_is_believed_nowhere() {
+    let header = |text: &str| {
+        let read =
+            crate::message::read::read(&mut text.as_bytes(), crate::message::read::ReadRules { dot_ends: false });
+        Script::of(&read.unwrap().header)
+    };
+    assert_eq!(header("Subject: x\n\nX-PHP-Originating-Script: 33:body.php\n"), Script::Unsaid);
+    assert_eq!(header("x-php-originating-SCRIPT: 33:a.php\n\n"), Script::Named("33:a.php".into()));
+    let twice = header("X-PHP-Originating-Script: 33:free.php\nSubject: x\nx-php-originating-script: 33:a.php\n\n");
+    assert_eq!(twice, Script::Doubtful);
+    let free = BrakeExcept { script: Some("*".into()), user: Some("www-data".into()), messages: None };
+    let rules = Brake { except: vec![free], uid: false, ..rules() };
+    let mut counts = Counts::default();
+    assert_eq!(submit(&mut counts, &rules, &php("33:free.php"), 9, NOW), (9, 0));
+    let doubtful = Who { script: twice, ..shell() };
+    assert_eq!(submit(&mut counts, &rules, &doubtful, 9, NOW), (5, 1), "and it counts, where scripts alone count");
 }
 
 #[test]

@@ -47,6 +47,25 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.address.is_none_or(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Who it counts as where it did not log in. All of loopback is one: whoever is here has 16 million addresses there.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        match self.client() {
+            _ if self.is_here() => "clients on this machine".into(),
+            Client::Ip(IpAddr::V6(network)) => format!("{network}/64"),
+            Client::Ip(address) => address.to_string(),
+            Client::Uid(uid) => format!("local user {uid}"),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.address, self.local) {

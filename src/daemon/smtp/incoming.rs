@@ -6,6 +6,7 @@
 
 use super::held;
 use super::policy::Refusal;
+use crate::daemon::brake::Who;
 use crate::daemon::{Daemon, parcels};
 use crate::envelope::Envelope;
 use crate::exit::Status;
@@ -29,6 +30,8 @@ pub struct Incoming {
     pub listener: String,
     /// The client's address; `None` on a unix socket.
     pub client: Option<IpAddr>,
+    /// Whose it is for the brake: a client on this machine. What strangers send is not this machine's mail to count.
+    pub who: Option<Who>,
     /// For the log.
     pub tag: String,
 }
@@ -59,10 +62,11 @@ pub fn recipient(daemon: &Daemon, facts: &Facts<'_>) -> Result<(), Refusal> {
 /// No rule takes it, or it could not be kept.
 pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
     let config = daemon.live.get();
-    let Incoming { id, envelope, message, listener, client, tag } = incoming;
+    let Incoming { id, envelope, message, listener, client, who, tag } = incoming;
     let (held, tag, parts) = match config.rules.is_empty() {
         true => {
-            let part = Part { lane: INCOMING.into(), envelope: envelope.clone(), message: message.clone() };
+            let part =
+                Part { lane: INCOMING.into(), envelope: envelope.clone(), message: message.clone(), forward: false };
             (Some(NO_RULE), held::noted(&tag, &listener), vec![part])
         }
         false => {
@@ -72,8 +76,10 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
     };
     let lanes: Vec<&str> = parts.iter().map(|part| part.lane.as_str()).collect();
     let lanes = lanes.join(", ");
+    let leaves = who.as_ref().filter(|_| parts.iter().any(|part| part.forward));
     let new = new_messages(daemon.uid, id, &tag, parts, held)?;
-    let accepted = daemon.store.accept_all(new).map_err(|error| Refusal::of(parcels::not_kept(error)))?;
+    let kept = parcels::keep(daemon, &config, leaves, new);
+    let (accepted, braked) = kept.map_err(|error| Refusal::of(parcels::not_kept(error)))?;
     tracing::info!(
         queued = %accepted.id,
         envelope_from = %envelope.from,
@@ -81,7 +87,7 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
         listener,
         client = client.map_or_else(|| "local".into(), |client| client.to_string()),
         size = message.wire_size(),
-        hold = held.unwrap_or_default(),
+        hold = braked.as_deref().or(held).unwrap_or_default(),
         lanes,
         "came in"
     );

@@ -13,6 +13,7 @@ use super::trace::{self, Arrival};
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
 use crate::commands::surroundings::Surroundings;
 use crate::config::Purpose;
+use crate::daemon::brake::Who;
 use crate::daemon::protocol::Submit;
 use crate::daemon::quota::Share;
 use crate::daemon::{Daemon, submit};
@@ -259,17 +260,21 @@ impl<'c> Host<'c> {
         let envelope = Envelope::new(transaction.from.path, to, dsn).ok_or_else(lost)?;
         let listener = self.service.address.to_string();
         let (id, tag) = (transaction.id, tag.to_owned());
-        let incoming = Incoming { id, envelope, message, listener, client: self.peer.address, tag };
+        let who = self.peer.is_here().then(|| Who::of(&self.caller(), &message.header));
+        let incoming = Incoming { id, envelope, message, listener, client: self.peer.address, who, tag };
         incoming::take(self.daemon, incoming)
     }
 
     /// Who the message is from: the user of a local client that did not log in, else nobody of this machine.
     fn caller(&self) -> Caller {
-        let remote = |name: String, senders| Caller::remote(self.daemon.uid, Remote { name, senders });
+        let remote = |name, counted, senders| Caller::remote(self.daemon.uid, Remote { name, counted, senders });
         match (&self.login, self.peer.local) {
-            (Some(login), _) => remote(format!("user {} of {}", login.name, self.peer), login.senders.clone()),
+            (Some(login), _) => {
+                let name = format!("user {} of {}", login.name, self.peer);
+                remote(name, format!("login {}", login.name), login.senders.clone())
+            }
             (None, Some((uid, gid))) => Caller::of(uid, gid),
-            (None, None) => remote(self.peer.to_string(), None),
+            (None, None) => remote(self.peer.to_string(), self.peer.counted(), None),
         }
     }
 

@@ -223,17 +223,21 @@ pub(super) fn act(
                 c.prepare_cached("UPDATE recipient SET due = ?2 WHERE message = ?1")?.execute(params![id, now])?;
                 c.prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?.execute(params![id, now])?;
             }
-            Action::Hold(reason) => hold(c, *id, Some(reason))?,
-            Action::Release => hold(c, *id, None)?,
+            Action::Hold(reason) => hold(c, *id, Some(reason), filter.uid)?,
+            Action::Release => hold(c, *id, None, None)?,
             Action::Delete => files.append(&mut remove(c, *id)?),
         }
     }
     Ok((ids.len() as u64, files))
 }
 
-/// Puts a message on hold, or releases it.
-pub(super) fn hold(c: &Connection, id: i64, reason: Option<&str>) -> Result<(), StoreError> {
-    c.prepare_cached("UPDATE message SET hold = ?2 WHERE id = ?1")?.execute(params![id, reason.map(cut)])?;
+/// Puts a message on hold, or releases it. `by` is the user who holds it; none is root and the daemon itself.
+pub(super) fn hold(c: &Connection, id: i64, reason: Option<&str>, by: Option<u32>) -> Result<(), StoreError> {
+    c.prepare_cached("UPDATE message SET hold = ?2, holder = ?3 WHERE id = ?1")?.execute(params![
+        id,
+        reason.map(cut),
+        by
+    ])?;
     Ok(())
 }
 

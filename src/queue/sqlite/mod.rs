@@ -161,7 +161,8 @@ impl SqliteStore {
         for (id, reason) in &broken {
             tracing::error!("message {id} is put on hold: {reason}");
         }
-        self.writer.change(move |c| broken.iter().try_for_each(|(id, reason)| change::hold(c, id.0, Some(reason))))
+        self.writer
+            .change(move |c| broken.iter().try_for_each(|(id, reason)| change::hold(c, id.0, Some(reason), None)))
     }
 }
 

@@ -193,7 +193,7 @@ fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
         if !texts.whole(&file, size.cast_unsigned()) {
             let reason = format!("its text is missing or cut off: {}", texts.directory().join(&file).display());
             tracing::error!("message {} is put on hold: {reason}", crate::queue::MessageId(id));
-            change::hold(&connection, id, Some(&reason))?;
+            change::hold(&connection, id, Some(&reason), None)?;
         }
     }
     Ok(())

@@ -173,6 +173,11 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
         clauses.push("uid = ?");
         values.push(Value::Integer(uid.into()));
     }
+    // The daemon's own holds have no holder: they are nobody's but root's.
+    if let (Some(uid), Some(touchable)) = (filter.uid, filter.touchable) {
+        clauses.push(if touchable { "(hold IS NULL OR holder IS ?)" } else { "hold IS NOT NULL AND holder IS NOT ?" });
+        values.push(Value::Integer(uid.into()));
+    }
     if let Some(after) = filter.after {
         clauses.push("id > ?");
         values.push(Value::Integer(after.0));

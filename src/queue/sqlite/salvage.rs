@@ -220,7 +220,7 @@ fn message(source: &Connection, target: &Connection, id: i64) -> Result<Message,
     if file.is_some() || rows(source, target, "text", "id = ?1", &key)? == Rows::All(1) {
         return Ok(Message::Whole);
     }
-    target.prepare_cached("UPDATE message SET hold = ?2 WHERE id = ?1")?.execute((id, NO_TEXT))?;
+    target.prepare_cached("UPDATE message SET hold = ?2, holder = NULL WHERE id = ?1")?.execute((id, NO_TEXT))?;
     Ok(Message::WithoutText)
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 /// Version 1.
 ///
@@ -90,6 +90,10 @@ const FIFTH: &str = "
         PRIMARY KEY (slot, lane, reason)) STRICT, WITHOUT ROWID;
     ALTER TABLE history ADD COLUMN reason TEXT NOT NULL DEFAULT '';
     CREATE INDEX history_lane ON history (lane, sent, ended, created);";
+
+/// Version 6: who put a message on hold, where it was a user; NULL is root, the brake or the daemon, and what was on hold
+/// before. Nobody but root ends another's hold.
+const SIXTH: &str = "ALTER TABLE message ADD COLUMN holder INTEGER;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

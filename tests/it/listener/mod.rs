@@ -83,7 +83,13 @@ impl Talk<TcpStream> {
     /// Connects, and reads the greeting.
     #[track_caller]
     fn to(port: u16) -> Self {
-        let mut talk = Self::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
+        Self::of(TcpStream::connect(("127.0.0.1", port)).unwrap())
+    }
+
+    /// Over a connection; reads the greeting.
+    #[track_caller]
+    pub fn of(stream: TcpStream) -> Self {
+        let mut talk = Self::new(stream);
         talk.stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let greeting = talk.reply();
         assert!(greeting.starts_with("220 "), "{greeting}");

@@ -115,6 +115,75 @@ fn others_see_and_touch_their_own() {
 }
 
 #[test]
+fn nobody_ends_a_hold_that_is_another_ones() {
+    if !nobody("nobody_ends_a_hold_that_is_another_ones") {
+        return;
+    }
+    let server = taking();
+    let daemon = Daemon::start(&server, "[brake]\nmessages = 2\nby = \"uid\"\nexempt = [\"root\"]\n");
+    let home = daemon.home();
+    let setpriv = Path::new("/usr/bin/setpriv");
+    let theirs = |arguments: &[&str], input: &str| home.program(setpriv, &as_nobody(&home, arguments), input);
+    let program = home.path("bin/postrider").display().to_string();
+    let steer = |arguments: &[&str]| {
+        let all = ["--reuid=65534", "--regid=65534", "--clear-groups", &program, "queue"];
+        home.program(setpriv, &all.iter().chain(arguments).copied().collect::<Vec<_>>(), "")
+    };
+    let held = || lines(&home).iter().filter(|line| line.hold.is_some()).count();
+    // Two go, one waits for the next queue run and is held by root, the fourth is held by the brake.
+    theirs(&["-odi", "-t"], MESSAGE).expect(0);
+    theirs(&["-odq", "-t"], MESSAGE).expect(0);
+    queue(&home, &["hold", "--all", "--reason", "the court says so"]).expect(0);
+    theirs(&["-odb", "-t"], MESSAGE).expect(0);
+    assert_eq!((lines(&home).len(), held()), (2, 2));
+    let ids: Vec<String> = lines(&home).into_iter().map(|line| line.id).collect();
+    for verb in ["release", "delete", "bounce"] {
+        for which in [&["--all"][..], &["--held"], &[&ids[0]], &[&ids[1]]] {
+            let run = steer(&[&[verb], which].concat()).expect(69);
+            assert!(run.stderr.contains("you did not put these messages on hold"), "{verb}: {}", run.stderr);
+        }
+    }
+    // Held anew it would be theirs.
+    steer(&["hold", "--all", "--reason", "mine"]).expect(69);
+    steer(&["retry", "--all"]).expect(0);
+    theirs(&["-q"], "").expect(0);
+    assert_eq!((lines(&home).len(), held(), server.messages().len()), (2, 2, 1));
+    assert!(lines(&home)[0].hold.as_deref() == Some("the court says so"), "{:?}", lines(&home)[0]);
+
+    // Root ends both; and what they hold themselves they end themselves.
+    assert_eq!(queue(&home, &["release", &ids[0], &ids[1]]).expect(0).stdout, "2 messages released\n");
+    home.run("sendmail", &["-q"], "").expect(0);
+    until("both are delivered", || server.messages().len() == 3 && lines(&home).is_empty());
+    queue(&home, &["list"]).expect(0);
+    with(&home, 1);
+    steer(&["hold", "--all", "--reason", "of root's"]).expect(0);
+    assert_eq!(held(), 0, "what is root's is not theirs to hold");
+}
+
+#[test]
+fn a_users_own_hold_is_the_users_to_end() {
+    if !nobody("a_users_own_hold_is_the_users_to_end") {
+        return;
+    }
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    let home = daemon.home();
+    let setpriv = Path::new("/usr/bin/setpriv");
+    home.program(setpriv, &as_nobody(&home, &["-odq", "-t"]), MESSAGE).expect(0);
+    let program = home.path("bin/postrider").display().to_string();
+    let steer = |arguments: &[&str]| {
+        let all = ["--reuid=65534", "--regid=65534", "--clear-groups", &program, "queue"];
+        home.program(setpriv, &all.iter().chain(arguments).copied().collect::<Vec<_>>(), "")
+    };
+    assert_eq!(steer(&["hold", "--all"]).expect(0).stdout, "1 message on hold\n");
+    assert_eq!(steer(&["release", "--all"]).expect(0).stdout, "1 message released\n");
+    steer(&["hold", "--all"]).expect(0);
+    queue(&home, &["hold", "--all", "--reason", "now root's"]).expect(0);
+    steer(&["release", "--all"]).expect(69);
+    assert_eq!(lines(&home)[0].hold.as_deref(), Some("now root's"));
+}
+
+#[test]
 fn status_and_reload() {
     let server = taking();
     let daemon = Daemon::start(&server, "");

@@ -83,7 +83,7 @@ fn a_user_that_runs_away_is_held_unless_excepted() {
     for brake in [
         format!("messages = 2\nexempt = [\"{uid}\"]\n"),
         format!("messages = 2\n[[brake.except]]\nuser = \"{}\"\nmessages = 50\n", user.trim()),
-        "messages = 2\n[[brake.except]]\nscript = \"s*.php\"\n".to_owned(),
+        format!("messages = 2\n[[brake.except]]\nscript = \"s*.php\"\nuser = \"{uid}\"\n"),
     ] {
         let server = Script::new().start();
         let (daemon, told) = braked(&server, &brake);
@@ -109,4 +109,57 @@ fn a_restart_forgets_nothing() {
     assert_eq!(held(&daemon).len(), 2);
     php(&daemon, "33:other.php", "-odi");
     assert_eq!(alerts(), 1);
+}
+
+#[test]
+fn a_script_that_is_named_twice_gains_nothing() {
+    let server = Script::new().start();
+    let uid = rustix::process::getuid().as_raw();
+    let rules = format!("messages = 2\nby = \"script\"\n[[brake.except]]\nscript = \"free.php\"\nuser = \"{uid}\"\n");
+    let (daemon, _) = braked(&server, &rules);
+    for _ in 0..4 {
+        php(&daemon, "33:free.php\nX-PHP-Originating-Script: 33:other.php", "-odb");
+    }
+    daemon.until("what may go", || server.subjects().len() == 2 && held(&daemon).len() == 2);
+    (0..4).for_each(|_| drop(php(&daemon, "33:free.php", "-odi")));
+    assert_eq!((server.subjects().len(), held(&daemon).len()), (6, 2));
+}
+
+#[test]
+fn clients_of_a_listener_count_together_and_what_rules_forward_counts() {
+    let server = Script::new().start();
+    let listeners = "[[listen]]\naddress = \"127.0.0.1:0\"\n\
+        [[listen]]\naddress = \"127.0.0.1:0\"\npurpose = \"incoming\"\ndomains = [\"example.com\"]\n\
+        [brake]\nmessages = 2\nby = \"uid\"\n\
+        [[rule]]\nname = \"on\"\nto = [\"root@localhost\", \"root@example.com\"]\nforward = \"admin@example.org\"\nvia = \"shop\"\n";
+    let daemon = crate::daemon::Daemon::start(&server, listeners);
+    let ports = crate::listener::ports(&daemon, 2);
+    let home = daemon.home();
+    let held = || home.run("mailq", &["--json"], "").expect(0).stdout.matches("\"state\":\"hold\"").count();
+    // From two addresses of loopback, which are one client, and through both listeners.
+    let mail = |port: u16, from: &str, to: &str| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let at = |text: String| -> socket2::SockAddr { text.parse::<std::net::SocketAddr>().unwrap().into() };
+        socket.bind(&at(format!("{from}:0"))).unwrap();
+        socket.connect(&at(format!("127.0.0.1:{port}"))).unwrap();
+        let mut talk = crate::listener::Talk::of(socket.into());
+        talk.expect("EHLO here", "250");
+        talk.expect("MAIL FROM:<shop@example.com>", "250");
+        talk.expect(&format!("RCPT TO:<{to}>"), "250");
+        talk.expect("DATA", "354");
+        talk.expect("From: shop@example.com\r\nSubject: tcp\r\n\r\nhello\r\n.", "250");
+    };
+    mail(ports[0], "127.0.0.1", "you@example.org");
+    mail(ports[1], "127.0.0.2", "root@example.com");
+    crate::daemon::until("two go", || server.messages().len() == 2);
+    mail(ports[0], "127.0.0.3", "you@example.org");
+    mail(ports[1], "127.0.0.4", "root@example.com");
+    assert_eq!(held(), 2);
+    // A user counts apart, also with what only rules take.
+    for _ in 0..4 {
+        home.run("sendmail", &["-i", "-f", "shop@example.com", "root@localhost"], "Subject: local\n\nhello\n")
+            .expect(0);
+    }
+    crate::daemon::until("two more go", || server.messages().len() == 4);
+    assert_eq!((held(), server.messages().len()), (4, 4));
 }

@@ -38,7 +38,7 @@ fn one_that_fails_does_not_fail_the_others() {
             scope.spawn(move || store.accept(new(&format!("{n}"), "shop", &["a@x.org"], 1)).unwrap());
             scope.spawn(move || {
                 let undone = store.writer.change(move |c| {
-                    change::hold(c, id.0, Some("no"))?;
+                    change::hold(c, id.0, Some("no"), None)?;
                     c.execute("INSERT INTO message SELECT * FROM message", [])?;
                     Ok(())
                 });
