@@ -31,6 +31,14 @@ impl Wire {
         }
     }
 
+    /// Waits until something has come, the other side has closed, or the deadline has passed: whether it was that.
+    pub fn is_silent(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_silent(),
+            Self::Tls(stream) => stream.ssl().pending() == 0 && stream.get_ref().is_silent(),
+        }
+    }
+
     /// The TLS version (`TLSv1.3`) and cipher, where there is TLS.
     #[must_use]
     pub fn tls(&self) -> Option<(&'static str, &'static str)> {

@@ -12,7 +12,7 @@ use crate::config::{ListenAuth, ListenTls};
 use crate::daemon::Daemon;
 use crate::net::Wire;
 use crate::net::deadline::{Stream, Timed, TimedStream};
-use crate::smtp::server::{Action, Features, Limits, Session, Waiting};
+use crate::smtp::server::{Action, Features, Intruder, Limits, Session, Waiting};
 use crate::sys::clock::{self, Deadline};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
@@ -25,6 +25,9 @@ const BODY: usize = 64 << 10;
 const STIR: usize = 4 << 10;
 /// Octets that are still read, and thrown away, of a client that was told good-bye.
 const LEFT: usize = 1 << 20;
+/// How long a stranger must keep silent before it is greeted: whoever speaks first is no mail client. Long enough for what
+/// was sent along with the connection, and nothing beside the time that mail takes between machines.
+const SILENCE: Duration = Duration::from_millis(100);
 /// How long somebody who must go may take to hear it.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -45,8 +48,15 @@ pub fn serve(daemon: &Daemon, service: &Service, stream: Stream, peer: Peer, sea
     let session = Session::new(limits(service), features(service), wire.is_protected());
     let mut connection =
         Connection { service, seat, session, wire: Some(wire), host, total, text: 0, stir: 0, ended: false };
-    if let Err(error) = connection.converse() {
+    if let Err(error) = connection.await_silence(peer).and_then(|()| connection.converse()) {
         tracing::debug!(client = %peer, reason = %error, "a client went away");
+    }
+    if let Some(intruder) = connection.session.intruder() {
+        let reason = match intruder {
+            Intruder::OtherProtocol => "it does not speak SMTP",
+            Intruder::TooEarly => "it spoke before its turn",
+        };
+        tracing::warn!(client = %peer, reason, "turned away");
     }
     if let Some(wire) = connection.wire.take() {
         seat.reading();
@@ -89,6 +99,7 @@ fn features(service: &Service) -> Features {
         auth: listener.auth != ListenAuth::Off,
         auth_in_clear: listener.plaintext_auth,
         require_auth: listener.auth == ListenAuth::Required,
+        in_turn: true,
         ..Features::named(service.host.clone())
     }
 }
@@ -110,6 +121,21 @@ struct Connection<'c> {
 }
 
 impl Connection<'_> {
+    /// Sees that the client waits for the greeting. This machine and its networks are not made to wait.
+    fn await_silence(&mut self, peer: Peer) -> io::Result<()> {
+        let quiet = if self.service.listener.trusts(peer.address) {
+            self.wire()?.is_quiet()
+        } else {
+            let limit = Deadline::after(SILENCE).or_earlier(self.total);
+            self.wire()?.set_deadline(limit);
+            self.wire()?.is_silent()
+        };
+        if !quiet {
+            self.session.spoken_too_early();
+        }
+        Ok(())
+    }
+
     fn converse(&mut self) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         loop {

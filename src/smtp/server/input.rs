@@ -18,8 +18,8 @@ pub(super) enum Line {
     Text(Vec<u8>),
     /// A line longer than allowed; it was dropped.
     TooLong,
-    /// A line with a bare LF at its end, or a bare CR or NUL in it; it was dropped.
-    Malformed,
+    /// A line with a bare LF at its end, or a bare CR or NUL in it.
+    Malformed(Vec<u8>),
 }
 
 impl Input {
@@ -71,9 +71,10 @@ impl Input {
         let text = match raw.strip_suffix(b"\r\n") {
             Some(text) => text,
             None if bare_lf => raw.strip_suffix(b"\n").unwrap_or(raw),
-            None => return Line::Malformed,
+            None => return Line::Malformed(raw.to_vec()),
         };
-        if memchr::memchr2(b'\r', 0, text).is_some() { Line::Malformed } else { Line::Text(text.to_vec()) }
+        let malformed = memchr::memchr2(b'\r', 0, text).is_some();
+        if malformed { Line::Malformed(text.to_vec()) } else { Line::Text(text.to_vec()) }
     }
 }
 
@@ -87,8 +88,8 @@ mod tests {
         input.push(b"one\r\ntwo\nthr\ree\r\nab");
         assert_eq!(input.line(10, false), Some(Line::Text(b"one".to_vec())));
         assert!(input.bytes.starts_with(&[0; 5]));
-        assert_eq!(input.line(10, false), Some(Line::Malformed));
-        assert_eq!(input.line(10, false), Some(Line::Malformed));
+        assert_eq!(input.line(10, false), Some(Line::Malformed(b"two\n".to_vec())));
+        assert_eq!(input.line(10, false), Some(Line::Malformed(b"thr\ree".to_vec())));
         assert_eq!(input.line(10, false), None);
         input.push(b"cdefghijklmn");
         assert_eq!(input.line(10, false), None);

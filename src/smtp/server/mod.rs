@@ -15,6 +15,7 @@
 
 pub mod command;
 mod data;
+mod foreign;
 mod input;
 mod sasl;
 mod session;
@@ -79,6 +80,9 @@ pub struct Features {
     pub chunking: bool,
     /// DSN: RET, ENVID, NOTIFY, ORCPT.
     pub dsn: bool,
+    /// The client has no reason to speak before its turn: what it sends behind its first EHLO or HELO, before the reply, ends
+    /// the session (RFC 2920 section 3.1: only that reply tells that more may come at once).
+    pub in_turn: bool,
     /// The peer is a local program on a pipe (`sendmail -bs`): bare LF ends a line, and mail may come without a HELO.
     pub local: bool,
 }
@@ -98,6 +102,7 @@ impl Features {
             smtputf8: true,
             chunking: true,
             dsn: true,
+            in_turn: false,
             local: false,
         }
     }
@@ -116,6 +121,15 @@ pub enum Waiting {
     Handshake,
     /// Nothing: the host is to answer, or the session is over.
     Nothing,
+}
+
+/// Why a session was ended that no mail client would have begun so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intruder {
+    /// It speaks another protocol, HTTP as a rule: a browser or a proxy that somebody leads here.
+    OtherProtocol,
+    /// It spoke before the greeting, or before the reply to its first EHLO.
+    TooEarly,
 }
 
 /// What the host is to do, in the order of the session.

@@ -2,9 +2,10 @@
 
 use super::command::{self, Command, Dialect, MailFrom, RcptTo, Refusal};
 use super::data::{LineEnds, Unstuffer};
+use super::foreign::is_foreign;
 use super::input::{Input, Line};
 use super::sasl::{Exchange, Step};
-use super::{Action, Features, Limits, Received, Waiting};
+use super::{Action, Features, Intruder, Limits, Received, Waiting};
 use std::collections::VecDeque;
 use zeroize::Zeroizing;
 
@@ -70,11 +71,14 @@ pub struct Session {
     state: State,
     tls: bool,
     hello: bool,
+    /// It has said EHLO or HELO before, be it in clear.
+    met: bool,
     login: bool,
     errors: usize,
     /// Commands since the last message that was taken, accepted recipients not among them.
     idle: usize,
     mail: Option<Transaction>,
+    intruder: Option<Intruder>,
 }
 
 /// The most text in one [`Action::Data`], octets.
@@ -92,10 +96,12 @@ impl Session {
             state: State::Command,
             tls,
             hello: false,
+            met: false,
             login: false,
             errors: 0,
             idle: 0,
             mail: None,
+            intruder: None,
         };
         session.send(format!("220 {} ESMTP postrider", clean(&session.features.host)));
         session
@@ -219,6 +225,18 @@ impl Session {
         }
     }
 
+    /// The client spoke before it was greeted: instead of the greeting it gets a refusal, and the session is over.
+    pub fn spoken_too_early(&mut self) {
+        self.actions.clear();
+        self.turn_away(Intruder::TooEarly);
+    }
+
+    /// Why the session was ended, where it was no mail client's.
+    #[must_use]
+    pub fn intruder(&self) -> Option<Intruder> {
+        self.intruder
+    }
+
     /// Whether the peer ended in the middle of a transaction, so that what was handed over so far is to be forgotten.
     #[must_use]
     pub fn in_transaction(&self) -> bool {
@@ -235,11 +253,15 @@ impl Session {
         };
         let state = std::mem::replace(&mut self.state, State::Command);
         match (line, state) {
+            // No client's first words are that long, but a browser's may be.
+            (Line::TooLong, _) if self.waiting() == Waiting::Hello => self.turn_away(Intruder::OtherProtocol),
             (Line::TooLong, _) => self.fault(Refusal::new(500, (5, 5, 2), "Line too long")),
-            (Line::Malformed, _) => {
+            (Line::Malformed(text), State::Command) if is_foreign(&text) => self.turn_away(Intruder::OtherProtocol),
+            (Line::Malformed(_), _) => {
                 self.fault(Refusal::new(500, (5, 5, 2), "Lines end with CRLF and hold no CR, LF or NUL"));
             }
             (Line::Text(text), State::Auth(exchange)) => self.auth_step(exchange.answer(&Zeroizing::new(text))),
+            (Line::Text(text), _) if is_foreign(&text) => self.turn_away(Intruder::OtherProtocol),
             (Line::Text(text), _) => self.command(&Zeroizing::new(text)),
         }
         true
@@ -290,6 +312,9 @@ impl Session {
     }
 
     fn hello(&mut self, name: String, extended: bool) {
+        if self.features.in_turn && !std::mem::replace(&mut self.met, true) && !self.input.rest().is_empty() {
+            return self.turn_away(Intruder::TooEarly);
+        }
         self.reset();
         self.hello = true;
         self.actions.push_back(Action::Hello { name, extended });
@@ -552,6 +577,14 @@ impl Session {
         } else {
             self.refuse(refusal);
         }
+    }
+
+    fn turn_away(&mut self, who: Intruder) {
+        self.intruder = Some(who);
+        self.close(match who {
+            Intruder::OtherProtocol => Refusal::new(554, (5, 5, 2), "This is SMTP, and nothing else is spoken here"),
+            Intruder::TooEarly => Refusal::new(554, (5, 5, 1), "You spoke before your turn"),
+        });
     }
 
     fn close(&mut self, refusal: Refusal) {

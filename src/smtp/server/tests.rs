@@ -170,9 +170,42 @@ fn limits_are_kept() {
     assert!(actions.contains(&Action::Reset) && !actions.iter().any(|action| matches!(action, Action::DataEnd(_))));
     let (_, replies) = talk("EHLO x\r\nMAIL FROM:<a@b> SIZE=1001\r\n");
     assert_eq!(replies[2..], ["552 5.3.4"]);
-    let (actions, replies) = talk(&format!("NOOP {}\r\n{}", "x".repeat(600), "FOO\r\n".repeat(9)));
+    let (actions, replies) = talk(&format!("EHLO x\r\nNOOP {}\r\n{}", "x".repeat(600), "FOO\r\n".repeat(9)));
     assert_eq!(replies.last().unwrap(), "421 4.7.0");
-    assert_eq!((replies.len(), actions.last()), (7, Some(&Action::Quit)));
+    assert_eq!((replies.len(), actions.last()), (8, Some(&Action::Quit)));
+}
+
+#[test]
+fn another_protocol_ends_the_session_whatever_follows() {
+    let mail = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\nforged\r\n.\r\n";
+    let long = format!("POST /{} HTTP/1.1\r\n", "x".repeat(900));
+    for begin in ["POST / HTTP/1.1\r\n", "EHLO / HTTP/1.1\r\n", "GET /\n", "Host: x\r\n", "EHLO x\r\nPUT /\r\n", &long]
+    {
+        let mut session = Session::new(limits(), features(), false);
+        let actions = drive(&mut session, format!("{begin}{mail}").as_bytes());
+        assert_eq!(replies(&actions).last().unwrap(), "554 5.5.2", "{begin}");
+        assert_eq!(actions.last(), Some(&Action::Quit), "{begin}");
+        assert!(!actions.iter().any(|action| matches!(action, Action::Mail(_))), "{begin}");
+        assert_eq!(session.intruder(), Some(Intruder::OtherProtocol));
+    }
+}
+
+#[test]
+fn who_speaks_before_its_turn_is_not_served() {
+    let strict = Features { in_turn: true, ..features() };
+    let mut session = Session::new(limits(), strict.clone(), false);
+    session.spoken_too_early();
+    let actions = drive(&mut session, b"EHLO x\r\n");
+    assert_eq!((replies(&actions).len(), actions.last()), (1, Some(&Action::Quit)), "{actions:?}");
+    let mut session = Session::new(limits(), strict.clone(), false);
+    let found = replies(&drive(&mut session, b"EHLO x\r\nMAIL FROM:<a@b>\r\n"));
+    assert_eq!(found, ["220 mx.example.com", "554 5.5.1"]);
+    assert_eq!(session.intruder(), Some(Intruder::TooEarly));
+    // Once it was told of PIPELINING it may.
+    let mut session = Session::new(limits(), strict, false);
+    drive(&mut session, b"EHLO x\r\n");
+    let found = replies(&drive(&mut session, b"EHLO x\r\nMAIL FROM:<a@b>\r\n"));
+    assert_eq!(found[1..], ["250 2.1.0"]);
 }
 
 #[test]

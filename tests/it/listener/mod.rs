@@ -8,6 +8,7 @@ mod life;
 mod ports;
 mod relay;
 mod secure;
+mod strangers;
 
 use crate::daemon::{Daemon, until};
 use crate::support::certs::{Authority, Kind};
