@@ -22,6 +22,13 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Status {
     crate::sys::signals::outlive_file_limit();
+    crate::report::scribe::use_threads();
+    let status = called(arguments);
+    crate::report::finish();
+    status
+}
+
+fn called(arguments: Vec<OsString>) -> Status {
     let mut arguments = arguments.into_iter();
     let called = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();

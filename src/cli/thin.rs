@@ -23,6 +23,12 @@ const PROGRAM: &str = "sendmail";
 /// Runs the small program with its arguments (the first is the name that it was called by).
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Status {
+    let status = called(arguments);
+    report::finish();
+    status
+}
+
+fn called(arguments: Vec<OsString>) -> Status {
     let mut arguments = arguments.into_iter();
     let called = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();

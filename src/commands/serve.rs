@@ -270,7 +270,17 @@ impl Reload {
         listeners.commit(prepared).map_err(|error| kept(vec![error]))
     }
 
+    /// Whatever comes of it, log files are opened anew: that is what rotates them.
     fn run(&self) -> Result<(), String> {
+        let done = self.load();
+        if let Some(problem) = log::open(&self.live.get().log, "serve") {
+            report::stderr(&format!("postrider serve: {problem}"));
+            tracing::warn!(reason = report::printable(&problem), "the log");
+        }
+        done
+    }
+
+    fn load(&self) -> Result<(), String> {
         match self.source.load() {
             Ok(config) => {
                 self.listen(&config)?;

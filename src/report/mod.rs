@@ -2,52 +2,40 @@
 //!
 //! Nothing here can fail a delivery: a log that cannot be written is said with `-v` and otherwise let go.
 
+mod files;
 pub mod log;
 pub mod msmtp_log;
 pub mod progress;
+pub mod scribe;
+mod standard;
 pub mod syslog;
 pub mod transcript;
 
+pub use standard::{log_on_stdout, lost_output, stdout, write_stdout};
+
+use crate::sys::clock::Deadline;
 use std::fmt::Display;
-use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How long the end of a process waits for its logs on a machine that is busy; what stands still is waited for less.
+const END: Duration = Duration::from_secs(2);
 
 /// One line on standard error; a closed one is no error.
 pub fn stderr(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable(line));
+    standard::told(&(printable(line) + "\n"));
 }
 
 /// Text of several lines on standard error; a closed one is no error.
 pub fn stderr_text(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    standard::told(text);
 }
 
-/// What kept standard output from being written, the first time.
-static LOST: OnceLock<io::Error> = OnceLock::new();
-
-/// Text on standard output. What cannot be written is told at the end (`lost_output`), by a status too; a reader that went
-/// away (`| head`) is no error.
-pub fn stdout(text: &str) {
-    if let Err(error) = write_stdout(text)
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = LOST.set(error);
-    }
-}
-
-/// Text on standard output, where it may also be lost.
-///
-/// # Errors
-/// It cannot be written.
-pub fn write_stdout(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush())
-}
-
-/// Why some of standard output is lost, where it is.
-#[must_use]
-pub fn lost_output() -> Option<&'static io::Error> {
-    LOST.get()
+/// Waits until the logs are written, for a short time: one that stands still delays no status. To be called at the end.
+pub fn finish() {
+    let deadline = Deadline::after(END);
+    // They tell of their own losses in the log.
+    let _ = files::FILES.finish(deadline);
+    log::finish(deadline);
 }
 
 /// A text on one line: control characters become spaces, so that what a server or a message says cannot move the

@@ -3,7 +3,8 @@
 //!
 //! The line is made of values; writing it is the last step and fails no delivery.
 
-use super::{printable, syslog};
+use super::printable;
+use super::syslog::{self, Severity, Syslog};
 use crate::config::{Account, AuthChoice, Endpoint, TlsMode};
 use crate::deliver::{Attempt, Verdict};
 use crate::exit::Status;
@@ -11,9 +12,13 @@ use crate::route::Plan;
 use chrono::{DateTime, FixedOffset};
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// The time format where none is configured, or none that can be read.
 const TIME: &str = "%b %d %H:%M:%S";
+
+/// How long a syslog that stands still is waited for.
+const SYSLOG: Duration = Duration::from_millis(200);
 
 /// Where the line goes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,16 +103,21 @@ fn beginning(account: Option<&Account>, from: &str, recipients: &[&str]) -> Stri
 /// # Errors
 /// What kept it from being written, for people.
 pub fn write(sinks: Sinks<'_>, line: &str, now: DateTime<FixedOffset>) -> Result<(), String> {
-    let logged = sinks.syslog.map_or(Ok(()), |facility| syslog::send(facility, "msmtp", line, now));
+    let logged = sinks.syslog.map_or(Ok(()), |facility| to_syslog(facility, line, now));
     let Some(path) = sinks.file else { return logged };
     let text = format!("{} {line}\n", time(sinks.time_format.unwrap_or(TIME), now));
     if path.as_os_str() == "-" {
-        // The message has gone, whether this is read or not.
-        let _ = super::write_stdout(&text);
+        super::log_on_stdout(&text);
         return logged;
     }
     let written = crate::sys::files::append(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| format!("log {}: {error}; it would have said: {line}", path.display())).and(logged)
+}
+
+fn to_syslog(facility: &str, line: &str, now: DateTime<FixedOffset>) -> Result<(), String> {
+    let number = syslog::number(facility).ok_or_else(|| format!("syslog: unknown facility {facility}"))?;
+    let sent = Syslog::default().send((number, Severity::Info), "msmtp", line, (now, SYSLOG));
+    sent.map_err(|error| format!("syslog: /dev/log: {error}"))
 }
 
 /// The time in a strftime format; a format that chrono cannot read gives msmtp's default one.

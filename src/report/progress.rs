@@ -2,8 +2,10 @@
 //!
 //! Nothing where standard error is no terminal, or one that cannot write over a line. No colour, no escape sequence.
 
+use super::standard;
 use crate::sys::env;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+use std::time::Duration;
 
 /// A line that shows how far work is. It goes away when this is dropped.
 #[derive(Debug)]
@@ -33,7 +35,9 @@ impl Progress {
     fn show(&mut self, line: &str) {
         let width = line.chars().count();
         let blank = self.width.saturating_sub(width);
-        let _ = write!(std::io::stderr(), "\r{line}{:blank$}{}", "", "\u{8}".repeat(blank));
+        // A terminal that stands still is not waited for.
+        let text = format!("\r{line}{:blank$}{}", "", "\u{8}".repeat(blank));
+        let _ = standard::error(text.as_bytes(), Duration::ZERO);
         self.width = width;
     }
 }
@@ -42,7 +46,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if self.width > 0 {
             self.show("");
-            let _ = write!(std::io::stderr(), "\r");
+            let _ = standard::error(b"\r", Duration::ZERO);
         }
     }
 }

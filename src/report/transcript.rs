@@ -3,19 +3,19 @@
 //!
 //! What comes here is redacted already (`smtp::dialogue`); a file that cannot be written is let go.
 
-use super::printable;
-use crate::config::{Sender, Via};
+use super::{files, printable};
+use crate::config::Via;
 use crate::deliver::{Attempt, Verdict};
 use crate::smtp::dialogue::{Event, Transcript};
-use crate::sys::{clock, files};
-use std::fs::File;
-use std::io::Write;
+use crate::sys::clock;
+use std::path::PathBuf;
 
 /// Where the dialogue goes.
 #[derive(Debug)]
 pub struct Transcripts {
     stderr: bool,
-    file: Option<File>,
+    file: Option<PathBuf>,
+    sender: String,
     debug: bool,
 }
 
@@ -23,28 +23,22 @@ impl Transcripts {
     /// The sinks of an account and a command line.
     #[must_use]
     pub fn open(via: Via<'_>, verbose: bool) -> Self {
-        let sender: Option<&Sender> = match via {
-            Via::Sender(sender) | Via::Default(sender) => Some(sender),
-            Via::Account(_) => None,
+        let (Via::Sender(sender) | Via::Default(sender)) = via else {
+            return Self { stderr: verbose, file: None, sender: String::new(), debug: false };
         };
-        let file = sender.and_then(|sender| sender.log_file.as_deref()).map(files::append);
-        if let Some(Err(error)) = &file {
-            tracing::warn!(sender = via.name(), "log_file cannot be written: {error}");
-        }
-        let file = file.and_then(Result::ok);
-        Self { stderr: verbose, file, debug: sender.is_some_and(|sender| sender.debug) }
+        Self { stderr: verbose, file: sender.log_file.clone(), sender: via.name(), debug: sender.debug }
     }
 
     /// The line of a finished message in the sender's file.
     pub fn result(&mut self, attempt: &Attempt) {
-        let Some(file) = &mut self.file else { return };
+        let Some(file) = &self.file else { return };
         for outcome in &attempt.outcomes {
             let what = match &outcome.verdict {
                 Verdict::Sent(reply) => format!("sent: {reply}"),
                 Verdict::Failed(trouble) => format!("not sent: {}", trouble.line(&attempt.server, None)),
             };
             let line = printable(&format!("to {} {what}", outcome.recipient));
-            let _ = file.write_all(format!("{} {line}\n", stamp()).as_bytes());
+            files::line(file, &self.sender, format!("{} {line}\n", stamp()));
         }
     }
 }
@@ -59,10 +53,8 @@ impl Transcript for Transcripts {
             super::stderr(&line);
         }
         if self.debug {
-            match &mut self.file {
-                Some(file) => {
-                    let _ = file.write_all(format!("{} {line}\n", stamp()).as_bytes());
-                }
+            match &self.file {
+                Some(file) => files::line(file, &self.sender, format!("{} {line}\n", stamp())),
                 None => tracing::info!(dialogue = line, "debug"),
             }
         }

@@ -6,6 +6,7 @@ pub mod exec;
 pub mod files;
 pub mod install;
 pub mod owners;
+pub mod patient;
 pub mod process;
 pub mod random;
 pub mod rights;

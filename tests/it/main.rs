@@ -18,6 +18,7 @@ mod import;
 mod limits;
 mod listener;
 mod local;
+mod logs;
 mod msmtp;
 mod nasty;
 mod operator;
