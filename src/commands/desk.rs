@@ -137,7 +137,7 @@ fn retry(store: &SqliteStore, filter: &Filter, now: i64) -> Result<u64, StoreErr
             store.resume(&pause.lane, now)?;
         }
     }
-    store.act(filter, &Action::Retry, now)
+    store.act(filter, &Action::again(filter), now)
 }
 
 /// Where a user's own queue is: `$XDG_STATE_HOME/postrider/queue`, else `~/.local/state/postrider/queue`.

@@ -33,7 +33,10 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::Flush { filter } => daemon.host.flush(&touched(filter)).map(Reply::Touched),
         Request::Retry { filter } if master => daemon.host.retry(&filter).map(Reply::Touched),
         // What keeps a sender back is not for its users to end.
-        Request::Retry { filter } => daemon.host.flush(&touched(filter)).map(Reply::Touched),
+        Request::Retry { filter } => {
+            let filter = touched(filter);
+            act(daemon, &filter, &Action::again(&filter)).map(Reply::Touched)
+        }
         Request::Reload if master => daemon.host.reload().map(|()| Reply::Touched(0)),
         Request::Reload => Err("only root and the daemon's user may have the configuration read again".into()),
         Request::Status => status(daemon, master, peer.uid),

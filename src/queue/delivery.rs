@@ -109,7 +109,7 @@ impl Job<'_> {
             result: Fate::Retry { due: full.until.max(now.saturating_add(1000)), counts: false },
             said: full.what.clone(),
             via: self.queued.lane.clone(),
-            unknown: one.unknown,
+            unknown: false,
             reason: String::new(),
         }
     }

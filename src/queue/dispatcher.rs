@@ -4,7 +4,7 @@
 use super::bounce::Matter;
 use super::delivery;
 use super::shared::{Shared, TICK, logged};
-use super::types::{Filter, MessageId, Millis, NEVER, Pause, Queued, StoreError};
+use super::types::{Filter, MessageId, Millis, Pause, Queued, StoreError};
 use super::{backup, lane, schedule, worker};
 use crate::config::Config;
 use crate::sys::clock::{self, Deadline};
@@ -20,13 +20,8 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Messages looked through at a time.
 const PAGE: usize = 2000;
-/// No pause is longer, but for one of fixed length (`config::replies::LONGEST`).
-const PAUSE: Millis = 3_600_000;
-const FIRM_PAUSE: Millis = 48 * 3_600_000;
 /// How often messages of a lane that is down are given to its backup.
 const DIVERSION: Duration = Duration::from_secs(2);
-/// What is due later than this was written by a clock that was wrong, unless it waits for a run of the queue.
-const FAR: Millis = 3 * 86_400_000;
 
 /// Takes a worker off the books however it ends.
 struct Employed {
@@ -86,12 +81,20 @@ impl<'s> Dispatcher<'s> {
     /// What an earlier process left: pauses, holds that are over, and times of a clock that was wrong.
     fn take_up(&self) {
         let now = clock::millis();
+        match self.shared.store.set_back(now) {
+            Ok(None) => {}
+            Ok(Some(by)) => tracing::warn!(
+                seconds = by / 1000,
+                "the queue was written by a clock that was ahead; its times are set back"
+            ),
+            Err(error) => tracing::error!("queue: {error}"),
+        }
         match self.shared.store.paused() {
             Ok(pauses) => {
                 let mut state = self.shared.lock();
                 for pause in pauses {
                     let name = pause.lane.clone();
-                    let limit = now + if pause.firm { FIRM_PAUSE } else { PAUSE };
+                    let limit = now.saturating_add(schedule::longest(pause.firm));
                     state.lanes.lane(&name).take_up(pause, limit);
                 }
             }
@@ -109,13 +112,6 @@ impl<'s> Dispatcher<'s> {
             Err(error) => tracing::error!("queue: {error}"),
         }
         self.shared.release_gone();
-        if let Ok(Some(due)) = self.shared.store.next_due()
-            && due > now + FAR
-            && due < NEVER
-        {
-            tracing::warn!("the queue was written by a clock that was ahead; its times are set back");
-            logged(self.shared.store.shift(now - due));
-        }
     }
 
     /// The time, or `None` at the end. Notices that the wall clock was set.
@@ -132,7 +128,7 @@ impl<'s> Dispatcher<'s> {
             state.lanes.shift(by);
             drop(state);
             tracing::warn!(seconds = by / 1000, "the clock was set; the schedule goes with it");
-            logged(self.shared.store.shift(by));
+            logged(self.shared.store.shift(by, now));
         }
         Some(now)
     }

@@ -444,6 +444,12 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
     }
 
+    /// The lanes that have been in trouble and are still to show that they serve.
+    pub(super) fn troubled(&self) -> Vec<String> {
+        let troubled = |lane: &Lane| lane.until > 0 && lane.pauses > 0;
+        self.lanes.iter().filter(|(_, lane)| troubled(lane)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// The lanes that an operator paused.
     pub(super) fn halted(&self) -> Vec<String> {
         self.lanes.iter().filter(|(_, lane)| lane.halt.is_some()).map(|(name, _)| name.clone()).collect()

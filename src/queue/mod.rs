@@ -120,10 +120,11 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn waiting(&self, lane: &str) -> Result<u64, StoreError>;
 
-    /// Carries an operator's action out on all messages that fit; how many there were. A bounce comes with the message.
+    /// Carries an operator's action out on all messages that fit and are there when it begins; how many there were. Very
+    /// many are many commits, so that others are not kept waiting; each message is wholly done or not at all.
     ///
     /// # Errors
-    /// Nothing was changed.
+    /// What was done until then stays done.
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError>;
 
     /// Gives a message to another lane, for this reason; its recipients are due at once there, unless they wait for a queue
@@ -142,10 +143,10 @@ pub trait Store: Send + Sync {
     fn pause(&self, pause: &Pause) -> Result<(), StoreError>;
 
     /// Opens a lane again: what waited for the end of its pause is due now, and its messages are credited with the time of
-    /// its trouble (`Queued::grace`). Nothing where it is not paused.
+    /// its trouble (`Queued::grace`). Nothing where it is not paused. Nothing of it is claimed before all of that is done.
     ///
     /// # Errors
-    /// Nothing was changed.
+    /// The lane is still paused.
     fn resume(&self, lane: &str, now: Millis) -> Result<(), StoreError>;
 
     /// The paused lanes.
@@ -185,11 +186,18 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn stats(&self, since: Millis) -> Result<Stats, StoreError>;
 
-    /// Moves every time of the schedule by as much as the wall clock was seen to jump.
+    /// Moves every time of the schedule by as much as the wall clock was seen to jump, `now` by its new time; but not those
+    /// of messages that were accepted since.
     ///
     /// # Errors
-    /// Nothing was changed.
-    fn shift(&self, by: i64) -> Result<(), StoreError>;
+    /// Nothing was changed, or the rest is done when the queue is opened again.
+    fn shift(&self, by: i64, now: Millis) -> Result<(), StoreError>;
+
+    /// Sets right what an earlier process wrote while the clock was ahead; by how much it was, where it was.
+    ///
+    /// # Errors
+    /// Some of it is still to be done.
+    fn set_back(&self, now: Millis) -> Result<Option<Millis>, StoreError>;
 
     /// Final results, newest first: what was sent, what failed and why.
     ///

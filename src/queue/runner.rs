@@ -61,19 +61,18 @@ impl Runner {
     }
 
     /// Makes messages due at once, as an operator says who knows why: how many. The lanes that they wait in try again
-    /// whatever kind of pause they have.
+    /// whatever kind of pause they have. What is in doubt waits its time out unless it is called by its number.
     ///
     /// # Errors
     /// The store's.
     pub fn retry(&self, filter: &Filter) -> Result<u64, StoreError> {
-        let mut lanes = std::collections::BTreeSet::new();
-        gone::pages(self.shared.store.as_ref(), filter.clone(), &mut |page| {
-            lanes.extend(page.iter().map(|queued| queued.lane.clone()));
-            Ok(())
-        })?;
-        let touched = self.shared.store.act(filter, &Action::Retry, clock::millis())?;
-        for lane in lanes {
-            self.resume(&lane)?;
+        let touched = self.shared.store.act(filter, &Action::again(filter), clock::millis())?;
+        let paused = self.shared.lock().lanes.troubled();
+        for lane in paused.into_iter().filter(|lane| filter.lane.as_ref().is_none_or(|only| only == lane)) {
+            let there = Filter { lane: Some(lane.clone()), ..filter.clone() };
+            if !self.shared.store.list(&there, 1)?.is_empty() {
+                self.resume(&lane)?;
+            }
         }
         self.kick();
         Ok(touched)

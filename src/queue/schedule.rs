@@ -4,18 +4,20 @@
 //! decided what the queue does about it (RFC 5321 section 4.5.4.1).
 
 use super::types::{Fate, Millis};
-use crate::config::QueueConfig;
+use crate::config::{QueueConfig, replies};
 use crate::deliver::trouble::{Permanence, Scope, Trouble, Wait};
 use crate::smtp::phase::Phase;
 use std::time::Duration;
 
 /// The shortest wait where the server may have taken the message (RFC 1047).
 const UNKNOWN: Duration = Duration::from_secs(15 * 60);
+/// The same, for those who reckon: no run of the queue makes it shorter.
+pub const DOUBT: Millis = 15 * 60_000;
 /// The first pause of a lane in trouble; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The same where the provider's window is used up: it frees no sooner.
 const WINDOW: Duration = Duration::from_secs(300);
-/// The longest pause of a lane, but for one of a fixed length.
+/// The longest pause of a lane, but for one of a fixed length, which is at most that of `config::replies`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// A wall clock that goes wrong by more than this was set.
 const JUMP: Duration = Duration::from_secs(60);
@@ -106,6 +108,12 @@ pub fn pause(wait: Wait, times: u32) -> Duration {
         Wait::Window => growing(WINDOW),
         Wait::Firm(length) => length,
     }
+}
+
+/// The longest that a lane waits, in milliseconds.
+#[must_use]
+pub fn longest(firm: bool) -> Millis {
+    millis(if firm { replies::LONGEST } else { LONGEST_PAUSE })
 }
 
 /// Whether the sender is to be told of the delay by now.

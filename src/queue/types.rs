@@ -288,14 +288,24 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Due at once.
+    /// Due at once; where a server may have it already after an attempt that ended in doubt, when that time is over.
     Retry,
+    /// Due at once, whatever is in doubt.
+    Force,
     /// On hold, for this reason.
     Hold(String),
     /// No longer on hold.
     Release,
     /// Out of the queue without a word.
     Delete,
+}
+
+impl Action {
+    /// Due again, as somebody says who means these messages: those that he calls by their numbers whatever is in doubt.
+    #[must_use]
+    pub fn again(of: &Filter) -> Self {
+        if of.ids.is_empty() { Self::Retry } else { Self::Force }
+    }
 }
 
 /// A paused lane.

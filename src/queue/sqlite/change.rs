@@ -3,16 +3,16 @@
 
 use super::said::cut;
 use super::text::Text;
-use super::{counts, halts, read};
+use super::{counts, halts, portion, read};
 use crate::envelope::Dsn;
 use crate::queue::{
-    Accepted, Action, Counted, Fate, Filter, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, StoreError,
+    Accepted, Counted, Fate, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, StoreError, schedule,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 /// Attempts that began before a pause and failed in it wait this much longer at most.
-const PAUSED_TOGETHER: Millis = 60_000;
+pub(super) const PAUSED_TOGETHER: Millis = 60_000;
 /// A new message's row.
 const INSERT: &str = "INSERT INTO message
     (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
@@ -133,14 +133,16 @@ pub(super) fn record(
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
         .ok_or(StoreError::Gone)?;
+    let shift = portion::to_be_shifted(c, id.0)?;
     for one in results {
         let said = cut(&one.said);
         if let Fate::Retry { due, counts } = one.result {
+            let doubt = if one.unknown { due.min(now.saturating_add(schedule::DOUBT)) - shift } else { 0 };
             c.prepare_cached(
-                "UPDATE recipient SET due = ?3, attempts = attempts + ?4, last = ?5, unknown = unknown OR ?6
+                "UPDATE recipient SET due = ?3, attempts = attempts + ?4, last = ?5, unknown = unknown OR ?6, doubt = ?7
                  WHERE message = ?1 AND number = ?2",
             )?
-            .execute(params![id.0, one.number, due, counts, said, one.unknown])?;
+            .execute(params![id.0, one.number, due.saturating_sub(shift), counts, said, one.unknown, doubt])?;
             defer(c, &lane, now, &one.reason)?;
             continue;
         }
@@ -208,29 +210,6 @@ fn remove(c: &Connection, id: i64) -> Result<Vec<String>, StoreError> {
     Ok(file.into_iter().collect())
 }
 
-/// Carries an action out on all messages that fit: how many, and the files that are done with.
-pub(super) fn act(
-    c: &Connection,
-    filter: &Filter,
-    action: &Action,
-    now: Millis,
-) -> Result<(u64, Vec<String>), StoreError> {
-    let mut files = Vec::new();
-    let ids = read::fitting(c, filter, usize::MAX)?;
-    for id in &ids {
-        match action {
-            Action::Retry => {
-                c.prepare_cached("UPDATE recipient SET due = ?2 WHERE message = ?1")?.execute(params![id, now])?;
-                c.prepare_cached("UPDATE message SET due = ?2 WHERE id = ?1")?.execute(params![id, now])?;
-            }
-            Action::Hold(reason) => hold(c, *id, Some(reason), filter.uid)?,
-            Action::Release => hold(c, *id, None, None)?,
-            Action::Delete => files.append(&mut remove(c, *id)?),
-        }
-    }
-    Ok((ids.len() as u64, files))
-}
-
 /// Puts a message on hold, or releases it. `by` is the user who holds it; none is root and the daemon itself.
 pub(super) fn hold(c: &Connection, id: i64, reason: Option<&str>, by: Option<u32>) -> Result<(), StoreError> {
     c.prepare_cached("UPDATE message SET hold = ?2, holder = ?3 WHERE id = ?1")?.execute(params![
@@ -277,47 +256,15 @@ pub(super) fn pause(c: &Connection, pause: &Pause) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Opens a lane: its trouble goes into its downtime, and what waited for the end is due.
-pub(super) fn resume(c: &Connection, lane: &str, now: Millis) -> Result<(), StoreError> {
-    let pause: Option<(Millis, Option<Millis>)> = c
-        .prepare_cached("DELETE FROM lane WHERE name = ?1 RETURNING until, since")?
-        .query_row([lane], |row| Ok((row.get(0)?, row.get(1)?)))
+/// The pause of a lane is over: its trouble goes into its downtime.
+pub(super) fn resumed(c: &Connection, lane: &str, now: Millis) -> Result<(), StoreError> {
+    let since: Option<Option<Millis>> = c
+        .prepare_cached("DELETE FROM lane WHERE name = ?1 RETURNING since")?
+        .query_row([lane], |row| row.get(0))
         .optional()?;
-    let Some((until, since)) = pause else { return Ok(()) };
-    if let Some(since) = since {
+    if let Some(since) = since.flatten() {
         let since = halts::trouble_over(c, lane, since, now)?;
         halts::downtime(c, lane, now.saturating_sub(since))?;
     }
-    let until = until.saturating_add(PAUSED_TOGETHER);
-    let waiting: Vec<i64> = c
-        .prepare_cached("SELECT id FROM message WHERE hold IS NULL AND lane = ?1 AND due > ?2 AND due <= ?3")?
-        .query_map(params![lane, now, until], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for id in waiting {
-        c.prepare_cached("UPDATE recipient SET due = ?2 WHERE message = ?1 AND due > ?2 AND due <= ?3")?
-            .execute(params![id, now, until])?;
-        settle(c, id, false)?;
-    }
-    Ok(())
-}
-
-/// Moves all times of what is queued. The time of acceptance moves along, as the age is reckoned from it.
-pub(super) fn shift(c: &Connection, by: i64) -> Result<(), StoreError> {
-    c.execute("UPDATE recipient SET due = due + ?1 WHERE due < ?2", [by, NEVER])?;
-    c.execute("UPDATE message SET due = iif(due < ?2, due + ?1, due), created = created + ?1", [by, NEVER])?;
-    c.execute("UPDATE lane SET until = until + ?1, since = since + ?1, down = iif(down > 0, down + ?1, 0)", [by])?;
-    c.execute("UPDATE halt SET since = since + ?1, until = until + ?1", [by])?;
-    Ok(())
-}
-
-/// Forgets what is older; the submissions of messages that are still queued stay.
-pub(super) fn forget(c: &Connection, before: Millis) -> Result<(), StoreError> {
-    c.execute("DELETE FROM history WHERE ended < ?1", [before])?;
-    c.execute("DELETE FROM deferral WHERE slot < ?1", [before.div_euclid(counts::SLOT)])?;
-    c.execute(
-        "DELETE FROM submission WHERE created < ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE id = submission.message)",
-        [before],
-    )?;
-    c.execute("DELETE FROM lane WHERE until < ?1", [before])?;
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! that a long list holds nobody up. A commit is synced: what was answered is kept whatever happens to the process or the
 //! machine.
 
+mod bulk;
 mod change;
 mod counts;
 mod error;
@@ -18,6 +19,7 @@ mod halts;
 pub mod inspect;
 mod lock;
 mod open;
+mod portion;
 mod read;
 mod said;
 mod salvage;
@@ -34,11 +36,12 @@ use super::{
     Stats, Store, StoreError,
 };
 use crate::message::Message;
+use bulk::Bulk;
 use change::Parcel;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use text::Texts;
 use writer::Writer;
 
@@ -64,6 +67,8 @@ pub struct SqliteStore {
     runner: Mutex<Connection>,
     operator: Mutex<Connection>,
     claims: Mutex<HashSet<MessageId>>,
+    /// Shared by those who set times, held alone by who moves all of them.
+    times: RwLock<()>,
     texts: Texts,
     database: PathBuf,
     directory: PathBuf,
@@ -93,11 +98,12 @@ impl SqliteStore {
         let (runner, operator) = (connect()?, connect()?);
         let writer = Writer::start(opened.database.clone()).map_err(|error| error::within(&opened.database, error))?;
         let running = (!config.exclusive).then(|| lock::Running::new(&opened.directory));
-        Ok(Self {
+        let store = Self {
             writer,
             runner,
             operator,
             claims: Mutex::default(),
+            times: RwLock::default(),
             texts: opened.texts,
             database: opened.database,
             directory: opened.directory,
@@ -105,7 +111,14 @@ impl SqliteStore {
             recovered: opened.recovered,
             running,
             _lock: opened.lock,
-        })
+        };
+        // A process ended in the middle of it.
+        store.bulk().finish_shift().map_err(|error| store.named(error))?;
+        Ok(store)
+    }
+
+    fn bulk(&self) -> Bulk<'_> {
+        Bulk::new(&self.writer, &self.operator)
     }
 
     /// What was damaged, what was saved and where the rest is, where the database had to be set aside.
@@ -307,10 +320,8 @@ impl Store for SqliteStore {
     }
 
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {
-        let (filter, action) = (filter.clone(), action.clone());
-        let (count, files) = self.writer.change(move |c| change::act(c, &filter, &action, now))?;
-        self.texts.remove(&files);
-        Ok(count)
+        let _times = self.times.read().unwrap_or_else(PoisonError::into_inner);
+        self.bulk().act(filter, action, now, &self.texts).map_err(|error| self.named(error))
     }
 
     fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError> {
@@ -324,8 +335,8 @@ impl Store for SqliteStore {
     }
 
     fn resume(&self, lane: &str, now: Millis) -> Result<(), StoreError> {
-        let lane = lane.to_owned();
-        self.writer.change(move |c| change::resume(c, &lane, now))
+        let _times = self.times.read().unwrap_or_else(PoisonError::into_inner);
+        self.bulk().resume(lane, now).map_err(|error| self.named(error))
     }
 
     fn paused(&self) -> Result<Vec<Pause>, StoreError> {
@@ -357,8 +368,14 @@ impl Store for SqliteStore {
         counts::stats(&snapshot, since).map_err(|error| self.named(error))
     }
 
-    fn shift(&self, by: i64) -> Result<(), StoreError> {
-        self.writer.change(move |c| change::shift(c, by))
+    fn shift(&self, by: i64, now: Millis) -> Result<(), StoreError> {
+        let _times = self.times.write().unwrap_or_else(PoisonError::into_inner);
+        self.bulk().shift(by, now).map_err(|error| self.named(error))
+    }
+
+    fn set_back(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let _times = self.times.write().unwrap_or_else(PoisonError::into_inner);
+        self.bulk().set_back(now).map_err(|error| self.named(error))
     }
 
     fn history(&self, since: Millis, limit: usize) -> Result<Vec<Past>, StoreError> {
@@ -370,7 +387,7 @@ impl Store for SqliteStore {
     }
 
     fn tidy(&self, before: Millis) -> Result<(), StoreError> {
-        self.writer.change(move |c| change::forget(c, before))?;
+        self.bulk().forget(before).map_err(|error| self.named(error))?;
         // In pieces, so that those who submit meanwhile do not wait for all of it.
         while self.writer.alone(schema::shrink)? {}
         // A reader in the way is no trouble: the next time will do.

@@ -18,6 +18,12 @@ pub(super) const NEXT_LANE: &str =
     "SELECT lane FROM message INDEXED BY message_due WHERE hold IS NULL AND lane > ?1 ORDER BY lane LIMIT 1";
 /// The single or the bulk messages of a lane, earliest due first.
 pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due <= ?3 ORDER BY due, id";
+/// Messages of a lane that are due in a stretch of time.
+pub(super) const WAITING: &str = "SELECT id FROM message INDEXED BY message_due
+     WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due > ?3 AND due <= ?4 LIMIT ?5";
+/// Takes the oldest results out.
+pub(super) const OLD_HISTORY: &str = "DELETE FROM history
+     WHERE id IN (SELECT id FROM history INDEXED BY history_ended WHERE ended < ?1 ORDER BY ended LIMIT ?2)";
 /// What was counted from a time on.
 pub(super) const COUNTED: &str = "SELECT slot, name, messages, held FROM source WHERE slot >= ?1 ORDER BY slot, name";
 /// The newest results.
@@ -34,6 +40,41 @@ pub(super) fn names(connection: &Connection, file: &str) -> Result<bool, StoreEr
 pub(super) fn submission(c: &Connection, id: &str) -> Result<Option<MessageId>, StoreError> {
     let mut known = c.prepare_cached("SELECT message FROM submission WHERE id = ?1")?;
     Ok(known.query_row([id], |row| row.get(0)).optional()?.map(MessageId))
+}
+
+/// The last number that was given.
+pub(super) fn last(c: &Connection) -> Result<i64, StoreError> {
+    Ok(c.prepare_cached("SELECT last FROM state")?.query_row([], |row| row.get(0))?)
+}
+
+/// Until when a lane is paused, where it is.
+pub(super) fn paused_until(c: &Connection, lane: &str) -> Result<Option<Millis>, StoreError> {
+    let mut until = c.prepare_cached("SELECT until FROM lane WHERE name = ?1")?;
+    Ok(until.query_row([lane], |row| row.get(0)).optional()?)
+}
+
+/// Submissions after one that are older and whose message is done with, of so many that are looked through; and the last
+/// of these, where there may be more.
+pub(super) fn old_submissions(
+    c: &Connection,
+    after: &str,
+    before: Millis,
+    limit: usize,
+) -> Result<(Vec<String>, Option<String>), StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT id, created < ?2 AND NOT EXISTS (SELECT 1 FROM message WHERE id = submission.message)
+         FROM submission WHERE id > ?1 ORDER BY id LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![after, before, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let (mut old, mut last, mut count) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        if row.get(1)? {
+            old.push(id.clone());
+        }
+        (last, count) = (Some(id), count + 1);
+    }
+    Ok((old, last.filter(|_| count == limit)))
 }
 
 /// Lanes that have a message which is not on hold.

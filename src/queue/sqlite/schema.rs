@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
 
 /// Version 1.
 ///
@@ -94,6 +94,17 @@ const FIFTH: &str = "
 /// Version 6: who put a message on hold, where it was a user; NULL is root, the brake or the daemon, and what was on hold
 /// before. Nobody but root ends another's hold.
 const SIXTH: &str = "ALTER TABLE message ADD COLUMN holder INTEGER;";
+
+/// Version 7.
+///
+/// - `recipient.doubt`: until then it is not tried, whoever asks for a run of the queue, as the server may have it already.
+/// - `shift` is one row while the times of messages are being moved, portion by portion: by how much, how far it is done,
+///   the last message that it is for, and the stretch of time in which messages were accepted with the right time.
+const SEVENTH: &str = "
+    ALTER TABLE recipient ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE shift (
+        by INTEGER NOT NULL, done INTEGER NOT NULL, last INTEGER NOT NULL, since INTEGER NOT NULL, now INTEGER NOT NULL)
+        STRICT;";
 
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);

@@ -296,6 +296,14 @@ impl Side {
 /// All of them in one transaction; an error means that nothing of any of them is there.
 fn transaction(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    if let [job] = batch {
+        // Alone in its transaction it needs no savepoint, whose journal is costly.
+        return match (job.run(connection), connection.is_autocommit()) {
+            (true, _) => Ok(connection.prepare_cached("COMMIT")?.execute([]).map(drop)?),
+            (false, true) => Err(job.error().unwrap_or_else(|| StoreError::Io("the transaction was lost".into()))),
+            (false, false) => Ok(connection.prepare_cached("ROLLBACK")?.execute([]).map(drop)?),
+        };
+    }
     for job in batch {
         connection.prepare_cached("SAVEPOINT job")?.execute([])?;
         if !job.run(connection) {

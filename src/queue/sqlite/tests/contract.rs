@@ -219,7 +219,7 @@ fn times_move_with_the_clock() {
     let store = open(dir.path());
     store.accept(new("a", "shop", &["a@x.org"], 1000)).unwrap();
     store.pause(&Pause { since: Some(1000), ..paused("shop", 2000, "quota") }).unwrap();
-    store.shift(-500).unwrap();
+    store.shift(-500, 1_000_000).unwrap();
     let one = all(&store).remove(0);
     let pause = store.paused().unwrap().remove(0);
     assert_eq!(
@@ -227,7 +227,7 @@ fn times_move_with_the_clock() {
         (500, 500, 1500, Some(500), None)
     );
     assert_eq!(store.next_due().unwrap(), Some(1500));
-    assert!(store.shift(i64::MAX).is_err(), "beyond what a number holds: nothing is changed");
+    assert!(store.shift(i64::MAX, 1_000_000).is_err(), "beyond what a number holds: nothing is changed");
     assert_eq!(store.next_due().unwrap(), Some(1500));
 }
 
