@@ -3,6 +3,9 @@
 //! A socket's own time limit begins anew with every call, so that one octet every half second extends it for ever. Here
 //! the limit is set to what is left before each call, and when nothing is left the answer is `TimedOut`. TLS lies on
 //! top, so the same holds for its handshake.
+//!
+//! What had come by the time that the limit is seen to have passed can still be read: where this process stood still for
+//! longer than that (a suspended machine, SIGSTOP), a reply that was in time is a reply.
 
 use crate::sys::clock::Deadline;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -36,6 +39,13 @@ impl Stream {
         }
     }
 
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(buffer),
+            Self::Unix(socket) => socket.read(buffer),
+        }
+    }
+
     fn limit_write(&self, left: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.set_write_timeout(Some(left)),
@@ -49,13 +59,20 @@ impl Stream {
 pub struct TimedStream {
     stream: Stream,
     deadline: Deadline,
+    /// Octets that had come when the deadline was seen to have passed, and were not read yet.
+    come: Option<u64>,
 }
+
+/// The limit for what needs no waiting.
+const A_MOMENT: Duration = Duration::from_millis(1);
+/// The most octets that are read so: those of a reply, and of the TLS around it.
+const LATE: u64 = 64 << 10;
 
 impl TimedStream {
     /// Wraps a connected socket.
     #[must_use]
     pub fn new(stream: Stream, deadline: Deadline) -> Self {
-        Self { stream, deadline }
+        Self { stream, deadline, come: None }
     }
 
     /// Whether the deadline has passed.
@@ -75,10 +92,12 @@ impl TimedStream {
     /// Waits until something can be read, the other side has closed, or the deadline has passed: whether it was that.
     pub fn is_silent(&self) -> bool {
         loop {
-            let Some(left) = self.deadline.left() else { return true };
-            let Ok(limit) = Timespec::try_from(left) else { return false };
+            // What has come is looked at even when there is no time left.
+            let left = self.deadline.left();
+            let Ok(limit) = Timespec::try_from(left.unwrap_or_default()) else { return false };
             let mut polled = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
             match poll(&mut polled, Some(&limit)) {
+                Ok(0) if left.is_none() => return true,
                 Err(rustix::io::Errno::INTR) | Ok(0) => {}
                 _ => return false,
             }
@@ -105,6 +124,16 @@ impl TimedStream {
             Stream::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
             Stream::Unix(socket) => socket.shutdown(std::net::Shutdown::Write),
         };
+    }
+
+    /// How much of a buffer may be filled after the deadline: what had come by then; none of it is waited for.
+    fn late(&mut self) -> io::Result<usize> {
+        let come = match self.come {
+            Some(come) => come,
+            None => rustix::io::ioctl_fionread(self.fd())?.min(LATE),
+        };
+        self.come = Some(come);
+        if come == 0 { Err(ErrorKind::TimedOut.into()) } else { Ok(usize::try_from(come).unwrap_or(usize::MAX)) }
     }
 
     /// Calls until something happens or the deadline has passed. A socket that says WouldBlock has reached the limit
@@ -146,16 +175,22 @@ fn again(kind: ErrorKind) -> bool {
 
 impl Timed for TimedStream {
     fn set_deadline(&mut self, deadline: Deadline) {
-        self.deadline = deadline;
+        (self.deadline, self.come) = (deadline, None);
     }
 }
 
 impl Read for TimedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.until(Stream::limit_read, |stream| match stream {
-            Stream::Tcp(socket) => socket.read(buffer),
-            Stream::Unix(socket) => socket.read(buffer),
-        })
+        let done = self.until(Stream::limit_read, |stream| stream.read(buffer));
+        if !matches!(&done, Err(error) if error.kind() == ErrorKind::TimedOut) {
+            return done;
+        }
+        let come = self.late()?;
+        let most = come.min(buffer.len());
+        self.stream.limit_read(A_MOMENT)?;
+        let read = self.stream.read(&mut buffer[..most])?;
+        self.come = Some((come - read) as u64);
+        Ok(read)
     }
 }
 
@@ -209,6 +244,21 @@ mod tests {
         assert_eq!(stream.read(&mut [0]).unwrap(), 1, "a moved deadline gives time again");
         drop(stream);
         feeder.join().unwrap();
+    }
+
+    #[test]
+    fn what_had_come_in_time_is_read_and_nothing_after_it() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = TimedStream::new(Stream::Unix(ours), Deadline::after(Duration::ZERO));
+        theirs.write_all(b"250 taken\r\n").unwrap();
+        assert!(stream.is_late() && !stream.is_silent());
+        let mut buffer = [0; 64];
+        assert_eq!(stream.read(&mut buffer[..4]).unwrap(), 4);
+        theirs.write_all(b"421 more").unwrap();
+        assert_eq!((stream.read(&mut buffer).unwrap(), &buffer[..7]), (7, &b"taken\r\n"[..]));
+        assert_eq!(stream.read(&mut buffer).unwrap_err().kind(), ErrorKind::TimedOut, "what came later is late");
+        stream.set_deadline(Deadline::after(Duration::from_secs(60)));
+        assert_eq!(stream.read(&mut buffer).unwrap(), 8);
     }
 
     #[test]

@@ -85,13 +85,7 @@ fn remove(c: &Connection, these: &str) -> Result<Vec<String>, StoreError> {
 }
 
 /// Makes some of a lane's messages due that wait for the end of its pause; how many.
-pub(super) fn hasten(
-    c: &Connection,
-    lane: &str,
-    now: Millis,
-    until: Millis,
-    size: usize,
-) -> Result<usize, StoreError> {
+pub(super) fn hasten(c: &Connection, lane: &str, now: Millis, until: Millis, size: usize) -> Result<usize, StoreError> {
     let until = until.saturating_add(change::PAUSED_TOGETHER);
     let mut waiting: Vec<i64> = Vec::new();
     for bulk in [false, true] {
@@ -255,7 +249,8 @@ pub(super) fn forget_deferrals(c: &Connection, before: Millis, size: usize) -> R
         .query_row(params![before, number(size)], |row| row.get(0))
         .optional()?;
     // A whole slot at least, so that it comes to an end.
-    c.prepare_cached("DELETE FROM deferral WHERE slot < ?1")?.execute([end.map_or(before, |end| end + 1).min(before)])?;
+    c.prepare_cached("DELETE FROM deferral WHERE slot < ?1")?
+        .execute([end.map_or(before, |end| end + 1).min(before)])?;
     Ok(end.is_none())
 }
 

@@ -1,5 +1,6 @@
 //! The store through its trait, on real directories.
 
+mod bulk;
 mod concurrent;
 mod contract;
 mod damage;
