@@ -6,7 +6,7 @@
 
 use super::text::Texts;
 use super::writer::Writer;
-use super::{change, lock, portion, read};
+use super::{change, lock, portion, read, schema};
 use crate::queue::{Action, Filter, MessageId, Millis, StoreError};
 use crate::sys::clock;
 use rusqlite::Connection;
@@ -24,17 +24,37 @@ const PAGE: usize = 20_000;
 /// Submissions looked through at a time.
 const LOOKED: usize = 5000;
 
+/// How many portions are made before the log is taken into the database, beside whoever writes.
+const ROUND: u32 = 8;
+
 /// One such change.
 pub(super) struct Bulk<'s> {
     writer: &'s Writer,
     reader: &'s Mutex<Connection>,
     /// Messages of the next portion.
     size: usize,
+    portions: u32,
+    /// The writer is set up for many portions, and who takes the log in: from the second portion on.
+    big: Option<Connection>,
 }
 
 impl<'s> Bulk<'s> {
     pub(super) fn new(writer: &'s Writer, reader: &'s Mutex<Connection>) -> Self {
-        Self { writer, reader, size: FIRST }
+        Self { writer, reader, size: FIRST, portions: 0, big: None }
+    }
+
+    /// Between portions: the log is taken into the database by another connection, so that no commit has to do it.
+    fn between(&mut self) -> Result<(), StoreError> {
+        self.portions += 1;
+        match &self.big {
+            None if self.portions == 2 => {
+                self.writer.alone(schema::for_many)?;
+                self.big = Some(schema::connect(self.writer.path())?);
+            }
+            Some(other) if self.portions.is_multiple_of(ROUND) => schema::take_log_in(other)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Makes a portion; it is told how many messages it may have.
@@ -42,6 +62,7 @@ impl<'s> Bulk<'s> {
         &mut self,
         mut work: impl FnMut(&Connection, usize) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.between()?;
         let size = self.size;
         let (done, took) = self.writer.change(move |c| {
             let begun = clock::instant();
@@ -113,17 +134,26 @@ impl<'s> Bulk<'s> {
     /// leaves a paused lane, which the next process opens. A lane that is paused anew meanwhile stays so.
     pub(super) fn resume(&mut self, lane: &str, now: Millis) -> Result<(), StoreError> {
         let Some(until) = read::paused_until(&lock(self.reader), lane)? else { return Ok(()) };
-        let lane = lane.to_owned();
-        self.until_done(move |c, size| {
-            if read::paused_until(c, &lane)? != Some(until) {
-                return Ok(true);
+        let until_all = until.saturating_add(change::PAUSED_TOGETHER);
+        let mut waiting = read::waiting_until(&lock(self.reader), lane, now, until_all)?;
+        // In the order in which they lie on the disk.
+        waiting.sort_unstable();
+        let mut rest = &waiting[..];
+        loop {
+            let (these, others) = rest.split_at(self.size.min(rest.len()));
+            let (these, lane, last) = (these.to_vec(), lane.to_owned(), others.is_empty());
+            self.portion(move |c, _| {
+                portion::hasten(c, &these, now, until_all)?;
+                if last && read::paused_until(c, &lane)? == Some(until) {
+                    change::resumed(c, &lane, now)?;
+                }
+                Ok(())
+            })?;
+            if last {
+                return Ok(());
             }
-            let done = portion::hasten(c, &lane, now, until, size)? < size;
-            if done {
-                change::resumed(c, &lane, now)?;
-            }
-            Ok(done)
-        })
+            rest = others;
+        }
     }
 
     /// Moves the times of the schedule by that much. What a crash leaves undone is known to the queue (`finish_shift`).
@@ -175,6 +205,16 @@ impl<'s> Bulk<'s> {
                 Some(last) => after = last,
                 None => return Ok(()),
             }
+        }
+    }
+}
+
+impl Drop for Bulk<'_> {
+    fn drop(&mut self) {
+        let Some(other) = self.big.take() else { return };
+        let usual = self.writer.alone(schema::as_usual).and_then(|()| schema::take_log_in(&other));
+        if let Err(error) = usual {
+            tracing::debug!("queue: {error}");
         }
     }
 }

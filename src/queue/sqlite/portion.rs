@@ -2,7 +2,7 @@
 //! transaction of the writer, and leaves the queue consistent.
 
 use super::said::cut;
-use super::{change, counts, read};
+use super::{counts, read};
 use crate::queue::{Action, Filter, Millis, NEVER, StoreError, schedule};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -84,24 +84,15 @@ fn remove(c: &Connection, these: &str) -> Result<Vec<String>, StoreError> {
     Ok(gone.into_iter().flatten().collect())
 }
 
-/// Makes some of a lane's messages due that wait for the end of its pause; how many.
-pub(super) fn hasten(c: &Connection, lane: &str, now: Millis, until: Millis, size: usize) -> Result<usize, StoreError> {
-    let until = until.saturating_add(change::PAUSED_TOGETHER);
-    let mut waiting: Vec<i64> = Vec::new();
-    for bulk in [false, true] {
-        let mut statement = c.prepare_cached(read::WAITING)?;
-        let left = size.saturating_sub(waiting.len());
-        let found = statement.query_map(params![lane, bulk, now, until, number(left)], |row| row.get(0))?;
-        waiting.extend(found.collect::<Result<Vec<i64>, _>>()?);
-    }
-    let these = list(&waiting);
+/// Makes messages due that wait for the end of their lane's pause.
+pub(super) fn hasten(c: &Connection, waiting: &[i64], now: Millis, until: Millis) -> Result<(), StoreError> {
+    let these = list(waiting);
     c.prepare_cached(
         "UPDATE recipient SET due = max(?2, doubt)
          WHERE message IN (SELECT value FROM json_each(?1)) AND due > ?2 AND due <= ?3",
     )?
     .execute(params![these, now, until])?;
-    settle(c, &these, now)?;
-    Ok(waiting.len())
+    settle(c, &these, now)
 }
 
 /// Begins to move all times of what is queued: those of lanes at once, those of messages portion by portion. What was

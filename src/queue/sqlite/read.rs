@@ -20,7 +20,7 @@ pub(super) const NEXT_LANE: &str =
 pub(super) const OF_LANE: &str = "SELECT due, id FROM message INDEXED BY message_due WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due <= ?3 ORDER BY due, id";
 /// Messages of a lane that are due in a stretch of time.
 pub(super) const WAITING: &str = "SELECT id FROM message INDEXED BY message_due
-     WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due > ?3 AND due <= ?4 LIMIT ?5";
+     WHERE hold IS NULL AND lane = ?1 AND bulk = ?2 AND due > ?3 AND due <= ?4";
 /// Takes the oldest results out.
 pub(super) const OLD_HISTORY: &str = "DELETE FROM history
      WHERE id IN (SELECT id FROM history INDEXED BY history_ended WHERE ended < ?1 ORDER BY ended LIMIT ?2)";
@@ -51,6 +51,17 @@ pub(super) fn last(c: &Connection) -> Result<i64, StoreError> {
 pub(super) fn paused_until(c: &Connection, lane: &str) -> Result<Option<Millis>, StoreError> {
     let mut until = c.prepare_cached("SELECT until FROM lane WHERE name = ?1")?;
     Ok(until.query_row([lane], |row| row.get(0)).optional()?)
+}
+
+/// The messages of a lane that are due in a stretch of time.
+pub(super) fn waiting_until(c: &Connection, lane: &str, now: Millis, until: Millis) -> Result<Vec<i64>, StoreError> {
+    let mut waiting: Vec<i64> = Vec::new();
+    for bulk in [false, true] {
+        let mut statement = c.prepare_cached(WAITING)?;
+        let found = statement.query_map(params![lane, bulk, now, until], |row| row.get(0))?;
+        waiting.extend(found.collect::<Result<Vec<i64>, _>>()?);
+    }
+    Ok(waiting)
 }
 
 /// Submissions after one that are older and whose message is done with, of so many that are looked through; and the last

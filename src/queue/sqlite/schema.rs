@@ -163,6 +163,24 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Sets the writer up for very many changes one after the other: what they change again and again stays in memory, and no
+/// commit takes the log into the database, which another connection does meanwhile (`take_log_in`).
+pub(super) fn for_many(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.execute_batch("PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 0;")?)
+}
+
+/// The writer as it is otherwise, and without the memory that it took.
+pub(super) fn as_usual(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection
+        .execute_batch("PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 1000; PRAGMA shrink_memory;")?)
+}
+
+/// Takes what it can of the log into the database, in nobody's way.
+pub(super) fn take_log_in(connection: &Connection) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
 /// Empties the log into the database and cuts it to nothing.
 pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
     match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? {

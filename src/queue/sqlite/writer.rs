@@ -12,7 +12,7 @@ use crate::sys::clock::Deadline;
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +30,7 @@ const FAULT: &str = "a fault of this program, which its log tells; nothing was w
 
 /// The way to the connection that writes.
 pub(super) struct Writer {
+    path: PathBuf,
     waiting: Mutex<Waiting>,
     /// Locked by who leads.
     side: Mutex<Side>,
@@ -48,9 +49,14 @@ struct Waiting {
 impl Writer {
     /// On a database that is there and up to date.
     pub(super) fn start(path: PathBuf) -> Result<Self, StoreError> {
-        let mut side = Side { path, connection: None, commits: 0 };
+        let mut side = Side { path: path.clone(), connection: None, commits: 0 };
         side.connection()?;
-        Ok(Self { waiting: Mutex::default(), side: Mutex::new(side) })
+        Ok(Self { path, waiting: Mutex::default(), side: Mutex::new(side) })
+    }
+
+    /// The database.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Transactions since the start.
