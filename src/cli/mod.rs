@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Status {
     crate::sys::signals::outlive_file_limit();
+    crate::sys::rights::hide();
     crate::report::scribe::use_threads();
     let status = called(arguments);
     crate::report::finish();

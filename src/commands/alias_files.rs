@@ -4,7 +4,8 @@
 use crate::config::{AliasSource, ConfigError, Place};
 use crate::route::aliases::{Aliases, Parsed};
 use crate::sys::clock;
-use crate::sys::files::{self, Guard, Stamp};
+use crate::sys::files::{self, Stamp};
+use crate::sys::owners::{Way, WayError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +71,7 @@ fn load(source: &AliasSource) -> Result<Option<Known>, ConfigError> {
         Err(error) => return Err(failed(error.to_string())),
     };
     if !source.strict {
-        trusted(path, guard, 0o002, None).map_err(failed)?;
+        trusted(path, None).map_err(failed)?;
     }
     let text = String::from_utf8(text).map_err(|_| failed("the file is no UTF-8".into()))?;
     let mut left = INCLUDED;
@@ -84,21 +85,18 @@ fn load(source: &AliasSource) -> Result<Option<Known>, ConfigError> {
 
 /// A file that an alias file includes.
 fn include(path: &Path, owner: u32, left: &mut usize) -> Result<String, String> {
-    let (text, guard) = files::read(path).map_err(|error: io::Error| error.to_string())?;
-    trusted(path, guard, 0o022, Some(owner))?;
+    let (text, _) = files::read(path).map_err(|error: io::Error| error.to_string())?;
+    trusted(path, Some(owner))?;
     *left = left.checked_sub(text.len()).ok_or("all that is included is larger than 4 MiB")?;
     String::from_utf8(text).map_err(|_| "the file is no UTF-8".into())
 }
 
 /// Whether nobody but root, this user and the owner of the alias file can have written it.
-fn trusted(path: &Path, guard: Guard, others: u32, owner: Option<u32>) -> Result<(), String> {
-    let own = rustix::process::geteuid().as_raw();
-    let path = path.display();
-    if ![0, own].contains(&guard.uid) && Some(guard.uid) != owner {
-        return Err(format!("it belongs to user {}; mend it with: chown root {path}", guard.uid));
+fn trusted(path: &Path, owner: Option<u32>) -> Result<(), String> {
+    let way = Way::to_run_as(rustix::process::geteuid().as_raw());
+    let way = owner.into_iter().fold(way, Way::or);
+    match way.check(path) {
+        Err(WayError::Foreign(foreign)) => Err(foreign.advice("who may change this file decides where mail goes")),
+        done => done.map_err(|error| error.to_string()),
     }
-    if guard.mode & others != 0 {
-        return Err(format!("others may write to it (mode {:04o}); mend it with: chmod go-w {path}", guard.mode));
-    }
-    Ok(())
 }

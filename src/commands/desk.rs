@@ -143,7 +143,7 @@ fn retry(store: &SqliteStore, filter: &Filter, now: i64) -> Result<u64, StoreErr
 /// Where a user's own queue is: `$XDG_STATE_HOME/postrider/queue`, else `~/.local/state/postrider/queue`.
 #[must_use]
 pub fn own_directory() -> Option<PathBuf> {
-    let state = env::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = env::own_directory("XDG_STATE_HOME");
     let state = state.or_else(|| Some(Caller::current().home?.join(".local/state")));
     state.map(|state| state.join("postrider/queue"))
 }

@@ -15,6 +15,7 @@ use super::replies::ReplyRule;
 use super::staging::{self, Staging};
 use super::toml::Source;
 use super::{environment, validate};
+use crate::sys::owners::{Way, WayError};
 use crate::sys::{env, files};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -38,14 +39,12 @@ pub struct Sources {
 impl Sources {
     /// `$XDG_CONFIG_HOME` where it is absolute, else `~/.config`.
     fn config_home(&self) -> Option<PathBuf> {
-        let named = env::path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
-        named.or_else(|| self.home.as_ref().map(|home| home.join(".config")))
+        env::own_directory("XDG_CONFIG_HOME").or_else(|| self.home.as_ref().map(|home| home.join(".config")))
     }
 
     /// `$XDG_STATE_HOME` where it is absolute, else `~/.local/state`.
     fn state_home(&self) -> Option<PathBuf> {
-        let named = env::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
-        named.or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))
+        env::own_directory("XDG_STATE_HOME").or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))
     }
 
     fn msmtprc_files(&self) -> MsmtprcFiles {
@@ -173,6 +172,14 @@ pub fn msmtp_log_hint(sources: &Sources, overrides: &Overrides) -> Option<PathBu
     overrides.logfile(home).or_else(|| files.user.iter().chain(&files.system).find_map(read))
 }
 
+/// That a file which decides what is run is another user's to change, and what mends it.
+pub(super) fn whose(error: &WayError) -> String {
+    match error {
+        WayError::Foreign(foreign) => foreign.advice("who may change this file decides what is run"),
+        WayError::Io(..) => error.to_string(),
+    }
+}
+
 /// Gives every account the rules for replies that hold for all.
 fn for_all(replies: &Arc<[ReplyRule]>, default: &mut DefaultRelay, senders: &mut [Sender]) {
     senders.iter_mut().for_each(|sender| sender.relay.replies.all = replies.clone());
@@ -270,6 +277,9 @@ impl<'s> Loader<'s> {
                 return FileConfig::default();
             }
         };
+        if let Err(error) = Way::to_run_as(self.sources.uid).check(path) {
+            self.errors.push(ConfigError::at(&whole, whose(&error)));
+        }
         let Ok(text) = std::str::from_utf8(&data) else {
             self.errors.push(ConfigError::at(&whole, "not valid TOML: the file is not UTF-8"));
             return FileConfig::default();
@@ -277,7 +287,7 @@ impl<'s> Loader<'s> {
         let (file, errors) = parse(Source { text, file: &whole, quote: self.quote }, self.sources.home.as_deref());
         self.errors.extend(errors);
         if file.literal
-            && let Err(why) = files::check_secret(path, guard, self.sources.uid)
+            && let Err(why) = files::check_secret(path, &guard, self.sources.uid)
         {
             self.errors.push(ConfigError::at(&whole, format!("a password stands in it: {why}")));
         }

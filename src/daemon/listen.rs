@@ -12,10 +12,11 @@ use super::quota::Share;
 use super::stop::Stop;
 use super::{Daemon, protocol, session, wire};
 use crate::sys::clock::Deadline;
+use crate::sys::install;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -113,16 +114,17 @@ impl Drop for Socket {
 /// Makes the socket's directory, or sees that nobody else can put another socket in its place.
 fn directory(path: &Path) -> Result<(), String> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent) {
-        return Err(format!("the directory {} cannot be made: {error}", parent.display()));
-    }
+    install::directory(parent).map_err(|error| format!("the directory {}: {error}", parent.display()))?;
     let facts = std::fs::metadata(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
     let own = rustix::process::geteuid().as_raw();
     if facts.uid() != own && facts.uid() != 0 {
         return Err(format!("the directory {} belongs to user {}", parent.display(), facts.uid()));
     }
     if facts.mode() & 0o022 != 0 && facts.mode() & 0o1000 == 0 {
-        return Err(format!("others may write the directory {0}; mend it with: chmod 755 {0}", parent.display()));
+        return Err(format!(
+            "others may write the directory {}; name a path in a directory of its own, such as {PATH}",
+            parent.display()
+        ));
     }
     Ok(())
 }
@@ -308,7 +310,7 @@ mod tests {
         std::fs::create_dir(&open).unwrap();
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
         let said = Socket::bind(&open.join("s")).unwrap_err().to_string();
-        assert!(said.contains("chmod 755"), "{said}");
+        assert!(said.contains("a directory of its own"), "{said}");
         assert!(Socket::bind(Path::new("/proc/nowhere/s")).is_err());
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::envelope::ReversePath;
 use crate::message::Message;
+use crate::sys::owners::Way;
 use crate::sys::{clock, random};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use std::fs::File;
@@ -38,8 +39,7 @@ pub fn deliver_below(
     host: &str,
 ) -> io::Result<PathBuf> {
     let Some((first, others)) = below.split_first() else { return deliver(base, from, message, host) };
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let mut root = subdirectory(&rustix::fs::open(base, flags, Mode::empty())?, first)?;
+    let mut root = subdirectory(&Way::to_write().directory(base, None)?, first)?;
     for name in others {
         root = subdirectory(&root, name)?;
     }
@@ -68,21 +68,11 @@ fn into(root: OwnedFd, maildir: &Path, from: &ReversePath, message: &Message, ho
     delivered
 }
 
-/// The maildir itself, which may be a link to one.
+/// The maildir itself, which may be a link to one, but not a link of another user.
 fn directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let opened = match rustix::fs::open(path, flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => {
-            made(rustix::fs::mkdir(path, Mode::RWXU))?;
-            if let Some(parent) = path.parent() {
-                rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)?;
-            }
-            rustix::fs::open(path, flags, Mode::empty())?
-        }
-        opened => opened?,
-    };
-    ours(&opened)?;
-    Ok(opened)
+    let place = Way::to_write().go(path)?;
+    let name = place.name.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+    subdirectory(&place.directory, name)
 }
 
 fn subdirectory(root: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
@@ -90,7 +80,7 @@ fn subdirectory(root: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     let opened = match rustix::fs::openat(root, name, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => {
             made(rustix::fs::mkdirat(root, name, Mode::RWXU))?;
-            rustix::fs::fsync(root)?;
+            rustix::fs::fsync(rustix::fs::openat(root, ".", flags, Mode::empty())?)?;
             rustix::fs::openat(root, name, flags, Mode::empty())?
         }
         opened => opened?,
@@ -108,13 +98,13 @@ fn made(done: rustix::io::Result<()>) -> io::Result<()> {
 }
 
 /// A directory of another user is left alone: what is written there with other rights than that user's is an attack's
-/// best friend.
+/// best friend. Root's own for everybody is fine where it is sticky.
 fn ours(directory: &OwnedFd) -> io::Result<()> {
     let facts = File::from(directory.as_fd().try_clone_to_owned()?).metadata()?;
     let own = rustix::process::geteuid().as_raw();
-    let for_everybody = facts.mode() & 0o1000 != 0;
+    let for_everybody = facts.mode() & 0o1000 != 0 && facts.uid() == 0;
     if facts.uid() == own || for_everybody {
-        return Ok(());
+        return Ok(Way::to_write().look(directory, Path::new("the maildir"))?);
     }
     let what = format!("the maildir belongs to user {}, not to {own}", facts.uid());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, what))

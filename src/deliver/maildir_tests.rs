@@ -69,5 +69,7 @@ fn another_users_maildir_is_left_alone() {
     assert!(error.to_string().contains("belongs to user 65534"), "{error}");
     assert_eq!(std::fs::read_dir(&maildir).unwrap().count(), 0);
     std::fs::set_permissions(&maildir, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(deliver(&maildir, &from(), &message("x: y\n\n"), "h").is_err(), "its owner could exchange everything");
+    std::os::unix::fs::chown(&maildir, Some(0), None).unwrap();
     deliver(&maildir, &from(), &message("x: y\n\n"), "h").unwrap();
 }

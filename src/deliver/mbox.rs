@@ -5,6 +5,8 @@ use super::maildir;
 use crate::envelope::ReversePath;
 use crate::message::Message;
 use crate::sys::clock::{self, Deadline};
+use crate::sys::files;
+use crate::sys::owners::Way;
 use chrono::{DateTime, FixedOffset};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
@@ -16,14 +18,14 @@ use std::time::Duration;
 const LOCK: Duration = Duration::from_secs(20);
 const LOCK_TRY: Duration = Duration::from_millis(20);
 
-/// Appends a message. The file is made where it is not there, mode 0600; a link in its place is not followed.
+/// Appends a message. The file is made where it is not there, mode 0600; a link in its place is not followed, and nothing is
+/// written where another user could have put another file in its place.
 ///
 /// # Errors
 /// What the system said, or a lock that is held too long; the file is as before then.
 pub fn append(path: &Path, from: &ReversePath, message: &Message, now: DateTime<FixedOffset>) -> io::Result<()> {
-    let flags =
-        OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let place = Way::to_write().beside(path)?;
+    let file = files::append_at(&place)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
@@ -32,11 +34,9 @@ pub fn append(path: &Path, from: &ReversePath, message: &Message, now: DateTime<
     let written = write(&file, from, message, now).and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = file.set_len(before);
-    } else if before == 0
-        && let Some(parent) = path.parent()
-    {
+    } else if before == 0 {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)?;
+        rustix::fs::fsync(rustix::fs::openat(&place.directory, ".", flags, Mode::empty())?)?;
     }
     written
 }

@@ -23,7 +23,7 @@ impl Acceptor {
     /// A file that cannot be read, holds something else or may be read by others; one line that names it.
     pub fn load(certificate: &Path, key: &Path, uid: u32) -> Result<Self, String> {
         let (_, guard) = files::read(key).map_err(|error| format!("key {}: {error}", key.display()))?;
-        files::check_secret(key, guard, uid).map_err(|why| format!("key {why}"))?;
+        files::check_secret(key, &guard, uid).map_err(|why| format!("key {why}"))?;
         let own = certificate::identity(certificate, key, None).map_err(|why| why.replace("client ", ""))?;
         let build = || -> Result<SslAcceptor, ErrorStack> {
             let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;

@@ -21,6 +21,8 @@ const NAMES: usize = 20;
 pub struct Presented {
     /// The names it is for; the common name where it has no others.
     pub names: Vec<String>,
+    /// They are the common name: it has no subjectAltName.
+    pub by_subject: bool,
     /// Who issued it.
     pub issuer: String,
     /// First moment of its time.
@@ -38,8 +40,10 @@ impl Presented {
     #[must_use]
     pub fn read(certificate: &X509Ref) -> Option<Self> {
         let digest = certificate.digest(MessageDigest::sha256()).ok()?;
+        let (names, by_subject) = names(certificate);
         Some(Self {
-            names: names(certificate),
+            names,
+            by_subject,
             issuer: name(certificate.issuer_name(), &[Nid::COMMONNAME, Nid::ORGANIZATIONNAME]),
             from: certificate.not_before().to_string(),
             until: certificate.not_after().to_string(),
@@ -66,7 +70,7 @@ fn expires(certificate: &X509Ref) -> Option<i64> {
     Some(i64::from(left.days) * 86_400 + i64::from(left.secs))
 }
 
-fn names(certificate: &X509Ref) -> Vec<String> {
+fn names(certificate: &X509Ref) -> (Vec<String>, bool) {
     let mut found = Vec::new();
     for one in certificate.subject_alt_names().iter().flatten().take(NAMES) {
         if let Some(name) = one.dnsname() {
@@ -75,10 +79,10 @@ fn names(certificate: &X509Ref) -> Vec<String> {
             found.push(address.to_string());
         }
     }
-    if found.is_empty() {
-        found.push(name(certificate.subject_name(), &[Nid::COMMONNAME]));
+    match found.is_empty() {
+        true => (vec![name(certificate.subject_name(), &[Nid::COMMONNAME])], true),
+        false => (found, false),
     }
-    found
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {

@@ -162,8 +162,9 @@ fn context(options: &TlsOptions, passphrase: Option<&Secret>) -> Result<SslConte
     Ok(builder)
 }
 
-/// TLS 1.2 without what is broken or proves nobody; TLS 1.3 has no such ciphers.
-const CIPHERS: &str = "DEFAULT:!aNULL:!eNULL:!MD5:!3DES:!DES:!RC4:!IDEA:!SEED:!aDSS:!SRP:!PSK";
+/// TLS 1.2 without what is broken or proves nobody, and with forward secrecy alone: who gets the server's key later can read
+/// nothing that was recorded before. TLS 1.3 has no other ciphers.
+const CIPHERS: &str = "DEFAULT:!kRSA:!aNULL:!eNULL:!MD5:!3DES:!DES:!RC4:!IDEA:!SEED:!aDSS:!SRP:!PSK";
 
 /// One connection: SNI, the name to check, and an earlier session where there is one. What the check of the certificate
 /// finds goes to `failed`.
@@ -182,7 +183,8 @@ fn prepare(
         return Ok(ssl);
     }
     let param = ssl.param_mut();
-    param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    // The common name of a certificate is no host name (RFC 9525 section 2).
+    param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
     match address {
         Some(address) => param.set_ip(address)?,
         None => param.set_host(name)?,
@@ -204,6 +206,12 @@ fn refused(context: &X509StoreContextRef, name: &str) -> TlsError {
     let seen = leaf.and_then(Presented::read).map(|seen| match check {
         Check::Expired => format!("; it was valid until {}", seen.until),
         Check::NotYet => format!("; it is valid from {}", seen.from),
+        Check::Name if seen.by_subject => {
+            format!(
+                "; it names no host: it has no subjectAltName, and the common name {} does not count",
+                seen.names.join(", ")
+            )
+        }
         Check::Name => format!("; it is for {}", seen.names.join(", ")),
         _ => format!("; it was issued by {}, its SHA-256 is {}", seen.issuer, seen.sha256),
     });
@@ -247,6 +255,10 @@ fn explain_text(text: &str) -> TlsError {
     }
     if text_has("certificate required") || text_has("bad certificate") || text_has("unknown ca") {
         return TlsError::Handshake(format!("the server refuses our client certificate: {}", reasons(text)));
+    }
+    if text_has("alert handshake failure") || text_has("no shared cipher") {
+        let why = "no cipher in common; TLS 1.2 needs one with forward secrecy (ECDHE or DHE)";
+        return TlsError::Handshake(format!("the TLS handshake failed: {} ({why})", reasons(text)));
     }
     TlsError::Handshake(format!("the TLS handshake failed: {}", reasons(text)))
 }
@@ -303,7 +315,11 @@ mod tests {
         let other = explain_text(
             "error:0A000410:SSL routines:ssl3_read_bytes:ssl/tls alert handshake failure:x.c:1:SSL alert number 40",
         );
-        assert_eq!(other.to_string(), "the TLS handshake failed: ssl/tls alert handshake failure");
+        let said = other.to_string();
+        assert!(
+            said.starts_with("the TLS handshake failed: ssl/tls alert handshake failure (no cipher in common"),
+            "{said}"
+        );
     }
 
     #[test]

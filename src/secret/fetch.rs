@@ -117,7 +117,7 @@ fn from_file(path: &Path, owner: Option<u32>) -> Result<Secret, String> {
     let (data, guard) = files::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     let secret = first_line(data);
     if let Some(uid) = owner {
-        check_secret(path, guard, uid)?;
+        check_secret(path, &guard, uid)?;
     }
     secret
 }

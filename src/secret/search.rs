@@ -69,7 +69,7 @@ fn in_netrc(context: &FetchContext<'_>, system: &Path, looked: &mut Vec<String>)
             Ok((data, guard)) => {
                 let data = Zeroizing::new(data);
                 if let Some(secret) = netrc::find(&data, context.host, context.user) {
-                    check_secret(path, guard, context.uid)?;
+                    check_secret(path, &guard, context.uid)?;
                     return Ok(Some(secret));
                 }
                 looked.push(path.display().to_string());

@@ -4,6 +4,7 @@
 
 use super::files;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// `$NAME`, unless it is empty.
@@ -16,6 +17,15 @@ pub fn var(name: &str) -> Option<OsString> {
 #[must_use]
 pub fn path(name: &str) -> Option<PathBuf> {
     var(name).map(PathBuf::from)
+}
+
+/// `$NAME` as an absolute path, unless it is another user's directory: `su` and `sudo -E` keep that of whoever was before,
+/// and what lies in it is not this user's to go by. One that is not there, or cannot be seen, is nobody's.
+#[must_use]
+pub fn own_directory(name: &str) -> Option<PathBuf> {
+    let own = rustix::process::geteuid().as_raw();
+    let named = path(name).filter(|path| path.is_absolute());
+    named.filter(|path| std::fs::metadata(path).map_or(true, |facts| [0, own].contains(&facts.uid())))
 }
 
 /// The kernel's host name; `localhost` where it is empty or no text.

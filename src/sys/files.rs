@@ -2,7 +2,8 @@
 //!
 //! The checks are made on the open descriptor, never on a path that could be exchanged in between.
 
-use super::owners::{Place, Way};
+use super::owners::{Acl, Place, Way, quoted};
+use super::users;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +14,7 @@ use std::path::Path;
 const CONFIG_SIZE: u64 = 4 << 20;
 
 /// Owner and permission bits of an open file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// The owner's user id.
     pub uid: u32,
@@ -21,6 +22,8 @@ pub struct Guard {
     pub gid: u32,
     /// Permission bits (`0o7777`).
     pub mode: u32,
+    /// Its access control list, where it has one by which others may read.
+    pub acl: Option<Acl>,
 }
 
 /// Reads a regular file whole, with its owner and mode.
@@ -34,12 +37,15 @@ pub fn read(path: &Path) -> io::Result<(Vec<u8>, Guard)> {
     if !facts.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    let (uid, gid, mode) = (facts.uid(), facts.gid(), facts.mode() & 0o7777);
+    // A list gives nobody by name more than the group's bits.
+    let acl = (mode & 0o040 != 0).then(|| Acl::of(&file)).flatten();
     let mut data = Vec::new();
     file.take(CONFIG_SIZE + 1).read_to_end(&mut data)?;
     if data.len() as u64 > CONFIG_SIZE {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "larger than 4 MiB"));
     }
-    Ok((data, Guard { uid: facts.uid(), gid: facts.gid(), mode: facts.mode() & 0o7777 }))
+    Ok((data, Guard { uid, gid, mode, acl }))
 }
 
 /// Reads a file of /proc, which has no size of its own.
@@ -107,7 +113,7 @@ pub fn append_at(place: &Place) -> io::Result<File> {
         |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {what}", place.path().display())));
     let opened = rustix::fs::openat(&place.directory, &place.name, flags, Mode::RUSR | Mode::WUSR);
     let file = match opened {
-        Err(rustix::io::Errno::LOOP) => return refuse("is a link in a directory that others may change"),
+        Err(rustix::io::Errno::LOOP) => return refuse("is a link, which is not followed here"),
         opened => File::from(opened?),
     };
     let facts = file.metadata()?;
@@ -143,19 +149,25 @@ fn standard(path: &Path) -> Option<File> {
 ///
 /// # Errors
 /// The command that mends it, in the text.
-pub fn check_secret(path: &Path, guard: Guard, uid: u32) -> Result<(), String> {
-    let path = path.display();
+pub fn check_secret(path: &Path, guard: &Guard, uid: u32) -> Result<(), String> {
+    let (shown, path) = (path.display(), quoted(path));
     if guard.uid != uid && guard.uid != 0 {
         return Err(format!(
-            "{path} belongs to user {} and may be replaced by that user; mend it with: chown {uid} {path}",
-            guard.uid
+            "{shown} belongs to {} and may be replaced by that user; mend it with: chown {} {path}",
+            users::name(guard.uid),
+            users::name(uid)
         ));
     }
     if guard.mode & 0o027 != 0 {
         let mode = guard.mode & 0o750 & !0o111;
         return Err(format!(
-            "{path} holds a secret and its mode is {:04o}; mend it with: chmod {mode:04o} {path}",
+            "{shown} holds a secret and its mode is {:04o}; mend it with: chmod {mode:04o} {path}",
             guard.mode
+        ));
+    }
+    if let Some(entry) = guard.acl.as_ref().and_then(|acl| acl.reader(&[uid, guard.uid])) {
+        return Err(format!(
+            "{shown} holds a secret and its access control list lets {entry} read it; mend it with: setfacl -x {entry} {path}"
         ));
     }
     Ok(())

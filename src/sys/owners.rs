@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The most links on a way.
@@ -23,8 +24,8 @@ const SPOOLS: [&str; 2] = ["syslog", "mail"];
 /// Whose changes are looked for.
 #[derive(Clone, Debug)]
 pub enum Whom {
-    /// Everybody's but root's and this user's.
-    AllBut(u32),
+    /// Everybody's but root's and these users'.
+    AllBut(Vec<u32>),
     /// This user's, with these groups.
     Only(u32, Vec<u32>),
 }
@@ -98,7 +99,19 @@ impl Foreign {
         match self.kind {
             Kind::File => format!("{path} {who}"),
             Kind::Directory => format!("the directory {path} {who}"),
-            Kind::Link => format!("{path} is a link in a directory that others may change"),
+            Kind::Link => format!("{path} is a link that another user could have laid"),
+        }
+    }
+
+    /// What is so and what mends it, with the reason for a directory, which has no such command.
+    #[must_use]
+    pub fn advice(&self, why: &str) -> String {
+        match self.command() {
+            Some(command) => format!("{}; mend it with: {command}", self.what()),
+            None => format!(
+                "{}, and {why}; move the file to a directory that only its owner or root may change",
+                self.what()
+            ),
         }
     }
 
@@ -219,13 +232,22 @@ impl Way {
     #[must_use]
     pub fn to_write_as(uid: u32) -> Self {
         let strictness = if uid == 0 { Strictness::Spools } else { Strictness::Shared };
-        Self { base: "/".into(), whom: Whom::AllBut(uid), strictness }
+        Self { base: "/".into(), whom: Whom::AllBut(vec![uid]), strictness }
     }
 
     /// The way to a file that decides what a process of that user runs: nobody but root and that user may change it.
     #[must_use]
     pub fn to_run_as(uid: u32) -> Self {
-        Self { base: "/".into(), whom: Whom::AllBut(uid), strictness: Strictness::Closed }
+        Self { base: "/".into(), whom: Whom::AllBut(vec![uid]), strictness: Strictness::Closed }
+    }
+
+    /// Another user may change it too.
+    #[must_use]
+    pub fn or(mut self, uid: u32) -> Self {
+        if let Whom::AllBut(trusted) = &mut self.whom {
+            trusted.push(uid);
+        }
+        self
     }
 
     /// The same on the machine whose root is that directory.
@@ -240,6 +262,28 @@ impl Way {
     /// A directory is not there or may be changed by those it must not.
     pub fn go(&self, path: &Path) -> Result<Place, WayError> {
         self.walk(path, End::Name)
+    }
+
+    /// The same without following a link of that last name.
+    ///
+    /// # Errors
+    /// As `go`.
+    pub fn beside(&self, path: &Path) -> Result<Place, WayError> {
+        let invalid = || WayError::Io(path.to_owned(), io::ErrorKind::InvalidInput.into());
+        let name = path.file_name().ok_or_else(invalid)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Place { name: name.to_owned(), ..self.walk(folder, End::Directory(None))? })
+    }
+
+    /// Goes as far as there is something: whether a path may be made or used.
+    ///
+    /// # Errors
+    /// As `go`, but that something is missing is none.
+    pub fn passes(&self, path: &Path) -> Result<(), WayError> {
+        match self.walk(path, End::Directory(None)) {
+            Err(WayError::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.map(drop),
+        }
     }
 
     /// Goes to a directory, and makes it with those above it, in that mode, where it is not there.
@@ -305,7 +349,7 @@ impl Way {
                 },
             };
             match FileType::from_raw_mode(facts.st_mode) {
-                FileType::Symlink if here.shared => {
+                FileType::Symlink if here.shared || self.is_foreign(facts.st_uid) => {
                     return Err(self.foreign(&at, Kind::Link, By::Owner(facts.st_uid)));
                 }
                 FileType::Symlink if last && in_proc(&here.fd) => return Ok(here.place(&name, true)),
@@ -316,7 +360,7 @@ impl Way {
                     if links > LINKS {
                         return Err(WayError::Io(at, Errno::LOOP.into()));
                     }
-                    let target: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(target.to_bytes());
+                    let target: &OsStr = OsStr::from_bytes(target.to_bytes());
                     if Path::new(target).is_absolute() {
                         here = self.enter(None, &self.base)?;
                     }
@@ -339,45 +383,69 @@ impl Way {
         };
         let fd = fd.map_err(fail)?;
         let facts = rustix::fs::fstat(&fd).map_err(fail)?;
-        let by = self.by(&fd, &facts);
-        let sticky = facts.st_mode & 0o1000 != 0 && matches!(self.whom, Whom::AllBut(_));
-        let shared = match by {
-            None => false,
-            Some(By::Owner(_)) => return Err(self.foreign(path, Kind::Directory, By::Owner(facts.st_uid))),
-            Some(_) if sticky || self.strictness == Strictness::Shared => true,
-            Some(By::Group(gid, _)) if self.strictness == Strictness::Spools && is_spool(gid) => true,
-            Some(by) => return Err(self.foreign(path, Kind::Directory, by)),
-        };
+        let (shared, sticky) = self.judge(&fd, &facts, path)?;
         Ok(Here { fd, path: path.to_owned(), shared, sticky })
     }
 
+    /// Whether others may make names in a directory too, and whether they must leave those of others alone.
+    fn judge(&self, fd: impl AsFd, facts: &rustix::fs::Stat, path: &Path) -> Result<(bool, bool), WayError> {
+        let sticky = facts.st_mode & 0o1000 != 0 && matches!(self.whom, Whom::AllBut(_));
+        match self.by(fd, facts) {
+            None => Ok((false, sticky)),
+            Some(By::Owner(uid)) => Err(self.foreign(path, Kind::Directory, By::Owner(uid))),
+            Some(_) if sticky || self.strictness == Strictness::Shared => Ok((true, sticky)),
+            Some(By::Group(gid, _)) if self.strictness == Strictness::Spools && is_spool(gid) => Ok((true, sticky)),
+            Some(by) => Err(self.foreign(path, Kind::Directory, by)),
+        }
+    }
+
+    /// Looks at a directory that is open already.
+    ///
+    /// # Errors
+    /// Who else may change it.
+    pub fn look(&self, directory: impl AsFd, path: &Path) -> Result<(), WayError> {
+        let facts = rustix::fs::fstat(&directory).map_err(|error| WayError::Io(path.to_owned(), error.into()))?;
+        self.judge(directory, &facts, path).map(drop)
+    }
+
+    /// Whether a user is one of those asked about.
+    fn is_foreign(&self, uid: u32) -> bool {
+        match &self.whom {
+            Whom::AllBut(trusted) => uid != 0 && !trusted.contains(&uid),
+            Whom::Only(asked, _) => uid == *asked,
+        }
+    }
+
     fn foreign(&self, path: &Path, kind: Kind, by: By) -> WayError {
-        let (Whom::AllBut(asks) | Whom::Only(asks, _)) = self.whom;
+        let asks = match &self.whom {
+            Whom::AllBut(trusted) => trusted.first().copied().unwrap_or(0),
+            Whom::Only(uid, _) => *uid,
+        };
         WayError::Foreign(Foreign { path: path.to_owned(), kind, by, asks })
     }
 
     /// By what right one of those asked about may change what is open here.
-    fn by(&self, fd: &OwnedFd, facts: &rustix::fs::Stat) -> Option<By> {
+    fn by(&self, fd: impl AsFd, facts: &rustix::fs::Stat) -> Option<By> {
         let (uid, gid, mode) = (facts.st_uid, facts.st_gid, facts.st_mode & 0o7777);
         match &self.whom {
-            Whom::AllBut(own) if uid != 0 && uid != *own => Some(By::Owner(uid)),
-            Whom::Only(asked, _) if uid == *asked => Some(By::Owner(uid)),
+            _ if self.is_foreign(uid) => Some(By::Owner(uid)),
             _ if mode & 0o002 != 0 => Some(By::Everybody(mode)),
             // Nobody but the owner: an access control list gives no more than the group's bits.
             _ if mode & 0o020 == 0 => None,
-            Whom::AllBut(own) => {
-                let entries = Acl::of(fd).filter(|acl| acl.extended());
+            Whom::AllBut(trusted) => {
+                let entries = Acl::of(&fd).filter(|acl| acl.extended());
                 let group = entries.as_ref().is_none_or(|acl| acl.group_may(WRITE));
-                let foreign = group && users::has_others(gid, *own, &self.base);
-                let named = || entries.and_then(|acl| acl.named(WRITE, &|entry| entry.is_of_others(*own, &self.base)));
-                foreign.then_some(By::Group(gid, mode)).or_else(|| named().map(By::Entry))
+                let foreign = group && users::has_others(gid, trusted, &self.base);
+                let others = |entry: &Entry| entry.is_of_others(trusted, &self.base);
+                let named = || entries.and_then(|acl| acl.named(WRITE, &others)).map(By::Entry);
+                foreign.then_some(By::Group(gid, mode)).or_else(named)
             }
             Whom::Only(asked, gids) => {
                 let mine = |entry: &Entry| match entry {
                     Entry::User(uid) => uid == asked,
                     Entry::Group(gid) => gids.contains(gid),
                 };
-                let named = || Acl::of(fd).and_then(|acl| acl.named(WRITE, &mine)).map(By::Entry);
+                let named = || Acl::of(&fd).and_then(|acl| acl.named(WRITE, &mine)).map(By::Entry);
                 gids.contains(&gid).then_some(By::Group(gid, mode)).or_else(named)
             }
         }
@@ -416,6 +484,49 @@ pub fn could_have_written(path: &Path, uid: u32, gids: Vec<u32>) -> io::Result<b
     }
 }
 
+/// Whether nobody but root and these users may change a program that is about to run, and the script that it is to run
+/// where that is named: what is not there or cannot be seen is left to the start.
+///
+/// # Errors
+/// Who may.
+pub fn check_program(argv: &[&OsStr], users: &[u32]) -> Result<(), Foreign> {
+    let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
+    let check = |path: &Path| match users.iter().fold(Way::to_run_as(0), |way, uid| way.or(*uid)).check(path) {
+        Err(WayError::Foreign(foreign)) => Err(foreign),
+        _ => Ok(()),
+    };
+    if let Some(path) = found(program) {
+        check(&path)?;
+    }
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let language = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if !INTERPRETERS.contains(&language) {
+        return Ok(());
+    }
+    match arguments {
+        [option, line, ..] if *option == "-c" => {
+            // The first word of a line for the shell, where it is a path.
+            let line = line.to_string_lossy();
+            let word = line.split(|c: char| c.is_whitespace() || "|;&<>()".contains(c)).next().unwrap_or_default();
+            if word.starts_with('/') { check(Path::new(word)) } else { Ok(()) }
+        }
+        [script, ..] if !script.as_bytes().starts_with(b"-") && Path::new(script).is_file() => check(Path::new(script)),
+        _ => Ok(()),
+    }
+}
+
+/// Programs whose first argument is a program.
+const INTERPRETERS: [&str; 11] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "python", "perl", "php", "ruby", "node"];
+
+/// Where a program is that a child is started as: a bare name is looked for in `PATH`.
+fn found(program: &OsStr) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return Some(program.into());
+    }
+    let path = super::env::var("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
 /// An absolute path, with the directory of this process before a relative one.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     std::path::absolute(path)
@@ -442,6 +553,11 @@ fn in_proc(directory: impl AsFd) -> bool {
     rustix::fs::fstatfs(directory).is_ok_and(|facts| facts.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
+fn is_own_group(gid: u32) -> bool {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    rustix::process::getegid().as_raw() == gid || groups.iter().any(|one| one.as_raw() == gid)
+}
+
 fn is_spool(gid: u32) -> bool {
     SPOOLS.contains(&users::group_name(gid).as_str())
 }
@@ -453,7 +569,7 @@ const WRITE: u16 = 2;
 
 /// An access control list (POSIX.1e), as the kernel gives it: version, then tag, rights and id of each entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Acl(Vec<(u16, u16, u32)>);
+pub struct Acl(Vec<(u16, u16, u32)>);
 
 /// Whose an entry with a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -463,10 +579,10 @@ enum Entry {
 }
 
 impl Entry {
-    fn is_of_others(self, own: u32, base: &Path) -> bool {
+    fn is_of_others(self, trusted: &[u32], base: &Path) -> bool {
         match self {
-            Self::User(uid) => uid != 0 && uid != own,
-            Self::Group(gid) => users::has_others(gid, own, base),
+            Self::User(uid) => uid != 0 && !trusted.contains(&uid),
+            Self::Group(gid) => users::has_others(gid, trusted, base),
         }
     }
 }
@@ -478,10 +594,10 @@ const TAG_MASK: u16 = 0x10;
 
 impl Acl {
     /// The list of what is open; `None` where it has none, or none that can be read.
-    fn of(fd: &OwnedFd) -> Option<Self> {
+    pub(super) fn of(fd: impl AsFd) -> Option<Self> {
         let mut octets = vec![0; 4096];
         // A descriptor for the path alone has no attributes; its name in /proc has.
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
         let count = rustix::fs::getxattr(path, "system.posix_acl_access", &mut octets[..]).ok()?;
         octets.truncate(count);
         Self::parse(&octets)
@@ -494,6 +610,16 @@ impl Acl {
             (short(0), short(2), u32::from_le_bytes([e[4], e[5], e[6], e[7]]))
         };
         Some(Self(entries.map(entry).collect()))
+    }
+
+    /// Who else may read, as `setfacl` has it: neither root nor one of these users, nor a group of theirs or of this process.
+    #[must_use]
+    pub fn reader(&self, trusted: &[u32]) -> Option<String> {
+        let others = |entry: &Entry| match entry {
+            Entry::Group(gid) if is_own_group(*gid) => false,
+            entry => entry.is_of_others(trusted, Path::new("/")),
+        };
+        self.named(READ, &others)
     }
 
     fn extended(&self) -> bool {
@@ -524,19 +650,6 @@ impl Acl {
             of(&entry).then(shown)
         })
     }
-}
-
-/// Who else may read an open file by its access control list, as `setfacl` has it: neither root nor one of these users,
-/// nor a group of this process.
-#[must_use]
-pub fn read_by_entry(file: &OwnedFd, users: &[u32]) -> Option<String> {
-    let own: Vec<u32> = rustix::process::getgroups().unwrap_or_default().iter().map(|gid| gid.as_raw()).collect();
-    let effective = rustix::process::getegid().as_raw();
-    let others = |entry: &Entry| match entry {
-        Entry::User(uid) => *uid != 0 && !users.contains(uid),
-        Entry::Group(gid) => *gid != 0 && *gid != effective && !own.contains(gid),
-    };
-    Acl::of(file).and_then(|acl| acl.named(READ, &others))
 }
 
 #[cfg(test)]

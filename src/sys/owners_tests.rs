@@ -86,7 +86,7 @@ fn what_runs_is_asked_for_its_owner() {
         ("home/f", "belongs to 70001 | None"),
         ("open/f", "everybody (mode 0777) | None"),
         ("tmp/bad", "belongs to 70002"),
-        ("tmp/link", "is a link in a directory that others may change"),
+        ("tmp/link", "is a link that another user could have laid"),
         ("missing", "No such file"),
     ] {
         assert!(tree.runs(path).is_err_and(|what| what.contains(words)), "{path}: {:?}", tree.runs(path));

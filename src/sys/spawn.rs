@@ -11,6 +11,8 @@
 
 mod talk;
 
+use super::owners::{self, Foreign};
+use super::{env, rights};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -33,6 +35,9 @@ const KEPT: [&str; 9] = [
     "SSH_AUTH_SOCK",
 ];
 
+/// Those of them that name a directory which helpers take their own configuration from.
+const HOMES: [&str; 3] = ["HOME", "GNUPGHOME", "XDG_RUNTIME_DIR"];
+
 /// The most that a helper may print, octets.
 const OUTPUT: u64 = 64 * 1024;
 /// So much is kept of the end of what a program prints that is fed, octets.
@@ -45,6 +50,8 @@ const REST: Duration = Duration::from_millis(500);
 pub enum SpawnError {
     /// It could not be started.
     Start(std::io::Error),
+    /// Somebody else may change it.
+    Foreign(Foreign),
     /// It ran longer than the limit and was killed.
     TimedOut(Duration),
     /// It ended otherwise than with 0; its last line on stderr, cleaned.
@@ -57,6 +64,9 @@ impl std::fmt::Display for SpawnError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Start(error) => write!(f, "cannot be started: {error}"),
+            Self::Foreign(foreign) => {
+                write!(f, "is not run: {}", foreign.advice("who may change a program decides what is run"))
+            }
             Self::TimedOut(limit) => write!(f, "gave no answer within {} s and was stopped", limit.as_secs_f32()),
             Self::Failed(how) => write!(f, "failed: {how}"),
             Self::TooMuch => write!(f, "printed more than {} KiB", OUTPUT / 1024),
@@ -72,7 +82,7 @@ impl std::error::Error for SpawnError {}
 /// When it cannot be started, fails, prints too much or takes longer than `limit`.
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let child = piped(program, arguments, Stdio::null()).spawn().map_err(SpawnError::Start)?;
+    let child = piped(program, arguments, Stdio::null(), None)?.spawn().map_err(SpawnError::Start)?;
     let Heard { ended, stdout: printed, stderr } =
         Talk { limit, rest: REST, stdout: Keep::AtMost(most()), stderr: Keep::First(most()), with_group: false }
             .with(child, None::<fn(&mut dyn Write) -> std::io::Result<()>>)?;
@@ -110,7 +120,7 @@ pub fn run(
     input: Vec<u8>,
     limit: Duration,
 ) -> Result<Ended, SpawnError> {
-    let child = piped(program, arguments, Stdio::piped())
+    let child = piped(program, arguments, Stdio::piped(), None)?
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(SpawnError::Start)?;
@@ -157,7 +167,8 @@ pub fn feed(
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 ) -> Result<Ended, SpawnError> {
     let (program, arguments) = fed.argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let mut command = piped(program, arguments, Stdio::piped());
+    let user = fed.rights.map(|(user, _)| user);
+    let mut command = piped(program, arguments, Stdio::piped(), user)?;
     for name in KEPT.iter().filter(|name| !["PATH", "LANG"].contains(name)) {
         command.env_remove(name);
     }
@@ -185,18 +196,32 @@ fn clean(line: &str) -> String {
     line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
-/// A child in a process group of its own, with pipes for its output and an environment of the kept variables.
-fn piped(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>], input: Stdio) -> Command {
+/// A child in a process group of its own, with pipes for its output, an environment of the kept variables, and nothing
+/// else that is open here. Only root, this process's user and the one that it is to run as may have written the program.
+fn piped(
+    program: impl AsRef<OsStr>,
+    arguments: &[impl AsRef<OsStr>],
+    input: Stdio,
+    user: Option<u32>,
+) -> Result<Command, SpawnError> {
+    let argv: Vec<&OsStr> = std::iter::once(program.as_ref()).chain(arguments.iter().map(AsRef::as_ref)).collect();
+    let users: Vec<u32> = std::iter::once(rustix::process::geteuid().as_raw()).chain(user).collect();
+    owners::check_program(&argv, &users).map_err(SpawnError::Foreign)?;
+    rights::close_on_exec();
+    let kept = |name: &str| match HOMES.contains(&name) {
+        true => env::own_directory(name).map(OsString::from),
+        false => env::var(name),
+    };
     let mut command = Command::new(program);
     command
         .args(arguments)
         .env_clear()
-        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+        .envs(KEPT.iter().filter_map(|name| kept(name).map(|value| (name, value))))
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    command
+    Ok(command)
 }
 
 #[cfg(test)]

@@ -35,7 +35,8 @@ pub struct Caller {
     groups: OnceLock<BTreeSet<String>>,
     /// It came over the network; then the rest says nothing of who it is.
     pub remote: Option<Remote>,
-    /// The home directory from `$HOME`, or from the password database where that is unset or `/` (cron).
+    /// The home directory from `$HOME`, or from the password database where that is unset, `/` (cron) or another
+    /// user's (`su`, `sudo -E`).
     pub home: Option<PathBuf>,
 }
 
@@ -46,7 +47,7 @@ impl Caller {
         let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let mut caller = Self::of(ids.0, ids.1);
         caller.own = rustix::process::getgroups().unwrap_or_default().iter().map(|gid| gid.as_raw()).collect();
-        let environment = super::env::path("HOME").filter(|home| home.as_os_str() != "/");
+        let environment = super::env::own_directory("HOME").filter(|home| home.as_os_str() != "/");
         caller.home = environment.or(caller.home);
         caller
     }
@@ -99,10 +100,10 @@ pub fn group_name(gid: u32) -> String {
     uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
 }
 
-/// Whether a group has others in it than root and this user, as `/etc` below `base` says. Only root's own has none; of a
+/// Whether a group has others in it than root and these users, as `/etc` below `base` says. Only root's own has none; of a
 /// group that stands elsewhere (LDAP), or that is for everybody (`users`), nobody knows.
 #[must_use]
-pub fn has_others(gid: u32, own: u32, base: &Path) -> bool {
+pub fn has_others(gid: u32, own: &[u32], base: &Path) -> bool {
     let text = |name: &str| {
         let read = files::read(&base.join("etc").join(name)).ok();
         read.map(|(text, _)| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
@@ -110,16 +111,16 @@ pub fn has_others(gid: u32, own: u32, base: &Path) -> bool {
     gid != 0 && others(&text("group"), &text("passwd"), gid, own)
 }
 
-fn others(group: &str, passwd: &str, gid: u32, own: u32) -> bool {
+fn others(group: &str, passwd: &str, gid: u32, own: &[u32]) -> bool {
     let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-    let is = |field: Option<&String>, number: u32| field.and_then(|text| text.parse().ok()) == Some(number);
+    let number = |field: Option<&String>| field.and_then(|text| text.parse::<u32>().ok());
     let people: Vec<Vec<String>> = passwd.lines().map(fields).collect();
-    let Some(group) = group.lines().map(fields).find(|fields| is(fields.get(2), gid)) else { return true };
-    let known = |person: &&Vec<String>| is(person.get(2), 0) || is(person.get(2), own);
+    let Some(group) = group.lines().map(fields).find(|fields| number(fields.get(2)) == Some(gid)) else { return true };
+    let known = |person: &&Vec<String>| number(person.get(2)).is_some_and(|uid| uid == 0 || own.contains(&uid));
     let trusted = |name: &str| people.iter().filter(known).any(|person| person.first().is_some_and(|one| one == name));
     let listed = group.get(3).map(String::as_str).unwrap_or_default().split(',').map(str::trim);
     let by_list = listed.filter(|name| !name.is_empty()).any(|name| !trusted(name));
-    let by_passwd = people.iter().any(|person| is(person.get(3), gid) && !known(&person));
+    let by_passwd = people.iter().any(|person| number(person.get(3)) == Some(gid) && !known(&person));
     group.first().is_some_and(|name| name == "users") || by_list || by_passwd
 }
 
@@ -163,10 +164,10 @@ mod tests {
     fn who_else_is_in_a_group() {
         let group = "staff:x:50:\nanna:x:1000:\nteam:x:70:anna,bob\nsyslog:x:110:\nown:x:71:anna\nusers:x:100:\n";
         let passwd = "root:x:0:0::/:\nanna:x:1000:1000::/:\nbob:x:1001:100::/:\nlog:x:104:110::/:\n";
-        let of = |gid, own| others(group, passwd, gid, own);
+        let of = |gid, own| others(group, passwd, gid, &[own]);
         assert!(!of(50, 0) && !of(1000, 1000) && !of(71, 1000), "nobody else");
         assert!(of(1000, 0) && of(70, 1000) && of(110, 0), "by the list, and by the user's own group");
         assert!(of(100, 1001) && of(999, 0), "for everybody; unknown");
-        assert!(!has_others(0, 33, Path::new("/nonexistent")) && has_others(1, 33, Path::new("/nonexistent")));
+        assert!(!has_others(0, &[33], Path::new("/nonexistent")) && has_others(1, &[33], Path::new("/nonexistent")));
     }
 }

@@ -95,9 +95,9 @@ soon "the queue is empty" count_is 0
 
 step "purged with an empty queue: the daemon said so, or ended before it was asked"
 apt remove postrider
-in_tree test -e /var/lib/postrider/.empty || die "the daemon was not asked"
+in_tree test -e /var/lib/misc/postrider.empty || die "the daemon was not asked"
 apt install /package.deb
-in_tree test ! -e /var/lib/postrider/.empty || die "what holds no longer is still noted"
+in_tree test ! -e /var/lib/misc/postrider.empty || die "what holds no longer is still noted"
 end
 apt remove postrider
 apt purge postrider

@@ -24,6 +24,10 @@ pub enum Kind {
     SelfSigned,
     /// For clients alone (extended key usage).
     ClientOnly,
+    /// The common name is localhost, and there is no subjectAltName.
+    CommonName,
+    /// As `Valid`, with an RSA key.
+    Rsa,
     /// By an authority that nobody trusts, of the same name.
     UnknownAuthority,
 }
@@ -65,7 +69,10 @@ impl Authority {
         if kind == Kind::UnknownAuthority {
             return Self::new().issue(Kind::Valid);
         }
-        let key = new_key();
+        let key = match kind {
+            Kind::Rsa => PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap(),
+            _ => new_key(),
+        };
         let subject = name("localhost");
         let issuer_name = self.certificate.subject_name().to_owned().unwrap();
         let issuer = if kind == Kind::SelfSigned { (&*subject, &key) } else { (&*issuer_name, &self.key) };
@@ -83,6 +90,9 @@ impl Authority {
                 usage.server_auth()
             };
             builder.append_extension(usage.build().unwrap()).unwrap();
+            if kind == Kind::CommonName {
+                return;
+            }
             let mut names = SubjectAlternativeName::new();
             match kind {
                 Kind::WrongName => names.dns("other.example.com"),

@@ -43,6 +43,7 @@ pub struct Script {
     pub(super) implicit: bool,
     pub(super) identity: Option<Identity>,
     pub(super) version: Option<(openssl::ssl::SslVersion, openssl::ssl::SslVersion)>,
+    pub(super) ciphers: Option<String>,
     pub(super) client_authority: Option<Vec<u8>>,
     pub(super) logins: Vec<(String, String)>,
     pub(super) mechanisms: Vec<String>,
@@ -76,6 +77,12 @@ impl Script {
     /// TLS versions from and to.
     pub fn tls_versions(self, from: openssl::ssl::SslVersion, to: openssl::ssl::SslVersion) -> Self {
         Self { version: Some((from, to)), ..self }
+    }
+
+    /// TLS 1.2 with these ciphers alone, as OpenSSL names them.
+    pub fn ciphers(self, list: &str) -> Self {
+        let version = openssl::ssl::SslVersion::TLS1_2;
+        Self { ciphers: Some(list.into()), ..self.tls_versions(version, version) }
     }
 
     /// The client must show a certificate of this authority (PEM).

@@ -112,7 +112,7 @@ fn secret(scene: &Scene<'_>, users: &Users, path: &Path) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     let owner = users.service.as_ref().map(|service| service.uid).filter(|uid| *uid == guard.uid);
-    if let Err(what) = files::check_secret(path, guard, owner.unwrap_or(scene.around.who.uid)) {
+    if let Err(what) = files::check_secret(path, &guard, owner.unwrap_or(scene.around.who.uid)) {
         found.push(Finding::error(AREA, what).split());
     }
     if data.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii().is_empty() {

@@ -33,7 +33,8 @@ use super::surroundings::Surroundings;
 use crate::config::{Place, parse};
 use crate::exit::Status;
 use crate::report;
-use crate::sys::{env, files, install, stdin};
+use crate::sys::install::{self, Form};
+use crate::sys::{env, files, stdin};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -260,11 +261,13 @@ fn write(folder: &Path, rendered: &Rendered<'_>, force: bool) -> Result<Vec<Path
     for (name, secret) in &rendered.secrets {
         let line = Zeroizing::new(format!("{}\n", secret.expose()));
         let path = folder.join(name);
-        install::file(&path, line.as_bytes(), 0o600, force).map_err(|error| failed(&path, &error))?;
+        let form = Form { mode: 0o600, replace: force, group: None };
+        install::file(&path, line.as_bytes(), form).map_err(|error| failed(&path, &error))?;
         written.push(path);
     }
     let path = folder.join(TOML);
-    install::file(&path, rendered.toml.as_bytes(), 0o644, force).map_err(|error| failed(&path, &error))?;
+    let form = Form { mode: 0o644, replace: force, group: None };
+    install::file(&path, rendered.toml.as_bytes(), form).map_err(|error| failed(&path, &error))?;
     written.push(path);
     Ok(written)
 }

@@ -103,7 +103,8 @@ fn outcome(program: Program, name: &str, text: &str) -> Result<String, String> {
 fn faults(toml: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("postrider.toml");
-    crate::sys::install::file(&path, toml.as_bytes(), 0o600, false).unwrap();
+    crate::sys::install::file(&path, toml.as_bytes(), crate::sys::install::Form { mode: 0o600, ..Default::default() })
+        .unwrap();
     let uid = rustix::process::getuid().as_raw();
     let sources = Sources { explicit: Some(path), home: Some("/home/u".into()), uid, etc: folder.path().into() };
     load::load(&sources).err().into_iter().flatten().map(|error| error.to_string()).collect()

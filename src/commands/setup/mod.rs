@@ -131,7 +131,7 @@ fn main_file(around: &Surroundings, config: Option<PathBuf>) -> Result<PathBuf, 
     if around.who.uid == 0 {
         return Ok("/etc/postrider/postrider.toml".into());
     }
-    let base = crate::sys::env::path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let base = crate::sys::env::own_directory("XDG_CONFIG_HOME");
     let base = base.or_else(|| Some(around.who.home.as_ref()?.join(".config")));
     let nowhere = || (Status::Config, "there is no home directory to write to; give --config FILE".to_owned());
     Ok(base.ok_or_else(nowhere)?.join("postrider/postrider.toml"))

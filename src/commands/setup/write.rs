@@ -8,9 +8,8 @@ use crate::commands::surroundings::Surroundings;
 use crate::exit::Status;
 use crate::secret::fetch::{self, FetchContext};
 use crate::secret::{Secret, SecretSource};
-use std::fs::Permissions;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use crate::sys::install::{self, Form};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,8 +165,7 @@ impl Plan {
         let mode = if group.is_some() { 0o640 } else { self.mode() };
         let folder = self.sender.parent().unwrap_or(Path::new("/"));
         let failed = |path: &Path, error: &io::Error| (Status::CantCreate, format!("{}: {error}", path.display()));
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o755).create(folder).map_err(|error| failed(folder, &error))?;
+        install::directory(folder).map_err(|error| failed(folder, &error))?;
         let password = self.password.as_ref().map(|secret| zeroize::Zeroizing::new(format!("{}\n", secret.expose())));
         let mut files: Vec<(&Path, &[u8], u32, Option<u32>)> = Vec::new();
         if let Some(password) = &password {
@@ -193,21 +191,13 @@ fn service_group(path: &Path) -> Option<u32> {
 
 /// A new file with that content, on disk when this returns; never in place of another.
 fn put(path: &Path, text: &[u8], mode: u32, group: Option<u32>) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(parent)?;
-    file.write_all(text)?;
-    if let Some(group) = group {
-        std::os::unix::fs::fchown(file.as_file(), None, Some(group))?;
-    }
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    std::fs::File::open(parent)?.sync_all()
+    install::file(path, text, Form { mode, group, replace: false })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn names_of_files() {

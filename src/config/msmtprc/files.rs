@@ -3,11 +3,12 @@
 //! Unlike msmtp, a file that is there but cannot be read is an error that names it.
 
 use super::super::error::{ConfigError, Place};
-use super::super::load::is_there;
+use super::super::load::{is_there, whose};
 use super::super::model::Account;
 use super::overrides::Overrides;
 use super::{Facts, Parsed, parse_with};
 use crate::sys::files::{Guard, check_secret};
+use crate::sys::owners::Way;
 use crate::sys::{env, files, spawn};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -91,8 +92,9 @@ pub(in super::super) fn read_file(
         Err(error) if error.kind() == ErrorKind::NotFound && trust == Trust::System => return Ok(Vec::new()),
         Err(error) => return Err(ConfigError::at(&whole, format!("cannot be read: {error}"))),
     };
+    trusted(path, trust, &guard, uid).map_err(|what| ConfigError::at(&whole, what))?;
     let parsed = with_facts(home, |facts| parse_with(&data, path, facts, overrides, &mut |command| run(command)))?;
-    check(path, trust, guard, uid, &parsed)?;
+    check(path, trust, &guard, uid, &parsed)?;
     Ok(parsed.accounts)
 }
 
@@ -112,8 +114,16 @@ fn with_facts<T>(home: Option<&Path>, call: impl FnOnce(&Facts<'_>) -> T) -> T {
     call(&Facts { home, hostname: &hostname, canonical: &canonical, mailname: mailname.as_deref() })
 }
 
+/// An msmtprc names commands (`passwordeval`, `eval`): nobody else may change it. The user's own file, or what he names with
+/// `-C`, may be another's, which root's may not.
+fn trusted(path: &Path, trust: Trust, guard: &Guard, uid: u32) -> Result<(), String> {
+    let way = Way::to_run_as(uid);
+    let way = if trust == Trust::User && uid != 0 { way.or(guard.uid) } else { way };
+    way.check(path).map_err(|error| whose(&error))
+}
+
 /// Owner and mode of a file with a literal password.
-fn check(path: &Path, trust: Trust, guard: Guard, uid: u32, parsed: &Parsed) -> Result<(), ConfigError> {
+fn check(path: &Path, trust: Trust, guard: &Guard, uid: u32, parsed: &Parsed) -> Result<(), ConfigError> {
     let Some(line) = parsed.password_line else { return Ok(()) };
     let place = Place::new(path, line);
     let shown = path.display();

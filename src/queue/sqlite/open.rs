@@ -7,6 +7,8 @@ use super::lock::Lock;
 use super::text::{Texts, sync_directory};
 use super::{StoreConfig, change, error, read, salvage, schema};
 use crate::queue::StoreError;
+use crate::sys::owners::{Way, WayError};
+use crate::sys::users;
 use rusqlite::Connection;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read};
@@ -52,6 +54,9 @@ pub(super) fn open(config: &StoreConfig<'_>) -> Result<Opened, StoreError> {
 /// A directory of this process's user that nobody else can write; made where it is not there.
 fn own_directory(path: &Path) -> Result<(), StoreError> {
     let fail = |error: io::Error| error::file(path, &error);
+    if let Err(error @ WayError::Foreign(_)) = Way::to_write().passes(path.parent().unwrap_or(path)) {
+        return Err(StoreError::Io(format!("{}: {error}; set queue.directory", path.display())));
+    }
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return make(path).map_err(fail);
@@ -59,12 +64,12 @@ fn own_directory(path: &Path) -> Result<(), StoreError> {
         Err(error) => return Err(fail(error)),
         Ok(facts) if !facts.is_dir() => Err("is no directory".to_owned()),
         Ok(facts) if facts.uid() != rustix::process::geteuid().as_raw() => Err(format!(
-            "belongs to user {} and this process runs as user {}; mend it with chown, or set queue.directory",
-            facts.uid(),
-            rustix::process::geteuid().as_raw()
+            "belongs to {} and this process runs as {}; run it as that user, or set queue.directory to a directory of its own",
+            users::name(facts.uid()),
+            users::name(rustix::process::geteuid().as_raw())
         )),
         Ok(facts) if facts.mode() & 0o022 != 0 => {
-            Err(format!("may be written by other users; mend it with: chmod 0700 {}", path.display()))
+            Err("may be written by other users; set queue.directory to a directory that nobody else may write".to_owned())
         }
         Ok(_) => Ok(()),
     }

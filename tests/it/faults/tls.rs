@@ -13,6 +13,7 @@ pub fn table() -> Vec<Scenario> {
     for mode in [Mode::StartTls, Mode::Implicit] {
         table.extend(certificates(mode));
         table.extend(versions(mode));
+        table.extend(without_forward_secrecy(mode));
         table.extend(pins(mode));
         table.extend(logins(mode));
     }
@@ -43,7 +44,15 @@ fn certificates(mode: Mode) -> Vec<Scenario> {
         let scenario = with(format!("certificate {kind:?}, {mode:?}"), mode, kind);
         scenario.ends(status, &[", TLS handshake: ", "127.0.0.1", said]).unseen(&["AUTH", "MAIL"])
     })
-    .to_vec()
+    .into_iter()
+    .chain([
+        with(format!("common name alone, {mode:?}"), mode, Kind::CommonName)
+            .key("tls_name = \"localhost\"")
+            .ends(69, &["is not for this name", "it has no subjectAltName"])
+            .unseen(&["AUTH", "MAIL"]),
+        with(format!("its names, {mode:?}"), mode, Kind::Valid).key("tls_name = \"localhost\""),
+    ])
+    .collect()
 }
 
 fn versions(mode: Mode) -> Vec<Scenario> {
@@ -59,6 +68,24 @@ fn versions(mode: Mode) -> Vec<Scenario> {
         old(unchecked),
         only("TLS 1.2", SslVersion::TLS1_2),
         only("TLS 1.3", SslVersion::TLS1_3),
+    ]
+}
+
+/// The ciphers of TLS 1.2 whose recorded traffic the server's key opens later.
+const STATIC_RSA: &str = "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA";
+
+/// A server without forward secrecy is not spoken to, checked or not; the same one with it is.
+fn without_forward_secrecy(mode: Mode) -> Vec<Scenario> {
+    let server = |name: &str, ciphers: &str| {
+        let scenario = with(format!("{name}, {mode:?}"), mode, Kind::Rsa);
+        scenario.server(|script| script.ciphers(ciphers))
+    };
+    let refused =
+        |scenario: Scenario| scenario.ends(75, &[", TLS handshake: ", "forward secrecy"]).unseen(&["AUTH", "MAIL"]);
+    vec![
+        refused(server("static RSA", STATIC_RSA)),
+        refused(server("static RSA, unchecked", STATIC_RSA).key("tls_check = false")),
+        server("ECDHE with RSA", "ECDHE-RSA-AES128-GCM-SHA256"),
     ]
 }
 
@@ -195,4 +222,16 @@ fn old_versions_are_spoken_to_old_clients() {
         let stream = connector.build().connect("localhost", stream).unwrap();
         assert_eq!(stream.ssl().version_str(), name);
     }
+}
+
+/// The server of the table without forward secrecy does speak to whoever takes that.
+#[test]
+fn static_rsa_is_spoken_to_those_who_take_it() {
+    let server = with(String::new(), Mode::Implicit, Kind::Rsa).script.ciphers(STATIC_RSA).start();
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    connector.set_cipher_list("kRSA").unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let stream = connector.build().connect("localhost", stream).unwrap();
+    assert_eq!(stream.ssl().version_str(), "TLSv1.2");
 }

@@ -57,8 +57,13 @@ fn listening(server: &Server, keys: &str) -> (Daemon, u16) {
 
 /// Writes certificate and key of a new authority beside each other; its PEM and the keys for a listener.
 fn certificate(directory: &Path) -> (Authority, String) {
+    certificate_of(directory, Kind::Valid)
+}
+
+/// The same with one of that kind.
+fn certificate_of(directory: &Path, kind: Kind) -> (Authority, String) {
     let authority = Authority::new();
-    let identity = authority.issue(Kind::Valid);
+    let identity = authority.issue(kind);
     let write = |name: &str, data: &[u8]| {
         let path = directory.join(name);
         let mut file =

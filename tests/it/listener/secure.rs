@@ -1,8 +1,8 @@
 //! STARTTLS, implicit TLS and logins.
 
-use super::{HASH, TEXT, Talk, certificate, listen, listening, ports, users};
+use super::{HASH, TEXT, Talk, certificate, certificate_of, listen, listening, ports, users};
 use crate::daemon::{Daemon, taking, until};
-use crate::support::certs::Authority;
+use crate::support::certs::{Authority, Kind};
 use crate::support::skip;
 use openssl::ssl::{SslConnector, SslMethod, SslStream};
 use openssl::x509::X509;
@@ -45,6 +45,25 @@ fn nothing_said_before_starttls_survives_it() {
     cut.send("EHLO in.clear\r\nMAIL FROM:<shop@example.com>\r\n");
     let said = cut.reply();
     assert!(!said.starts_with("250"), "{said}");
+}
+
+#[test]
+fn forward_secrecy_is_all_that_is_taken() {
+    use openssl::ssl::{SslVerifyMode, SslVersion};
+    let server = taking();
+    let directory = tempfile::tempdir().unwrap();
+    let (_, tls) = certificate_of(directory.path(), Kind::Rsa);
+    let (_daemon, port) = listening(&server, &format!("tls = \"implicit\"\n{tls}"));
+    let shake = |ciphers: &str| {
+        let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        connector.set_verify(SslVerifyMode::NONE);
+        connector.set_cipher_list(ciphers).unwrap();
+        connector.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        connector.build().connect("127.0.0.1", stream).map(drop)
+    };
+    assert!(shake("kRSA").is_err(), "static RSA");
+    shake("ECDHE").unwrap();
 }
 
 #[test]

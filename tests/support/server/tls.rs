@@ -12,7 +12,7 @@ pub(super) fn context(script: &Script) -> Option<SslContext> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     if let Some((from, to)) = script.version {
         // Old versions need the old security level to be spoken at all.
-        builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+        builder.set_cipher_list(script.ciphers.as_deref().unwrap_or("ALL:@SECLEVEL=0")).unwrap();
         builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);
         builder.set_min_proto_version(Some(from)).unwrap();
         builder.set_max_proto_version(Some(to)).unwrap();
