@@ -28,6 +28,8 @@ awk -F'"' '/^assets = \[/ { on = 1; next } /^\]/ { on = 0 } on && NF >= 7 { prin
             sed -i -e 's|](config/guides/|](guides/|g' -e 's|](config/postrider.toml)|](examples/postrider.toml)|g' \
                 -e 's|](config/apparmor/postrider)|](/etc/apparmor.d/postrider)|g' \
                 -e 's|](config/logrotate/postrider)|](/etc/logrotate.d/postrider)|g' \
+                -e 's|](config/fail2ban/filter.conf)|](/etc/fail2ban/filter.d/postrider.conf)|g' \
+                -e 's|](config/fail2ban/jail.conf)|](examples/fail2ban/jail.conf)|g' \
                 -e 's|\[\(config/container/Containerfile\)\]([^)]*)|\1 of the source|' \
                 -e 's|, see \[LICENSE\](LICENSE)||' "$root/$target"
             ;;

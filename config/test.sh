@@ -47,6 +47,7 @@ group anacron
 group sudo
 group apparmor
 group logrotate
+group fail2ban
 group strace
 # Ports below 1024 without root.
 group iproute2 libcap2-bin

@@ -15,6 +15,7 @@ pub fn require(test: &str, package: &str) -> bool {
         "nmh" => file("/usr/bin/mh/send") && file("/usr/lib/mh/post"),
         "systemd" => program("systemd-analyze") && program("systemd-sysusers"),
         "apparmor" => program("apparmor_parser"),
+        "fail2ban" => program("fail2ban-regex"),
         "nodejs" => program("node"),
         "emacs-nox" => program("emacs"),
         "libphp-phpmailer" => file("/usr/share/php/libphp-phpmailer/autoload.php"),

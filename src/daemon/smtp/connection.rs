@@ -17,8 +17,8 @@ use crate::sys::clock::{self, Deadline};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-/// Octets read at once.
-const CHUNK: usize = 16 << 10;
+/// Octets read at once: of a message, and of commands, which hundreds may wait for.
+const CHUNK: (usize, usize) = (16 << 10, 2 << 10);
 /// Octets of text for which a client has `timeouts.body`.
 const BODY: usize = 64 << 10;
 /// Octets of text that show that a client is not still.
@@ -35,7 +35,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub fn serve(daemon: &Daemon, service: &Service, stream: Stream, peer: Peer, seat: &Seat) {
     let total = Deadline::after(service.listener.timeouts.total);
     let stream = TimedStream::new(stream, Deadline::after(service.listener.timeouts.tls).or_earlier(total));
-    let mut host = Host::new(daemon, service, seat, peer);
+    let mut host = Host::new(daemon, service, seat, peer, total);
     let wire = match (&service.acceptor, service.listener.tls) {
         (Some(acceptor), ListenTls::Implicit) => acceptor.accept(stream),
         _ => Ok(Wire::Plain(stream)),
@@ -137,7 +137,7 @@ impl Connection<'_> {
     }
 
     fn converse(&mut self) -> io::Result<()> {
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = Vec::new();
         loop {
             if self.perform_all()? {
                 return Ok(());
@@ -149,6 +149,10 @@ impl Connection<'_> {
             if self.seat.is_dismissed() {
                 self.dismiss();
                 continue;
+            }
+            let octets = if self.session.waiting() == Waiting::Text { CHUNK.0 } else { CHUNK.1 };
+            if chunk.len() != octets {
+                chunk = vec![0; octets];
             }
             match self.wire()?.read(&mut chunk) {
                 Ok(count) if count > 0 => {

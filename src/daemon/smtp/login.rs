@@ -1,43 +1,33 @@
-//! Logins of clients against the `[[user]]`s: few checks at a time, and the same work whether a user exists or not.
+//! Logins of clients against the `[[user]]`s: few checks at a time, the same work whether a user exists or not, and less
+//! and less often for who is wrong.
+//!
+//! ```text
+//! counts   wrong logins by client and by name
+//! turns    whose password is checked next, and in which memory
+//! ```
 
+mod counts;
+mod turns;
+
+pub use turns::{Denied, Turns};
+
+use super::guard::Client;
 use crate::config::User;
 use crate::smtp::auth::hash;
 use crate::smtp::server::Credentials;
 use crate::sys::clock::Deadline;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use counts::Who;
+use turns::Asked;
 
-/// Checks at once: each takes a processor and 19 MiB for a moment.
-const CHECKS: usize = 2;
-/// How long one waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Lets few checks through at a time; one for the whole daemon.
-#[derive(Debug, Default)]
-pub struct Gate {
-    running: Mutex<usize>,
-    fewer: Condvar,
-}
-
-/// Leave to check; dropped, it is given back.
-struct Turn<'g>(&'g Gate);
-
-impl Gate {
-    fn enter(&self, deadline: Deadline) -> Option<Turn<'_>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running >= CHECKS {
-            running = self.fewer.wait_timeout(running, deadline.left()?).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *running += 1;
-        Some(Turn(self))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.fewer.notify_one();
-    }
+/// Who tries, and how much time there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Try {
+    /// Its client.
+    pub client: Client,
+    /// How often the connection was refused before.
+    pub refused: usize,
+    /// When the phase is over.
+    pub phase: Deadline,
 }
 
 /// What a login came to.
@@ -47,22 +37,29 @@ pub enum Login<'u> {
     Good(&'u User),
     /// Name or password are wrong.
     Bad,
-    /// Too many logins at once.
-    Busy,
+    /// Nothing was checked.
+    Denied(Denied),
 }
 
-/// Checks a login. An unknown name costs what a known one with a wrong password does, so that the time tells nothing.
+/// Checks a login. An unknown name costs what a known one with a wrong password does, so that the time tells nothing: where
+/// hashes differ in what they cost, each unknown name has the costs of a user that its own hash picks, always the same.
 #[must_use]
-pub fn check<'u>(users: &'u [User], given: &Credentials, gate: &Gate) -> Login<'u> {
+pub fn check<'u>(users: &'u [User], given: &Credentials, turns: &Turns, of: Try) -> Login<'u> {
+    let name = turns.name(&given.user);
     let known = users.iter().find(|user| user.name == given.user);
-    let Some(against) = known.or(users.first()) else { return Login::Bad };
-    let Some(_turn) = gate.enter(Deadline::after(PATIENCE)) else { return Login::Busy };
-    let fits = hash::fits(&given.password, &against.hash.0);
+    let stand_in = usize::try_from(name % users.len().max(1) as u64).unwrap_or_default();
+    let Some(against) = known.or_else(|| users.get(stand_in)) else { return Login::Bad };
+    let kib = hash::kib(&against.hash.0);
+    let who = Who { client: of.client, name };
+    let mut turn = match turns.enter(Asked { who, refused: of.refused, kib, phase: of.phase }) {
+        Ok(turn) => turn,
+        Err(denied) => return Login::Denied(denied),
+    };
+    let fits = turn.memory().is_some_and(|memory| hash::fits(&given.password, &against.hash.0, memory));
     let itself = given.act_as.as_deref().is_none_or(|identity| identity == given.user);
-    match known {
-        Some(user) if fits && itself => Login::Good(user),
-        _ => Login::Bad,
-    }
+    let good = known.filter(|_| fits && itself);
+    turn.end(good.is_some());
+    good.map_or(Login::Bad, Login::Good)
 }
 
 #[cfg(test)]
@@ -72,6 +69,7 @@ mod tests {
     use crate::config::listen::PasswordHash;
     use crate::secret::Secret;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn user(name: &str, password: &str) -> User {
         let hash = hash::make(&Secret::new(password.into()), b"0123456789abcdef").unwrap();
@@ -86,8 +84,9 @@ mod tests {
 
     #[test]
     fn the_right_password_of_the_right_user() {
-        let (users, gate) = ([user("tim", "tanstaaf"), user("eve", "other")], Gate::default());
-        let check = |login: Credentials| match check(&users, &login, &gate) {
+        let (users, turns) = ([user("tim", "tanstaaf"), user("eve", "other")], Turns::default());
+        let of = Try { client: Client::Uid(7), refused: 0, phase: Deadline::after(Duration::from_secs(60)) };
+        let check = |login: Credentials| match check(&users, &login, &turns, of) {
             Login::Good(user) => user.name.clone(),
             other => format!("{other:?}"),
         };
@@ -98,17 +97,6 @@ mod tests {
         {
             assert_eq!(check(bad), "Bad");
         }
-        assert!(matches!(super::check(&[], &given("tim", None, "tanstaaf"), &gate), Login::Bad));
-        assert_eq!(*gate.running.lock().unwrap(), 0);
-    }
-
-    #[test]
-    fn few_at_a_time() {
-        let gate = Gate::default();
-        let long = || Deadline::after(Duration::from_secs(60));
-        let (_first, second) = (gate.enter(long()).unwrap(), gate.enter(long()).unwrap());
-        assert!(gate.enter(Deadline::after(Duration::from_millis(5))).is_none());
-        drop(second);
-        assert!(gate.enter(long()).is_some());
+        assert!(matches!(super::check(&[], &given("tim", None, "tanstaaf"), &turns, of), Login::Bad));
     }
 }

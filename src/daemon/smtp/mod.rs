@@ -8,7 +8,7 @@
 //! connection   one connection: octets, time limits, TLS
 //! transaction  what the session asks: answered, spooled, queued
 //! policy       who may send where: never an open relay
-//! login        passwords checked, few at a time
+//! login        passwords checked, few at a time, and guesses slowed down
 //! trace        the Received field, and loops
 //! incoming     what becomes of mail for this machine
 //! held         mail that came in before there was a rule
@@ -38,7 +38,7 @@ use crate::sys::env;
 use bind::Socket;
 use guard::Seats;
 use listener::Point;
-use login::Gate;
+use login::Turns;
 use std::collections::HashMap;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -54,7 +54,7 @@ pub struct Service {
     host: String,
     acceptor: Option<Acceptor>,
     users: Arc<Vec<User>>,
-    gate: Arc<Gate>,
+    turns: Arc<Turns>,
 }
 
 /// An address as configured, and which of several alike (free ports).
@@ -63,7 +63,7 @@ type Key = (ListenAddress, usize);
 /// All listeners of the daemon.
 pub struct Listeners {
     daemon: Arc<Daemon>,
-    gate: Arc<Gate>,
+    turns: Arc<Turns>,
     passed: Mutex<Inherited>,
     points: Mutex<HashMap<Key, Arc<Point>>>,
 }
@@ -75,7 +75,7 @@ impl Listeners {
     /// None yet. `passed`: sockets of the service manager.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, passed: Inherited) -> Self {
-        Self { daemon, gate: Arc::default(), passed: Mutex::new(passed), points: Mutex::default() }
+        Self { daemon, turns: Arc::default(), passed: Mutex::new(passed), points: Mutex::default() }
     }
 
     fn points(&self) -> MutexGuard<'_, HashMap<Key, Arc<Point>>> {
@@ -120,7 +120,7 @@ impl Listeners {
                     host: listener.hostname.clone().unwrap_or_else(env::hostname),
                     acceptor: acceptor.clone(),
                     users: users.clone(),
-                    gate: self.gate.clone(),
+                    turns: self.turns.clone(),
                 };
                 ready.push((key, Arc::new(service), socket));
             }

@@ -7,7 +7,7 @@ use super::Service;
 use super::bind::Peer;
 use super::guard::Seat;
 use super::incoming::{self, Incoming};
-use super::login::{self, Login};
+use super::login::{self, Denied, Login, Try};
 use super::policy::{self, Refusal};
 use super::trace::{self, Arrival};
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
@@ -24,12 +24,15 @@ use crate::queue::Accepted;
 use crate::report::{log, printable};
 use crate::rules::Facts;
 use crate::smtp::server::{Action, Credentials, MailFrom, RcptTo, Received, Session};
+use crate::sys::clock::Deadline;
 use crate::sys::spool::Spool;
 use crate::sys::users::{Caller, Remote};
 use crate::sys::{clock, random};
 use std::collections::BTreeMap;
 use std::io::Write;
 
+/// Characters of a login name that the log has.
+const NAME: usize = 255;
 /// Octets of a message that stay in memory.
 const MEMORY: usize = 64 << 10;
 
@@ -43,6 +46,10 @@ pub struct Host<'c> {
     pub tls: Option<(&'static str, &'static str)>,
     hello: (String, bool),
     login: Option<LoggedIn>,
+    /// Logins that came to nothing, whatever was said since.
+    refused: usize,
+    /// When the connection is over in any case.
+    total: Deadline,
     transaction: Option<Transaction>,
 }
 
@@ -68,8 +75,9 @@ struct Transaction {
 
 impl<'c> Host<'c> {
     /// For a client that has just connected.
-    pub fn new(daemon: &'c Daemon, service: &'c Service, seat: &'c Seat, peer: Peer) -> Self {
-        Self { daemon, service, seat, peer, tls: None, hello: Default::default(), login: None, transaction: None }
+    pub fn new(daemon: &'c Daemon, service: &'c Service, seat: &'c Seat, peer: Peer, total: Deadline) -> Self {
+        let (hello, login, transaction) = Default::default();
+        Self { daemon, service, seat, peer, tls: None, hello, login, refused: 0, total, transaction }
     }
 
     /// What the session asks or tells, but for what concerns the connection.
@@ -112,17 +120,32 @@ impl<'c> Host<'c> {
 
     fn log_in(&mut self, given: &Credentials) -> Result<(), Refusal> {
         self.seat.busy();
-        match login::check(&self.service.users, given, &self.service.gate) {
+        let phase = Deadline::after(self.service.listener.timeouts.command).or_earlier(self.total);
+        let of = Try { client: self.peer.client(), refused: self.refused, phase };
+        let (reason, refusal) = match login::check(&self.service.users, given, &self.service.turns, of) {
             Login::Good(user) => {
                 self.login = Some(LoggedIn { name: user.name.clone(), senders: user.senders.clone() });
-                Ok(())
+                return Ok(());
             }
             Login::Bad => {
-                tracing::warn!(client = %self.peer, user = printable(&given.user), mechanism = given.mechanism, "login refused");
-                Err(Refusal::new(535, (5, 7, 8), "Authentication credentials invalid"))
+                let refusal = Refusal::new(535, (5, 7, 8), "Authentication credentials invalid");
+                ("wrong user or password", refusal)
             }
-            Login::Busy => Err(Refusal::new(454, (4, 7, 0), "Too many logins at once, try again later")),
-        }
+            Login::Denied(Denied::Guessing) => {
+                let refusal = Refusal::new(454, (4, 7, 0), "Too many wrong logins from your address, try again later");
+                ("too many wrong logins of this client", refusal)
+            }
+            Login::Denied(why @ (Denied::Busy | Denied::Memory)) => {
+                self.refused += 1;
+                tracing::warn!(client = %self.peer, ?why, "login put off");
+                return Err(Refusal::new(454, (4, 7, 0), "Too many logins at once, try again later"));
+            }
+        };
+        self.refused += 1;
+        // The client comes first, and a name is short: fail2ban reads this line (config/fail2ban).
+        let user: String = printable(&given.user).chars().take(NAME).collect();
+        tracing::warn!(client = %self.peer, user, mechanism = given.mechanism, reason, "login refused");
+        Err(refusal)
     }
 
     fn begin(&mut self, from: Box<MailFrom>) -> Result<(), Refusal> {

@@ -3,9 +3,11 @@
 //! Made once by `postrider passwd`, checked at every login. A check costs time and memory on purpose; whoever calls it
 //! sees that not many run at once.
 
+use super::WorkMemory;
 use crate::secret::Secret;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use zeroize::Zeroizing;
 
 /// The most memory that one check may take, KiB: a hash says itself how much it needs.
 const MEMORY: u32 = 256 << 10;
@@ -46,12 +48,29 @@ pub fn check(hash: &Secret) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a password has this hash. Compared in constant time.
+/// How much memory the check of a hash takes, KiB; for what is no hash, the least there is.
 #[must_use]
-pub fn fits(password: &Secret, hash: &Secret) -> bool {
+pub fn kib(hash: &Secret) -> usize {
+    let params = PasswordHash::new(hash.expose()).ok().and_then(|hash| Params::try_from(&hash).ok());
+    params.map_or(Params::MIN_M_COST as usize, |params| params.block_count())
+}
+
+/// Whether a password has this hash, worked out in that memory. Compared in constant time.
+#[must_use]
+pub fn fits(password: &Secret, hash: &Secret, memory: &mut WorkMemory) -> bool {
     let octets = password.expose().as_bytes();
-    let Ok(hash) = PasswordHash::new(hash.expose()) else { return false };
-    octets.len() <= LONGEST && Argon2::default().verify_password(octets, &hash).is_ok()
+    octets.len() <= LONGEST && verify(octets, hash, memory).unwrap_or(false)
+}
+
+fn verify(password: &[u8], hash: &Secret, memory: &mut WorkMemory) -> Option<bool> {
+    let hash = PasswordHash::new(hash.expose()).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let (salt, wanted) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+    let mut found = Zeroizing::new(vec![0; wanted.as_ref().len()]);
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash).ok()?);
+    argon2.hash_password_into_with_memory(password, salt.as_ref(), &mut found, memory.as_blocks()).ok()?;
+    Some(openssl::memcmp::eq(&found, wanted.as_ref()))
 }
 
 /// Whether two passwords are the same. Compared in constant time.
@@ -64,6 +83,10 @@ pub fn same(one: &Secret, other: &Secret) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fits(password: &Secret, hash: &Secret) -> bool {
+        super::fits(password, hash, &mut WorkMemory::new(kib(hash)).unwrap())
+    }
 
     fn secret(text: &str) -> Secret {
         Secret::new(text.to_owned())

@@ -9,11 +9,14 @@ pub mod hash;
 pub mod hidden;
 mod hmac;
 pub mod login;
+mod memory;
 mod names;
 pub mod oauthbearer;
 pub mod plain;
 pub mod scram;
 pub mod xoauth2;
+
+pub use memory::WorkMemory;
 
 use crate::config::AuthChoice;
 use crate::net::binding::ChannelBinding;

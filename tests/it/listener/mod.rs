@@ -3,6 +3,7 @@
 mod clients;
 mod dialogue;
 mod exchange;
+mod guesses;
 mod hostile;
 mod life;
 mod ports;
