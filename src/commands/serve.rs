@@ -33,6 +33,9 @@ const CLIENTS: Duration = Duration::from_secs(8);
 /// How long transactions with servers may then go on.
 const TRANSACTIONS: Duration = Duration::from_secs(20);
 
+/// A change of the queue that takes longer does not end any more.
+const STUCK: Duration = Duration::from_secs(180);
+
 /// Why the daemon does not run.
 struct Fault(Status, Vec<String>);
 
@@ -172,9 +175,11 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, Fault> {
     let store = opened.map_err(|error| {
         let status = match error {
             StoreError::Io(_) => Status::Io,
-            StoreError::NoSpace(_) | StoreError::Damaged(_) | StoreError::Taken(_) | StoreError::Gone => {
-                Status::Unavailable
-            }
+            StoreError::NoSpace(_)
+            | StoreError::Damaged(_)
+            | StoreError::Taken(_)
+            | StoreError::Search
+            | StoreError::Gone => Status::Unavailable,
         };
         Fault::new(status, format!("queue {}: {error}", directory.display()))
     })?;
@@ -213,12 +218,15 @@ fn say_staging(config: &Config) {
     }
 }
 
-/// Says that the daemon is alive as long as its queue answers.
+/// Says that the daemon is alive as long as what is written to its queue ends. It asks nothing that somebody else could be
+/// asking too: no client, however much it wants, makes the daemon look dead.
 fn watchdog(store: &dyn Store, period: Duration, stop: &Stop) {
     loop {
-        match store.count() {
-            Ok(_) => tell(&[NotifyState::Watchdog]),
-            Err(error) => tracing::error!(reason = %error, "the queue does not answer"),
+        match store.writing() {
+            Some(since) if since > STUCK => {
+                tracing::error!(seconds = since.as_secs(), "the queue is stuck: a change of it does not end");
+            }
+            _ => tell(&[NotifyState::Watchdog]),
         }
         if stop.within(period) {
             return;

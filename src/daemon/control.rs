@@ -11,12 +11,19 @@ use crate::sys::users::Caller;
 
 /// The most messages of one listing.
 const LISTED: usize = 10_000;
+/// Messages of a user that something is done to at once.
+const PIECE: usize = 200;
 /// Why a user's action touches nothing.
 const OTHERS_HOLD: &str = "nothing was done: you did not put these messages on hold yourself, so that root alone ends it (mailq says why they are)";
 
+/// Whether somebody sees and touches everything.
+pub fn is_master(daemon: &Daemon, peer: Peer) -> bool {
+    peer.uid == 0 || peer.uid == daemon.uid
+}
+
 /// Carries a request out.
 pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
-    let master = peer.uid == 0 || peer.uid == daemon.uid;
+    let master = is_master(daemon, peer);
     let own = |filter: Filter| if master { filter } else { Filter { uid: Some(peer.uid), ..filter } };
     let touched = |filter: Filter| if master { filter } else { Filter { touchable: Some(true), ..own(filter) } };
     let answered = match request {
@@ -24,18 +31,25 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::List { filter, limit } => list(daemon, &own(filter), limit),
         Request::Act { filter, action } => {
             let filter = touched(filter);
-            act(daemon, &filter, &action).and_then(|count| done(daemon, filter, count))
+            let count = in_pieces(daemon, &filter, &|filter| act(daemon, filter, &action));
+            count.and_then(|count| done(daemon, filter, count))
         }
         Request::Bounce { filter } => {
-            let filter = touched(filter);
-            daemon.host.bounce(&filter).and_then(|count| done(daemon, filter, count))
+            // The reports that this makes are not meant.
+            let now = crate::sys::clock::millis();
+            let before = filter.before.map_or(now, |before| before.min(now));
+            let filter = if master { filter } else { Filter { before: Some(before), ..touched(filter) } };
+            let count = in_pieces(daemon, &filter, &|filter| daemon.host.bounce(filter));
+            count.and_then(|count| done(daemon, filter, count))
         }
-        Request::Flush { filter } => daemon.host.flush(&touched(filter)).map(Reply::Touched),
+        Request::Flush { filter } => {
+            in_pieces(daemon, &touched(filter), &|filter| daemon.host.flush(filter)).map(Reply::Touched)
+        }
         Request::Retry { filter } if master => daemon.host.retry(&filter).map(Reply::Touched),
         // What keeps a sender back is not for its users to end.
         Request::Retry { filter } => {
-            let filter = touched(filter);
-            act(daemon, &filter, &Action::again(&filter)).map(Reply::Touched)
+            let (filter, action) = (touched(filter.clone()), Action::again(&filter));
+            in_pieces(daemon, &filter, &|filter| act(daemon, filter, &action)).map(Reply::Touched)
         }
         Request::Reload if master => daemon.host.reload().map(|()| Reply::Touched(0)),
         Request::Reload => Err("only root and the daemon's user may have the configuration read again".into()),
@@ -58,6 +72,22 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
     answered.unwrap_or_else(Reply::Refused)
 }
 
+/// Does something to the messages that fit. For a user they are looked up first, where a search is in nobody's way, and it is
+/// done to a few at a time, so that messages that come in meanwhile wait for none of it.
+fn in_pieces(daemon: &Daemon, filter: &Filter, deed: &dyn Fn(&Filter) -> Result<u64, String>) -> Result<u64, String> {
+    if filter.uid.is_none() {
+        return deed(filter);
+    }
+    let (mut all, mut next) = (0, filter.clone());
+    loop {
+        let ids = daemon.store.numbers(&next, PIECE).map_err(text)?;
+        let Some(last) = ids.last().copied() else { return Ok(all) };
+        // What was looked at in the texts of very many recipients is not looked at again where others wait.
+        all += deed(&Filter { ids, recipient: None, sender: None, ..filter.clone() })?;
+        next.after = Some(last);
+    }
+}
+
 fn act(daemon: &Daemon, filter: &Filter, action: &Action) -> Result<u64, String> {
     let touched = daemon.store.act(filter, action, crate::sys::clock::now().timestamp_millis()).map_err(text)?;
     // What is due again or no longer on hold need not wait for its time to be looked at.
@@ -71,7 +101,7 @@ fn act(daemon: &Daemon, filter: &Filter, action: &Action) -> Result<u64, String>
 /// How many messages were touched; where it was none because others hold them, that is said.
 fn done(daemon: &Daemon, filter: Filter, count: u64) -> Result<Reply, String> {
     let others = Filter { touchable: Some(false), ..filter };
-    if count == 0 && others.uid.is_some() && !daemon.store.list(&others, 1).map_err(text)?.is_empty() {
+    if count == 0 && others.uid.is_some() && !daemon.store.numbers(&others, 1).map_err(text)?.is_empty() {
         return Err(OTHERS_HOLD.into());
     }
     Ok(Reply::Touched(count))
@@ -123,8 +153,7 @@ fn status(daemon: &Daemon, master: bool, uid: u32) -> Result<Reply, String> {
         let store = &daemon.store;
         (store.count().map_err(text)?, store.paused().map_err(text)?, store.halted().map_err(text)?)
     } else {
-        let own = Filter { uid: Some(uid), ..Filter::default() };
-        (daemon.store.list(&own, LISTED).map_err(text)?.len() as u64, Vec::new(), Vec::new())
+        (daemon.store.count_of(uid).map_err(text)?, Vec::new(), Vec::new())
     };
     Ok(Reply::Status { messages, paused, halted, pid: std::process::id(), since: daemon.since })
 }

@@ -1,5 +1,5 @@
-//! Messages of the queue as they are shown: values bounded in size, so that a page of them fits a reply whatever was
-//! submitted and whatever servers said.
+//! Messages of the queue as they are shown: values bounded in size, so that a page of them is small whatever was submitted
+//! and whatever servers said. A page ends where it is full, and the next one goes on behind it.
 
 use super::overview::PauseLine;
 use super::protocol::{Line, LineRecipient, Waits};
@@ -9,12 +9,14 @@ use crate::limits::{self, Ask, Class};
 use crate::queue::{Filter, Millis, NEVER, Queued, Store, StoreError, lane};
 use std::collections::HashMap;
 
-/// Recipients of a message that are shown; the rest is counted.
-const RECIPIENTS: usize = 20_000;
+/// Octets of a page, about: it ends with the message that goes beyond, which has as much at most.
+const PAGE: usize = 512 << 10;
+/// Octets of a recipient's line besides its texts, about.
+const RECIPIENT: usize = 100;
 /// Characters of a reply, or of why a message is on hold.
 const WORDS: usize = 500;
 
-/// Messages that fit, oldest first, at most `limit`; fewer where they have very many recipients.
+/// Messages that fit, oldest first, at most `limit`; fewer where they have many recipients.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -31,7 +33,14 @@ pub fn page(
     let halted = store.halted()?.into_iter().filter(|halt| halt.holds(now));
     let halted = halted.map(|halt| (halt.lane.clone(), PauseLine::halted(&halt)));
     let paused: HashMap<String, PauseLine> = troubled.chain(halted).collect();
-    Ok(store.list(filter, limit)?.into_iter().map(|queued| line(queued, &paused, now, staging)).collect())
+    let (mut lines, mut octets) = (Vec::new(), 0);
+    store.show(filter, limit, &mut |queued, more| {
+        let line = line(queued, more, &paused, now, staging);
+        octets += size(&line);
+        lines.push(line);
+        octets < PAGE
+    })?;
+    Ok(lines)
 }
 
 /// Says of messages whose sender's limits leave no room what they wait for. Each sender is looked up once for its single
@@ -51,7 +60,20 @@ fn waits(config: &Config, lane: &str, bulk: bool) -> Option<Waits> {
     Some(Waits { until: full.until, why: full.what })
 }
 
-fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, staging: Option<&Staging>) -> Line {
+/// About as many octets as a line takes.
+fn size(line: &Line) -> usize {
+    let of = |text: &Option<String>| text.as_deref().map_or(0, str::len);
+    let recipients = line.recipients.iter().map(|one| RECIPIENT + one.address.len() + of(&one.last));
+    RECIPIENT * 3 + line.from.len() + of(&line.hold) + recipients.sum::<usize>()
+}
+
+fn line(
+    queued: Queued,
+    more: u64,
+    paused: &HashMap<String, PauseLine>,
+    now: Millis,
+    staging: Option<&Staging>,
+) -> Line {
     let staging = gate::note(staging, queued.recipients.iter().map(|recipient| &recipient.address));
     let paused = paused.get(&queued.lane);
     let waits = paused.is_some() || queued.recipients.iter().all(|recipient| recipient.due > now);
@@ -60,8 +82,7 @@ fn line(queued: Queued, paused: &HashMap<String, PauseLine>, now: Millis, stagin
         (None, false) if waits => "deferred",
         (None, _) => "active",
     };
-    let more = queued.recipients.len().saturating_sub(RECIPIENTS) as u64;
-    let recipients = queued.recipients.into_iter().take(RECIPIENTS).map(|recipient| LineRecipient {
+    let recipients = queued.recipients.into_iter().map(|recipient| LineRecipient {
         address: recipient.address.to_string(),
         attempts: recipient.attempts,
         due: (recipient.due < NEVER).then_some(recipient.due),
@@ -128,13 +149,16 @@ mod tests {
             claimed: false,
             moved: None,
             grace: Grace::default(),
-            recipients: (0..30_000).map(recipient).collect(),
+            recipients: (0..1000).map(recipient).collect(),
         };
-        assert_eq!(line(queued.clone(), &HashMap::new(), 5, None).state, "active");
-        assert_eq!(line(Queued { hold: Some("x".into()), ..queued.clone() }, &HashMap::new(), 5, None).state, "hold");
-        let line = line(queued, &HashMap::new(), 4, None);
-        assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 20_000));
-        assert_eq!(line.more, 10_000);
+        assert_eq!(line(queued.clone(), 0, &HashMap::new(), 5, None).state, "active");
+        assert_eq!(
+            line(Queued { hold: Some("x".into()), ..queued.clone() }, 0, &HashMap::new(), 5, None).state,
+            "hold"
+        );
+        let line = line(queued, 7, &HashMap::new(), 4, None);
+        assert_eq!((line.state.as_str(), line.from.as_str(), line.recipients.len()), ("deferred", "<>", 1000));
+        assert!(line.more == 7 && size(&line) > 1_000_000);
         assert_eq!(line.recipients[0].last.as_deref().map(|last| last.chars().count()), Some(503));
     }
 }

@@ -15,6 +15,7 @@
 //! listing     messages of the queue as they are shown
 //! overview    senders as they are shown
 //! room        what the sending limits leave for a message
+//! turns       one at a time for each user
 //! steer       senders paused, resumed, their limits reset
 //! ```
 
@@ -37,6 +38,7 @@ pub mod smtp;
 pub mod steer;
 pub mod stop;
 mod submit;
+mod turns;
 pub mod waiters;
 pub mod wire;
 
@@ -48,6 +50,7 @@ use brake::Brake;
 use quota::Quota;
 use smtp::held::Sorting;
 use std::sync::{Arc, Mutex};
+use turns::Turns;
 
 /// What the daemon's socket needs of those who deliver and steer. Called from many threads at once.
 pub trait Host: Send + Sync {
@@ -128,7 +131,11 @@ const CLIENTS: u64 = 256;
 /// Clients of one user at once.
 const CLIENTS_EACH: u64 = 128;
 /// Octets of large requests at once, for all and for one user.
-const REQUESTS: (u64, u64) = (16 << 20, 8 << 20);
+const REQUESTS: (u64, u64) = (16 << 20, 4 << 20);
+/// Octets of answers that were not taken yet, for all and for one user.
+const ANSWERS: (u64, u64) = (16 << 20, 4 << 20);
+/// Questions about the queue that are answered at once; of one user one.
+const QUESTIONS: usize = 4;
 /// Octets of large messages that are coming in, for all and for one user.
 const SPOOL: (u64, u64) = (2 << 30, 512 << 20);
 
@@ -139,8 +146,10 @@ struct Limits {
     spool: Arc<Quota>,
     /// Octets of large messages that come in over SMTP, by client.
     text: Arc<Quota>,
-    /// Whoever works on a large request or message holds it: memory for one of them at a time.
-    large: Mutex<()>,
+    answers: Arc<Quota>,
+    questions: Turns,
+    /// Whoever works on a large request or message has it: memory for one of them at a time.
+    large: Turns,
 }
 
 impl Daemon {
@@ -159,7 +168,9 @@ impl Daemon {
             requests: Quota::new(REQUESTS.0, REQUESTS.1),
             spool: Quota::new(SPOOL.0, SPOOL.1),
             text: Quota::new(SPOOL.0, SPOOL.1),
-            large: Mutex::default(),
+            answers: Quota::new(ANSWERS.0, ANSWERS.1),
+            questions: Turns::new(QUESTIONS),
+            large: Turns::new(1),
         };
         let since = crate::sys::clock::now().timestamp_millis();
         let brake = Brake::new(store.as_ref(), since)?;

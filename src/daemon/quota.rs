@@ -1,6 +1,8 @@
 //! How much all clients together and each user may use up at once: connections, memory, spool.
 //!
-//! Counts alone; root (uid 0) is never refused, so that an operator gets in however many others there are.
+//! Nobody gets more than is left for all the others: of 256, one user has at most 128, the next 64, and so on, so that there
+//! is something for a third whatever two do. Counts alone; root (uid 0) is never refused and takes nothing away from
+//! others, so that an operator gets in however many there are.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,10 +42,11 @@ impl Share {
     #[must_use]
     pub fn grow(&mut self, more: u64) -> bool {
         let mut used = self.quota.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: u64 = used.values().sum();
+        let all: u64 = used.iter().filter(|(uid, _)| **uid != 0).map(|(_, used)| used).sum();
         let own = used.get(&self.uid).copied().unwrap_or_default();
-        let fits = |now: u64, most: u64| now.checked_add(more).is_some_and(|sum| sum <= most);
-        if self.uid != 0 && !(fits(all, self.quota.all) && fits(own, self.quota.each)) {
+        let left = self.quota.all.saturating_sub(all);
+        let fits = own.checked_add(more).is_some_and(|sum| sum <= self.quota.each.min(left.saturating_sub(more)));
+        if self.uid != 0 && !fits {
             return false;
         }
         used.insert(self.uid, own.saturating_add(more));
@@ -70,13 +73,15 @@ mod tests {
 
     #[test]
     fn one_user_cannot_take_everything() {
-        let quota = Quota::new(10, 6);
-        let (mut ours, mut theirs, mut root) = (quota.share(7), quota.share(8), quota.share(0));
-        assert!(ours.grow(6) && !ours.grow(1));
-        assert!(theirs.grow(4) && !theirs.grow(1), "the sum counts");
+        let quota = Quota::new(16, 6);
+        let (mut ours, mut theirs, mut third, mut root) =
+            (quota.share(7), quota.share(8), quota.share(9), quota.share(0));
         assert!(root.grow(100), "root is exempt");
-        drop((ours, root));
-        assert!(theirs.grow(2) && !theirs.grow(u64::MAX));
+        assert!(ours.grow(6) && !ours.grow(1));
+        assert!(theirs.grow(5) && !theirs.grow(1), "something is left");
+        assert!(third.grow(2) && !third.grow(1), "for a third");
+        drop((ours, third, root));
+        assert!(theirs.grow(1) && !theirs.grow(u64::MAX));
         drop(theirs);
         assert!(quota.used.lock().unwrap().is_empty());
     }

@@ -9,11 +9,10 @@ use super::{Daemon, control, submit};
 use crate::config::listen::LARGEST;
 use crate::exit::Status;
 use crate::net::deadline::{Stream, Timed, TimedStream};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{self, Deadline};
 use crate::sys::spool::Spool;
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Until the first octets have come.
@@ -22,6 +21,13 @@ const FIRST: Duration = Duration::from_secs(5);
 const FRAME: Duration = Duration::from_secs(30);
 /// Until a whole message has come.
 const MESSAGE: Duration = Duration::from_secs(15 * 60);
+/// Of that, until the first octets of it have come, and how many come in a second from then on: whoever has the message
+/// sends it at once, and who trickles keeps a place from others.
+const PACE: (Duration, u64) = (Duration::from_secs(10), 16 << 10);
+/// How long a user's question waits until the one before it is answered.
+const TURN: Duration = Duration::from_secs(30);
+/// Octets of an answer that needs no room: as much as an empty socket takes at once.
+const SHORT: usize = 16 << 10;
 /// Octets of a message in memory, and of a request that needs no leave.
 const MEMORY: usize = 64 << 10;
 
@@ -29,22 +35,44 @@ const MEMORY: usize = 64 << 10;
 pub fn run(daemon: &Daemon, peer: Peer, stream: UnixStream) {
     let stream = TimedStream::new(Stream::Unix(stream), Deadline::after(FIRST));
     let mut conversation = Conversation { daemon, peer, input: BufReader::new(stream) };
-    let reply = match conversation.converse() {
-        Ok(reply) => reply,
+    let answer = match conversation.converse() {
         // It went away, or stalls: there is nobody to tell.
         Err(WireError::Io(error)) => {
             tracing::debug!(reason = %error, uid = peer.uid, "a client was given up");
             return;
         }
-        Err(error) => Reply::Refused(error.to_string()),
+        Err(error) => Answer::of(&Reply::Refused(error.to_string())),
+        Ok(answer) => Ok(answer),
     };
-    if let Err(error) = conversation.answer(&reply) {
+    if let Err(error) = answer.and_then(|answer| conversation.answer(answer)) {
         tracing::debug!(reason = %error, uid = peer.uid, "a reply was not taken");
     }
-    // Not before: who delivers would take the processor from the client.
-    if matches!(&reply, Reply::Done(verdict) if verdict.kept) {
-        daemon.host.kick();
+}
+
+/// A reply as it goes out.
+struct Answer {
+    frame: Vec<u8>,
+    /// A message was kept that is to be delivered.
+    kept: bool,
+}
+
+impl Answer {
+    fn of(reply: &Reply) -> Result<Self, WireError> {
+        let mut frame = Vec::new();
+        match wire::write_value(&mut frame, reply, REPLY) {
+            Err(WireError::TooLong(..)) => {
+                let what = "the answer is too long; ask for fewer messages".to_owned();
+                wire::write_value(&mut frame, &Reply::Refused(what), REPLY)?;
+            }
+            written => written?,
+        }
+        Ok(Self { frame, kept: matches!(reply, Reply::Done(verdict) if verdict.kept) })
     }
+}
+
+/// When the next piece of a message has come of which there are so many octets, from its begin on.
+fn due(octets: u64) -> Duration {
+    PACE.0 + Duration::from_secs(octets / PACE.1)
 }
 
 struct Conversation<'d> {
@@ -54,11 +82,11 @@ struct Conversation<'d> {
 }
 
 impl Conversation<'_> {
-    fn converse(&mut self) -> Result<Reply, WireError> {
+    fn converse(&mut self) -> Result<Answer, WireError> {
         wire::read_magic(&mut self.input)?;
         match self.request()? {
-            Err(reply) => Ok(reply),
-            Ok(Request::Submit(asked)) => Ok(match self.message()? {
+            Err(reply) => Answer::of(&reply),
+            Ok(Request::Submit(asked)) => Answer::of(&match self.message()? {
                 Ok(_) if self.is_withdrawn() => {
                     let what = "the message was taken back before it was read; nothing was kept";
                     Reply::Busy(what.into())
@@ -66,9 +94,25 @@ impl Conversation<'_> {
                 Ok(text) => Reply::Done(submit::submit(self.daemon, self.peer, *asked, text)),
                 Err(verdict) => Reply::Done(verdict),
             }),
-            Ok(_) if self.is_withdrawn() => Ok(Reply::Busy("the request was taken back before it was read".into())),
-            Ok(request) => Ok(control::answer(self.daemon, self.peer, request)),
+            Ok(_) if self.is_withdrawn() => {
+                Answer::of(&Reply::Busy("the request was taken back before it was read".into()))
+            }
+            Ok(request) => self.question(request),
         }
+    }
+
+    /// Answers anything but a submission. A user has one turn at a time, root and the daemon's user need none; once the
+    /// answer is octets, whether anybody takes them is no longer the next one's concern.
+    fn question(&self, request: Request) -> Result<Answer, WireError> {
+        let (daemon, peer) = (self.daemon, self.peer);
+        let _turn = match control::is_master(daemon, peer) {
+            true => None,
+            false => match daemon.limits.questions.take(peer.uid, Deadline::after(TURN)) {
+                Some(turn) => Some(turn),
+                None => return Answer::of(&Reply::Busy("your other questions are not answered yet".into())),
+            },
+        };
+        Answer::of(&control::answer(daemon, peer, request))
     }
 
     /// The request. A large one is read with the user's leave and made a value one at a time.
@@ -82,18 +126,22 @@ impl Conversation<'_> {
         }
         let mut frame = Vec::new();
         wire::read_octets(&mut self.input, length, &mut frame)?;
-        let _alone = large.then(|| self.daemon.limits.large.lock().unwrap_or_else(PoisonError::into_inner));
-        wire::value(&frame).map(Ok)
+        let turn = large.then(|| self.daemon.limits.large.take(self.peer.uid, Deadline::after(TURN)));
+        match turn {
+            Some(None) => Ok(Err(Reply::Busy("the daemon has too many large requests".into()))),
+            _ => wire::value(&frame).map(Ok),
+        }
     }
 
     /// The message up to its END, or why it is not taken.
     fn message(&mut self) -> Result<Result<Spool, Verdict>, WireError> {
-        let whole = Deadline::after(MESSAGE);
+        let (begun, whole) = (clock::instant(), Deadline::after(MESSAGE));
         let mut spool = Spool::with_memory(MEMORY);
         let mut share = self.daemon.limits.spool.share(self.peer.uid);
         let mut piece = Vec::new();
         loop {
-            self.input.get_mut().set_deadline(Deadline::after(FRAME).or_earlier(whole));
+            let left = due(spool.len()).saturating_sub(clock::instant().saturating_duration_since(begun));
+            self.input.get_mut().set_deadline(Deadline::after(left).or_earlier(whole));
             let length = wire::read_length(&mut self.input, PIECE)?;
             if length == 0 {
                 return Ok(Ok(spool));
@@ -121,20 +169,37 @@ impl Conversation<'_> {
         !self.input.buffer().is_empty() || !self.input.get_ref().is_quiet()
     }
 
-    fn answer(&mut self, reply: &Reply) -> Result<(), WireError> {
+    /// Sends an answer, if there is room for it among those that wait to be taken.
+    fn answer(&mut self, answer: Answer) -> Result<(), WireError> {
         self.limit(FRAME);
-        let mut frame = Vec::new();
-        match wire::write_value(&mut frame, reply, REPLY) {
-            Err(WireError::TooLong(..)) => {
-                let what = "the answer is too long; ask for fewer messages".to_owned();
-                wire::write_value(&mut frame, &Reply::Refused(what), REPLY)?;
-            }
-            written => written?,
+        let mut share = self.daemon.limits.answers.share(self.peer.uid);
+        let Answer { mut frame, kept } = answer;
+        // The verdict on a message is short, and is never kept back.
+        if frame.len() > SHORT && !share.grow(frame.len() as u64) {
+            frame = Answer::of(&Reply::Busy("you have too many answers that you did not take".into()))?.frame;
         }
-        Ok(self.input.get_mut().write_all(&frame)?)
+        let sent = self.input.get_mut().write_all(&frame);
+        // Not before: who delivers would take the processor from the client.
+        if kept {
+            self.daemon.host.kick();
+        }
+        Ok(sent?)
     }
 
     fn limit(&mut self, limit: Duration) {
         self.input.get_mut().set_deadline(Deadline::after(limit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_trickles_has_little_time_and_who_sends_has_all_that_it_takes() {
+        assert_eq!(due(0), Duration::from_secs(10));
+        // An octet a second keeps a place no longer than none.
+        assert_eq!(due(100), Duration::from_secs(10));
+        assert!(due(LARGEST) > MESSAGE, "the largest message has the whole time");
     }
 }

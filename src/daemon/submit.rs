@@ -7,6 +7,7 @@ use super::brake::Who;
 use super::parcels::{self, new_messages, not_kept};
 use super::peer::Peer;
 use super::protocol::{Submit, Verdict};
+use super::turns::Turn;
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
@@ -22,13 +23,15 @@ use crate::sys::clock::{self, Deadline};
 use crate::sys::random;
 use crate::sys::spool::Spool;
 use crate::sys::users::Caller;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a client may wait for the result.
 const WAIT: Duration = Duration::from_secs(5 * 60);
 /// From here on a message is large: worked on one at a time.
 const LARGE: u64 = 64 << 10;
+/// How long one waits for its turn; a client waits longer for its answer.
+const TURN: Duration = Duration::from_secs(60);
 /// Octets of a header block that are worked on; beyond that it is no mail but an attack on memory.
 const HEADER: u64 = 4 << 20;
 
@@ -92,14 +95,25 @@ pub(super) struct Kept {
 
 /// Reads, plans and keeps the message.
 fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Kept, (Status, String)> {
-    let _alone = alone(daemon, text.len());
+    // Many recipients take as much as a long text.
+    let recipients: u64 = asked.recipients.iter().map(|recipient| recipient.len() as u64).sum();
+    let _alone = alone(daemon, around.who.uid, text.len() + recipients)?;
     let message = message(text)?;
     queue(daemon, around, asked, message)
 }
 
-/// Leave to work on a message of that size: a large one waits until no other is worked on.
-pub(super) fn alone(daemon: &Daemon, octets: u64) -> Option<MutexGuard<'_, ()>> {
-    (octets > LARGE).then(|| daemon.limits.large.lock().unwrap_or_else(PoisonError::into_inner))
+/// Leave to work on a message of that size for a user, or a client by its number: a large one waits until no other is
+/// worked on.
+///
+/// # Errors
+/// Its turn did not come.
+pub(super) fn alone(daemon: &Daemon, user: u32, octets: u64) -> Result<Option<Turn<'_>>, (Status, String)> {
+    if octets <= LARGE {
+        return Ok(None);
+    }
+    let what = "too many large messages are coming in at once; nothing was kept, try again later";
+    let turn = daemon.limits.large.take(user, Deadline::after(TURN));
+    turn.map(Some).ok_or_else(|| (Status::Unavailable, what.to_owned()))
 }
 
 /// Reads what came as a message.

@@ -30,6 +30,7 @@ pub use stats::{ReasonCount, Stats, Tally};
 pub use types::*;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Where messages are kept. Every call that changes something returns when the change is on disk, or with an error and
 /// nothing changed. Safe to call from many threads at once; concurrent calls share one commit.
@@ -108,11 +109,34 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Queued>, StoreError>;
 
+    /// Gives the messages that fit to `each`, oldest first, at most `limit`, until it has enough (false); with how many more
+    /// recipients one has than are with it, of which there are as many as a page has room for. A search for a user
+    /// (`Filter::uid`) ends after a time; what it found by then is given, and the next one goes on behind the last.
+    ///
+    /// # Errors
+    /// The store cannot be read; `Search` where a user's search found nothing in its time.
+    fn show(&self, filter: &Filter, limit: usize, each: &mut dyn FnMut(Queued, u64) -> bool) -> Result<(), StoreError>;
+
+    /// The numbers of the messages that fit, smallest first, at most `limit`, within the same time.
+    ///
+    /// # Errors
+    /// As `show`.
+    fn numbers(&self, filter: &Filter, limit: usize) -> Result<Vec<MessageId>, StoreError>;
+
     /// How many messages are queued.
     ///
     /// # Errors
     /// The store cannot be read.
     fn count(&self) -> Result<u64, StoreError>;
+
+    /// How many of them a user submitted.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn count_of(&self, uid: u32) -> Result<u64, StoreError>;
+
+    /// For how long what is being written has been; nothing where nothing is. Never waits.
+    fn writing(&self) -> Option<Duration>;
 
     /// How many recipients the messages of a lane have that are not on hold.
     ///

@@ -406,6 +406,8 @@ pub enum StoreError {
     Damaged(String),
     /// Another process has the queue.
     Taken(String),
+    /// A user's search that takes longer than one may; nothing was found by then.
+    Search,
     /// There is no such message.
     Gone,
 }
@@ -414,6 +416,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(what) | Self::NoSpace(what) | Self::Damaged(what) | Self::Taken(what) => f.write_str(what),
+            Self::Search => f.write_str("the search takes too long; name numbers, or ask for less"),
             Self::Gone => f.write_str("there is no such message in the queue"),
         }
     }

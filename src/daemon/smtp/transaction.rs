@@ -241,7 +241,8 @@ impl<'c> Host<'c> {
             return Err(Refusal::new(554, (5, 6, 11), "Lines end with CRLF; a CR or LF stands alone in the message"));
         }
         let text = std::mem::take(&mut transaction.text);
-        let _alone = submit::alone(self.daemon, text.len());
+        let client = self.peer.client().number();
+        let _alone = submit::alone(self.daemon, client, text.len()).map_err(Refusal::of)?;
         let message = submit::message(text).map_err(Refusal::of)?;
         if trace::is_loop(&message.header, &self.service.host) {
             return Err(Refusal::new(554, (5, 4, 6), "The message goes in circles: too many Received fields"));

@@ -7,9 +7,9 @@
 //! DIRECTORY/text/     texts of more than 256 KiB (text)
 //! ```
 //!
-//! One connection writes, and commits what waits together (writer); one reads for the runner and one for operators, so
-//! that a long list holds nobody up. A commit is synced: what was answered is kept whatever happens to the process or the
-//! machine.
+//! One connection writes, and commits what waits together (writer). Each kind of reader has one of its own, so that a long
+//! list holds nobody up: the runner, whoever asks what costs next to nothing, operators, users. A commit is synced: what
+//! was answered is kept whatever happens to the process or the machine.
 
 mod bulk;
 mod change;
@@ -36,17 +36,24 @@ use super::{
     Stats, Store, StoreError,
 };
 use crate::message::Message;
+use crate::sys::clock::Deadline;
 use bulk::Bulk;
 use change::Parcel;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use text::Texts;
 use writer::Writer;
 
 /// Recipients of a list, beyond which it takes no further message: some 20 MiB with their replies.
 const PAGE: usize = 20_000;
+/// Recipients of a message that are shown, and octets of them with what was said of them.
+const SHOWN: read::Room = read::Room { recipients: 20_000, octets: 1 << 20 };
+/// How long a user's search may take; and after how many steps of SQLite's it is looked.
+const SEARCH: Duration = Duration::from_secs(2);
+const STEPS: i32 = 10_000;
 
 /// Which queue to open, and how.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +72,11 @@ pub struct SqliteStore {
     // Dropped in this order: the connections close before the lock goes.
     writer: Writer,
     runner: Mutex<Connection>,
+    /// For what costs next to nothing, and what a submission or `status` waits for.
+    quick: Mutex<Connection>,
     operator: Mutex<Connection>,
+    /// For users' lists and searches, which have a time.
+    users: Mutex<Connection>,
     claims: Mutex<HashSet<MessageId>>,
     /// Shared by those who set times, held alone by who moves all of them.
     times: RwLock<()>,
@@ -95,13 +106,15 @@ impl SqliteStore {
         let connect = || {
             schema::connect(&opened.database).map(Mutex::new).map_err(|error| error::within(&opened.database, error))
         };
-        let (runner, operator) = (connect()?, connect()?);
+        let (runner, quick, operator, users) = (connect()?, connect()?, connect()?, connect()?);
         let writer = Writer::start(opened.database.clone()).map_err(|error| error::within(&opened.database, error))?;
         let running = (!config.exclusive).then(|| lock::Running::new(&opened.directory));
         let store = Self {
             writer,
             runner,
+            quick,
             operator,
+            users,
             claims: Mutex::default(),
             times: RwLock::default(),
             texts: opened.texts,
@@ -164,6 +177,11 @@ impl SqliteStore {
     /// Removes the file of a text that no row came to name.
     fn drop_text(&self, file: Option<String>) {
         self.texts.remove(file.as_slice());
+    }
+
+    /// Who reads for a filter.
+    fn reader(&self, filter: &Filter) -> &Mutex<Connection> {
+        if filter.uid.is_some() { &self.users } else { &self.operator }
     }
 
     /// Puts messages on hold whose rows cannot be read, so that they stop nobody.
@@ -290,7 +308,7 @@ impl Store for SqliteStore {
     fn list(&self, filter: &Filter, limit: usize) -> Result<Vec<Queued>, StoreError> {
         let (mut found, mut recipients) = (Vec::new(), 0);
         {
-            let connection = lock(&self.operator);
+            let connection = lock(self.reader(filter));
             let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
             for id in read::fitting(&snapshot, filter, limit).map_err(|error| self.named(error))? {
                 if recipients > PAGE {
@@ -311,12 +329,55 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
+    fn show(&self, filter: &Filter, limit: usize, each: &mut dyn FnMut(Queued, u64) -> bool) -> Result<(), StoreError> {
+        let ids = self.numbers(filter, limit)?;
+        let connection = lock(self.reader(filter));
+        let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
+        for id in ids {
+            match read::queued_within(&snapshot, id, SHOWN).map_err(|error| self.named(error))? {
+                Some(Ok(mut message)) => {
+                    let all = read::recipients_of(&snapshot, id).map_err(|error| self.named(error))?;
+                    let more = all.saturating_sub(message.recipients.len() as u64);
+                    message.claimed = lock(&self.claims).contains(&id);
+                    if !each(message, more) {
+                        break;
+                    }
+                }
+                Some(Err(reason)) => tracing::error!("message {id} cannot be shown: {reason}"),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, filter: &Filter, limit: usize) -> Result<Vec<MessageId>, StoreError> {
+        let mut connection = lock(self.reader(filter));
+        // A user's search is given up when its time is over.
+        let end = Deadline::after(SEARCH);
+        let late = filter.uid.map(|_| move || end.left().is_none());
+        let found = connection
+            .progress_handler(STEPS, late)
+            .map_err(StoreError::from)
+            .and_then(|()| read::found(&connection, filter, limit));
+        // What is read next has no time but a size.
+        let _ = connection.progress_handler(STEPS, None::<fn() -> bool>);
+        found.map_err(|error| self.named(error))
+    }
+
     fn count(&self) -> Result<u64, StoreError> {
-        read::count(&lock(&self.operator)).map_err(|error| self.named(error))
+        read::count(&lock(&self.quick)).map_err(|error| self.named(error))
+    }
+
+    fn count_of(&self, uid: u32) -> Result<u64, StoreError> {
+        read::count_of(&lock(&self.quick), uid).map_err(|error| self.named(error))
+    }
+
+    fn writing(&self) -> Option<Duration> {
+        self.writer.writing()
     }
 
     fn waiting(&self, lane: &str) -> Result<u64, StoreError> {
-        read::waiting(&lock(&self.operator), lane).map_err(|error| self.named(error))
+        read::waiting(&lock(&self.quick), lane).map_err(|error| self.named(error))
     }
 
     fn act(&self, filter: &Filter, action: &Action, now: Millis) -> Result<u64, StoreError> {
@@ -340,7 +401,7 @@ impl Store for SqliteStore {
     }
 
     fn paused(&self) -> Result<Vec<Pause>, StoreError> {
-        read::pauses(&lock(&self.operator)).map_err(|error| self.named(error))
+        read::pauses(&lock(&self.quick)).map_err(|error| self.named(error))
     }
 
     fn halt(&self, halt: &Halt) -> Result<(), StoreError> {
@@ -354,7 +415,7 @@ impl Store for SqliteStore {
     }
 
     fn halted(&self) -> Result<Vec<Halt>, StoreError> {
-        halts::all(&lock(&self.operator)).map_err(|error| self.named(error))
+        halts::all(&lock(&self.quick)).map_err(|error| self.named(error))
     }
 
     fn loads(&self) -> Result<BTreeMap<String, Load>, StoreError> {

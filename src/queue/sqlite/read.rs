@@ -9,7 +9,7 @@ use crate::queue::{
     Busy, Filter, Grace, MessageId, Millis, Moved, Past, Pause, Queued, QueuedRecipient, Source, StoreError,
 };
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 
@@ -186,6 +186,25 @@ pub(super) fn fitting(c: &Connection, filter: &Filter, limit: usize) -> Result<V
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The same, and what was found by then where the connection's time is over.
+pub(super) fn found(c: &Connection, filter: &Filter, limit: usize) -> Result<Vec<MessageId>, StoreError> {
+    let (sql, values) = query(filter, limit);
+    let mut statement = c.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    loop {
+        match rows.next() {
+            Ok(Some(row)) => found.push(MessageId(row.get(0)?)),
+            Ok(None) => return Ok(found),
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::OperationInterrupted) => {
+                return Err(error.into());
+            }
+            Err(_) if found.is_empty() => return Err(StoreError::Search),
+            Err(_) => return Ok(found),
+        }
+    }
+}
+
 /// The query of a filter and its values.
 pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
     let mut clauses = vec!["1"];
@@ -240,6 +259,22 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
 
 /// A message without its text; `None` where it is gone. The inner error is of the row: this one message cannot be used.
 pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queued, String>>, StoreError> {
+    queued_within(c, id, Room { recipients: usize::MAX, octets: usize::MAX })
+}
+
+/// How many recipients of a message are read, and how many octets of them.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) recipients: usize,
+    pub(super) octets: usize,
+}
+
+/// The same with no more recipients than there is room for.
+pub(super) fn queued_within(
+    c: &Connection,
+    id: MessageId,
+    room: Room,
+) -> Result<Option<Result<Queued, String>>, StoreError> {
     let mut statement = c.prepare_cached(
         "SELECT uid, lane, header_from, sender, dsn, tag, size, created, hold, report, warned, home, moved,
             coalesce((SELECT total FROM downtime WHERE downtime.lane = message.lane), 0) - base,
@@ -249,31 +284,46 @@ pub(super) fn queued(c: &Connection, id: MessageId) -> Result<Option<Result<Queu
     )?;
     let found = statement.query_row([id.0], |row| head(id, row)).optional()?;
     let Some(found) = found else { return Ok(None) };
+    let recipients = match recipients(c, id, room)? {
+        Ok(recipients) if recipients.is_empty() => Err("the queue holds the message without its recipients".into()),
+        recipients => recipients,
+    };
+    Ok(Some(found.and_then(|message| Ok(Queued { recipients: recipients?, ..message }))))
+}
+
+/// How many recipients a message has.
+pub(super) fn recipients_of(c: &Connection, id: MessageId) -> Result<u64, StoreError> {
+    let mut statement = c.prepare_cached("SELECT count(*) FROM recipient WHERE message = ?1")?;
+    Ok(statement.query_row([id.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// The first recipients of a message, as many as there is room for.
+fn recipients(
+    c: &Connection,
+    id: MessageId,
+    Room { recipients: most, octets }: Room,
+) -> Result<Result<Vec<QueuedRecipient>, String>, StoreError> {
     let mut statement = c.prepare_cached(
         "SELECT number, address, attempts, due, last, dsn, unknown FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
-    let mut recipients = Vec::new();
-    while let Some(row) = rows.next()? {
+    let (mut recipients, mut used) = (Vec::new(), 0);
+    while recipients.len() < most && used < octets {
+        let Some(row) = rows.next()? else { break };
         let address: String = row.get(1)?;
         let Ok(address) = Address::parse(&address) else {
-            return Ok(Some(Err(format!(
-                "the queue holds a recipient that cannot be read: {}",
-                address.escape_debug()
-            ))));
+            return Ok(Err(format!("the queue holds a recipient that cannot be read: {}", address.escape_debug())));
         };
         let (number, attempts) = (row.get(0)?, row.get(2)?);
         let dsn = match options(row.get(5)?) {
             Ok(dsn) => dsn,
-            Err(why) => return Ok(Some(Err(why))),
+            Err(why) => return Ok(Err(why)),
         };
-        let (due, last, unknown) = (row.get(3)?, row.get(4)?, row.get(6)?);
+        let (due, last, unknown): (_, Option<String>, _) = (row.get(3)?, row.get(4)?, row.get(6)?);
+        used += address.as_str().len() + last.as_deref().map_or(0, str::len);
         recipients.push(QueuedRecipient { number, address, dsn, attempts, due, last, unknown });
     }
-    if recipients.is_empty() {
-        return Ok(Some(Err("the queue holds the message without its recipients".into())));
-    }
-    Ok(Some(found.map(|message| Queued { recipients, ..message })))
+    Ok(Ok(recipients))
 }
 
 fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>> {
@@ -343,6 +393,12 @@ pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
 pub(super) fn count(c: &Connection) -> Result<u64, StoreError> {
     let count: i64 = c.prepare_cached("SELECT queued FROM state")?.query_row([], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// How many messages a user has.
+pub(super) fn count_of(c: &Connection, uid: u32) -> Result<u64, StoreError> {
+    let mut statement = c.prepare_cached("SELECT count(*) FROM message WHERE uid = ?1")?;
+    Ok(statement.query_row([uid], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// What was counted, earliest first.

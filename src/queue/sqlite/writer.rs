@@ -8,14 +8,14 @@
 
 use super::{error, schema};
 use crate::queue::StoreError;
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{self, Deadline};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most calls in one transaction.
 const BATCH: usize = 256;
@@ -44,6 +44,8 @@ struct Waiting {
     led: bool,
     /// So long urgent calls are expected.
     busy: Option<Deadline>,
+    /// Since when whoever leads has done so.
+    since: Option<Instant>,
 }
 
 impl Writer {
@@ -62,6 +64,12 @@ impl Writer {
     /// Transactions since the start.
     pub(super) fn commits(&self) -> u64 {
         self.side().commits
+    }
+
+    /// For how long what is being written has been. Waits for no transaction.
+    pub(super) fn writing(&self) -> Option<Duration> {
+        let since = self.waiting().since;
+        since.map(|since| clock::instant().saturating_duration_since(since))
     }
 
     /// Makes a change together with whatever else waits; back when it is on disk.
@@ -131,6 +139,7 @@ impl Writer {
     /// Makes the calls that wait, as many as fit in a transaction, and gives the lead away.
     fn lead(&self) {
         let _lead = Lead(self);
+        self.waiting().since = Some(clock::instant());
         let mut side = self.side();
         let mut batch = self.waiting().take();
         let last = batch.pop_if(|job| job.kind() == Kind::Alone);
@@ -166,6 +175,7 @@ struct Lead<'w>(&'w Writer);
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
+        waiting.since = None;
         // Who waits for company takes it when it has waited long enough.
         waiting.led = waiting.calls.iter().any(|job| job.kind() != Kind::Patient && job.lead());
     }

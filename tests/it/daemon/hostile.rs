@@ -145,3 +145,83 @@ fn thousands_of_connections() {
     assert_eq!(daemon.queued(), 20);
     assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
 }
+
+/// As nobody: much mail in the queue, then listings whose answers are not read and searches without end.
+const GREED: &str = r#"
+import json, os, socket, struct, sys, threading, time
+def frame(b): return struct.pack(">I", len(b)) + b
+def ask(value, text=None, read=True):
+    s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1])
+    b = b"POSTRIDER1\n" + frame(json.dumps(value).encode())
+    if text is not None: b += frame(text) + struct.pack(">I", 0)
+    try:
+        s.sendall(b)
+        while read and s.recv(1 << 16): pass
+    except OSError: pass
+    return s
+domain = ".".join(["d" * 60] * 4)
+to = [f"{i:05d}{'u' * 55}@{domain}" for i in range(12000)]
+for i in range(3):
+    ask({"submit": {"id": os.urandom(16).hex(), "program": "x", "from": "shop@example.com", "full_name": None, "extract": False, "account": None,
+        "delivery": "Queue", "errors": "Print", "dsn": {"notify": None, "ret": None, "envid": None}, "tag": None, "recipients": to}},
+        b"From: shop@example.com\n\nhello\n")
+print("queued", flush=True)
+def which(recipient): return {"list": {"filter": {"ids": [], "sender": None, "lane": None, "recipient": recipient, "before": None, "held": None,
+    "tried": None, "after": None, "uid": None}, "limit": 10000}}
+unread = [ask(which(None), read=False) for i in range(60)]
+def search():
+    while True:
+        try: ask(which("zzzz"))
+        except OSError: time.sleep(.05)
+def act():
+    while True:
+        try: ask({"act": {"filter": which("zzzz")["list"]["filter"], "action": "retry"}})
+        except OSError: time.sleep(.05)
+for i in range(50): threading.Thread(target=search if i % 2 else act, daemon=True).start()
+time.sleep(1)
+print("greedy", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn who_asks_and_does_not_listen_takes_neither_memory_nor_time_from_others() {
+    let test = "who_asks_and_does_not_listen_takes_neither_memory_nor_time_from_others";
+    if !nobody(test) || !crate::support::skip::require(test, "python3") {
+        return;
+    }
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    let home = daemon.home();
+    let mut all = as_nobody(&home, &[]);
+    all.truncate(3);
+    all.extend(["python3".into(), "-c".into(), GREED.into(), daemon.socket().display().to_string()]);
+    let mut greed = std::process::Command::new("setpriv");
+    greed
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .args(&all)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut greed = greed.spawn().unwrap();
+    let mut said = std::io::BufReader::new(greed.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.ends_with("greedy\n") {
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "{line}");
+    }
+    // Another user, whose account the machine need not have, and root.
+    let mut other = as_nobody(&home, &["-odq", "-t"]);
+    other[0] = "--reuid=65533".into();
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        home.run("postrider", &["status"], "").expect(0);
+        home.program(Path::new("/usr/bin/setpriv"), &other, MESSAGE).expect(0);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+    greed.kill().unwrap();
+    greed.wait().unwrap();
+    assert_eq!(daemon.queued(), 8);
+    assert!(daemon.peak() < 128 << 10, "{} KiB", daemon.peak());
+    // What is listed of them is a page at a time, and is all of them.
+    let listed = home.run("mailq", &["--json"], "").expect(0).stdout;
+    assert_eq!(listed.lines().count(), 8);
+}
