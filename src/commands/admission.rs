@@ -4,12 +4,12 @@
 //! queue, a part of it; or nothing, and the caller is told until when.
 
 use super::own_queue;
-use crate::config::{AtLimit, Config, Direct};
+use crate::config::{Config, Direct};
 use crate::deliver::{Attempt, Outcome, Verdict, trouble};
 use crate::envelope::Envelope;
 use crate::limits::{self, Ask, Class, Full, Lease, Leave, LimitError, scope};
 use crate::message::address::Address;
-use crate::route::Plan;
+use crate::route::{Plan, authors};
 use std::time::Duration;
 
 /// What may go.
@@ -35,7 +35,8 @@ pub fn ask<'c>(config: &'c Config, plan: &mut Plan<'c>) -> Result<Admission, Lim
         if first.is_some() && own_queue::halted(config, &via.name()).is_some() {
             continue;
         }
-        match limits::reserve(config, via, Ask { recipients, class, whole: true })? {
+        let besides = authors::limiting(config, &plan.message.header, via);
+        match limits::reserve(config, via, Ask { recipients, class, whole: true, besides: &besides })? {
             Leave::Go(lease) => {
                 if let Some(Full { what, .. }) = first {
                     tracing::info!(sender = plan.via.name(), via = via.name(), reason = what, "overflow");
@@ -50,7 +51,7 @@ pub fn ask<'c>(config: &'c Config, plan: &mut Plan<'c>) -> Result<Admission, Lim
     if let Some(full) = first.filter(|_| !keeps(config, plan)) {
         return Ok(Admission::Full(full));
     }
-    Ok(match limits::reserve(config, plan.via, Ask { recipients, class, whole: false })? {
+    Ok(match limits::reserve(config, plan.via, Ask { recipients, class, whole: false, besides: &[] })? {
         Leave::Go(lease) => Admission::Go(lease),
         Leave::Full(full) => Admission::Full(full),
     })
@@ -59,7 +60,7 @@ pub fn ask<'c>(config: &'c Config, plan: &mut Plan<'c>) -> Result<Admission, Lim
 /// Whether what has to wait is kept.
 #[must_use]
 pub fn keeps(config: &Config, plan: &Plan<'_>) -> bool {
-    let refuses = scope::profile(plan.via).is_some_and(|sender| sender.limits.at_limit == AtLimit::Refuse);
+    let refuses = limits::refuses(plan.via) || !authors::limiting(config, &plan.message.header, plan.via).is_empty();
     config.queue.direct == Direct::OnFailure && !refuses
 }
 

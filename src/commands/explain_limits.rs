@@ -3,12 +3,12 @@
 //! The daemon is asked where mail goes to it: it may read the counters, and tells everybody of the senders that he may
 //! use. Without it they are read with the caller's rights. Nothing is reserved.
 
-use crate::config::{AtLimit, Config};
+use crate::config::{AtLimit, Config, Via};
 use crate::daemon::client::{self, AskError};
 use crate::daemon::protocol::{Reply, Request};
 use crate::daemon::room::{self, Room};
 use crate::limits::{self, Class, scope};
-use crate::route::Plan;
+use crate::route::{Plan, authors};
 use crate::sys::clock;
 use std::path::PathBuf;
 
@@ -23,6 +23,12 @@ pub(super) enum Source {
 /// The use of the sender's limits, and what they mean for this message; nothing where there are none.
 pub(super) fn explain(config: &Config, plan: &Plan<'_>, source: &Source, line: &mut dyn FnMut(&'static str, String)) {
     let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    for sender in authors::limiting(config, &plan.message.header, plan.via) {
+        for rule in scope::rules(config, Via::Sender(sender), class) {
+            let held = "holds for its address over this account too; what goes beyond is refused";
+            line("limit:", format!("{}: {}: {held}", rule.whose, rule.window));
+        }
+    }
     let rules = scope::rules(config, plan.via, class);
     if rules.is_empty() {
         return;

@@ -324,7 +324,9 @@ impl Steering {
     fn limited(&self, lane: &str) -> Option<String> {
         let config = self.reload.live.get();
         let via = lane::find(&config, lane).filter(|_| self.runner.is_limited(lane))?;
-        let full = limits::waiting(&config, via, Ask { recipients: 1, class: Class::Single, whole: true }).ok()??;
+        let full =
+            limits::waiting(&config, via, Ask { recipients: 1, class: Class::Single, whole: true, besides: &[] })
+                .ok()??;
         Some(format!("kept, not yet delivered: {}", full.what))
     }
 }

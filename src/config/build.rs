@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default)]
 pub(super) struct FileConfig {
     pub enabled: bool,
+    pub resent: bool,
     pub domain: Option<String>,
     pub tempfail_exit: TempFailExit,
     pub log: LogConfig,
@@ -74,6 +75,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
     let queue = build.queue(queue);
     let file = FileConfig {
         enabled: raw.enabled.unwrap_or(true),
+        resent: raw.resent.unwrap_or(false),
         domain: build.field("domain", raw.domain, host_name),
         tempfail_exit: build.tempfail_exit(raw.tempfail_exit),
         log: build.log(raw.log.unwrap_or_default()),

@@ -234,6 +234,7 @@ impl<'s> Loader<'s> {
         let config = Config {
             files: self.files,
             enabled: file.enabled,
+            resent: file.resent,
             default,
             senders: file.senders,
             domain: file.domain,

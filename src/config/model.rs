@@ -28,6 +28,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// `enabled`: off, and no sender is used; all mail takes the default relay.
     pub enabled: bool,
+    /// `resent`: Resent-From chooses the sender of a message that is sent on, before From.
+    pub resent: bool,
     /// Where mail goes that no sender claims.
     pub default: DefaultRelay,
     /// The senders, in no meaningful order.
@@ -65,6 +67,7 @@ impl Config {
         Self {
             files: Vec::new(),
             enabled: true,
+            resent: false,
             default: DefaultRelay::Missing,
             senders: Vec::new(),
             domain: None,

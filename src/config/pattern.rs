@@ -2,7 +2,7 @@
 //!
 //! Matching ignores case in both parts: senders are people's addresses. Values only; never looks at a message.
 
-use crate::message::address::Address;
+use crate::message::address::{Address, domain_key};
 use wildmatch::WildMatch;
 
 /// Longest pattern, octets: a local part, an at sign and a domain (RFC 5321 section 4.5.3.1).
@@ -52,13 +52,13 @@ impl Pattern {
         let wild = |part: &str| part.contains(['*', '?']);
         let lower = text.to_lowercase();
         if (local.is_empty() || local == "*") && !wild(domain) {
-            return Ok(Self::Domain(domain.to_lowercase()));
+            return Ok(Self::Domain(domain_key(domain)));
         }
         if wild(local) || wild(domain) {
             return if local.is_empty() { Ok(Self::Wildcard(format!("*{lower}"))) } else { Ok(Self::Wildcard(lower)) };
         }
-        Address::parse(text).map_err(|error| error.to_string())?;
-        Ok(Self::Exact(lower))
+        let address = Address::parse(text).map_err(|error| error.to_string())?;
+        Ok(Self::Exact(address.key()))
     }
 
     /// The address, where the pattern is one.
@@ -78,9 +78,9 @@ impl Pattern {
             // `*` may not reach over the at sign, or `shop*@example.com` would claim "shop@evil.test"@example.com.
             Self::Wildcard(wildcard) => wildcard.rsplit_once('@').is_some_and(|(local, domain)| {
                 WildMatch::new(local).matches(&address.local().to_lowercase())
-                    && WildMatch::new(domain).matches(&address.domain().to_lowercase())
+                    && WildMatch::new(domain).matches(&address.domain_key())
             }),
-            Self::Domain(domain) => *domain == address.domain().to_lowercase(),
+            Self::Domain(domain) => *domain == address.domain_key(),
         }
     }
 

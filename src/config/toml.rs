@@ -25,6 +25,7 @@ pub(super) type Field<T> = Option<Spanned<T>>;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub enabled: Option<bool>,
+    pub resent: Option<bool>,
     pub domain: Field<String>,
     pub tempfail_exit: Field<i64>,
     pub log: Option<RawLog>,

@@ -55,7 +55,7 @@ pub fn add_waits(config: &Config, lines: &mut [Line]) {
 
 fn waits(config: &Config, lane: &str, bulk: bool) -> Option<Waits> {
     let class = if bulk { Class::Bulk } else { Class::Single };
-    let ask = Ask { recipients: 1, class, whole: true };
+    let ask = Ask { recipients: 1, class, whole: true, besides: &[] };
     let full = limits::waiting(config, lane::find(config, lane)?, ask).ok().flatten()?;
     Some(Waits { until: full.until, why: full.what })
 }

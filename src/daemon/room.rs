@@ -31,7 +31,7 @@ pub fn room(config: &Config, via: Via<'_>, recipients: usize, bulk: bool, now: M
     let usage = limits::usage(config, &via.name(), now)?;
     // Who looks makes no file.
     let counted = !usage.is_empty() && limits::file(config).exists();
-    let ask = Ask { recipients, class, whole: true };
+    let ask = Ask { recipients, class, whole: true, besides: &[] };
     let full = if counted { limits::waiting(config, via, ask)? } else { None };
     let over = if full.is_some() { limits::overflow(config, via, class)? } else { None };
     Ok(Room {

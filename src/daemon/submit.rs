@@ -11,14 +11,14 @@ use super::turns::Turn;
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
-use crate::config::Config;
+use crate::config::{Config, Via};
 use crate::exit::{Contract, Status};
 use crate::limits::{self, Ask, Class};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage};
 use crate::report::log;
-use crate::route::{self, Plan, local};
+use crate::route::{self, Plan, authors, local};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::random;
 use crate::sys::spool::Spool;
@@ -153,8 +153,11 @@ pub(super) fn queue(
     let request = around.request(&config, &options);
     let plan = route::plan(&config, &request, message).map_err(|error| (error.status, error.what))?;
     // One after the other, so that each sees those before it in the queue.
-    let _turn = limits::refuses(plan.via).then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
-    refuse_beyond(daemon, &config, &plan)?;
+    let besides = authors::limiting(&config, &plan.message.header, plan.via);
+    let refuses = limits::refuses(plan.via) || !besides.is_empty();
+    let _turn = refuses.then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+    refuse_beyond(daemon, &config, &plan, plan.via)?;
+    besides.iter().try_for_each(|sender| refuse_beyond(daemon, &config, &plan, Via::Sender(sender)))?;
     let mut new = vec![new_message(&plan, around, asked)];
     if !parts.is_empty() {
         // The submission's id stands for all of it.
@@ -178,17 +181,32 @@ fn log_sorted(accepted: &Accepted, found: &local::Sorted, asked: &Submit, around
     }
 }
 
-/// Where the sender says so, a message for which its limits leave no room is refused now.
-fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>) -> Result<(), (Status, String)> {
+/// Where a sender says so, a message for which its limits leave no room is refused now: one that goes over it, or that has
+/// an address of it in From and goes over another account.
+fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>, via: Via<'_>) -> Result<(), (Status, String)> {
     let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
-    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true };
+    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true, besides: &[] };
     // What the queue cannot tell is not there: the limit itself holds at delivery.
-    let queued = || daemon.store.waiting(&plan.via.name()).unwrap_or_default();
-    match limits::refusal(config, plan.via, ask, queued) {
+    let queued = || {
+        let own = daemon.store.waiting(&via.name()).unwrap_or_default();
+        own.saturating_add(if plan.via.name() == via.name() { 0 } else { elsewhere(daemon, plan, &via.name()) })
+    };
+    match limits::refusal(config, via, ask, queued) {
         Ok(None) => Ok(()),
-        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", plan.via.name(), full.what))),
+        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", via.name(), full.what))),
         Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
     }
+}
+
+/// How many recipients wait outside of a lane for mail of the same From.
+fn elsewhere(daemon: &Daemon, plan: &Plan<'_>, lane: &str) -> u64 {
+    /// Messages that are looked at.
+    const MOST: usize = 1000;
+    let Some(from) = plan.from.as_ref().map(ToString::to_string) else { return 0 };
+    let filter = Filter { sender: Some(from.clone()), held: Some(false), ..Filter::default() };
+    let found = daemon.store.list(&filter, MOST).unwrap_or_default();
+    let same = found.iter().filter(|queued| queued.lane != lane && queued.header_from == from);
+    same.map(|queued| queued.recipients.len() as u64).sum()
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {

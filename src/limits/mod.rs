@@ -50,14 +50,16 @@ const MARGIN: Millis = 60_000;
 const AGAIN: Millis = 60_000;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
     /// For so many recipients of one message.
     pub recipients: usize,
     /// The kind of mail.
     pub class: Class,
     /// All of them or none; otherwise as many as may go.
     pub whole: bool,
+    /// Senders whose limits hold besides those of the account (`route::authors::limiting`).
+    pub besides: &'a [&'a Sender],
 }
 
 /// What comes of asking.
@@ -120,7 +122,8 @@ struct Held {
     counters: Arc<Counters>,
     id: i64,
     series: Vec<Series>,
-    subject: String,
+    /// Whose limits they are.
+    subjects: Vec<String>,
     recipients: u64,
     /// The server was asked.
     begun: Cell<bool>,
@@ -174,10 +177,12 @@ impl Drop for Held {
             self.settle(0);
         }
         let mut flights = lock(&IN_FLIGHT);
-        if let Some(count) = flights.get_mut(&self.subject) {
-            *count = count.saturating_sub(self.recipients);
-            if *count == 0 {
-                flights.remove(&self.subject);
+        for subject in &self.subjects {
+            if let Some(count) = flights.get_mut(subject) {
+                *count = count.saturating_sub(self.recipients);
+                if *count == 0 {
+                    flights.remove(subject);
+                }
             }
         }
     }
@@ -197,8 +202,8 @@ pub fn taken(attempt: &Attempt) -> usize {
 ///
 /// # Errors
 /// The counters cannot be used.
-pub fn reserve(config: &Config, via: Via<'_>, ask: Ask) -> Result<Leave, LimitError> {
-    let rules = scope::rules(config, via, ask.class);
+pub fn reserve(config: &Config, via: Via<'_>, ask: Ask<'_>) -> Result<Leave, LimitError> {
+    let rules = scope::rules_besides(config, via, ask.besides, ask.class);
     if rules.is_empty() {
         return Ok(Leave::Go(Lease { held: None, allowed: u64::MAX, rest: None }));
     }
@@ -221,9 +226,12 @@ pub fn reserve(config: &Config, via: Via<'_>, ask: Ask) -> Result<Leave, LimitEr
     match rest {
         Some(full) if allowed == 0 => Ok(Leave::Full(full)),
         rest => {
-            let subject = scope::subject(via);
-            *lock(&IN_FLIGHT).entry(subject.clone()).or_default() += allowed;
-            let held = Some(Held { counters, id, series, subject, recipients: allowed, begun: Cell::new(false) });
+            let others = ask.besides.iter().map(|sender| scope::subject(Via::Sender(sender)));
+            let subjects: Vec<String> = std::iter::once(scope::subject(via)).chain(others).collect();
+            let mut flights = lock(&IN_FLIGHT);
+            subjects.iter().for_each(|subject| *flights.entry(subject.clone()).or_default() += allowed);
+            drop(flights);
+            let held = Some(Held { counters, id, series, subjects, recipients: allowed, begun: Cell::new(false) });
             Ok(Leave::Go(Lease { held, allowed, rest }))
         }
     }
@@ -237,7 +245,7 @@ pub fn reserve(config: &Config, via: Via<'_>, ask: Ask) -> Result<Leave, LimitEr
 pub fn refusal(
     config: &Config,
     via: Via<'_>,
-    ask: Ask,
+    ask: Ask<'_>,
     queued: impl FnOnce() -> u64,
 ) -> Result<Option<Full>, LimitError> {
     let rules = scope::rules(config, via, ask.class);
@@ -268,7 +276,7 @@ pub fn refuses(via: Via<'_>) -> bool {
 /// The counters cannot be used.
 pub fn overflow<'c>(config: &'c Config, via: Via<'c>, class: Class) -> Result<Option<&'c Sender>, LimitError> {
     for other in scope::chain(config, via).into_iter().skip(1) {
-        let ask = Ask { recipients: 1, class, whole: true };
+        let ask = Ask { recipients: 1, class, whole: true, besides: &[] };
         if waiting(config, other, ask)?.is_none() {
             return Ok(scope::profile(other));
         }
@@ -280,7 +288,7 @@ pub fn overflow<'c>(config: &'c Config, via: Via<'c>, class: Class) -> Result<Op
 ///
 /// # Errors
 /// The counters cannot be used.
-pub fn waiting(config: &Config, via: Via<'_>, ask: Ask) -> Result<Option<Full>, LimitError> {
+pub fn waiting(config: &Config, via: Via<'_>, ask: Ask<'_>) -> Result<Option<Full>, LimitError> {
     let rules = scope::rules(config, via, ask.class);
     if rules.is_empty() {
         return Ok(None);
@@ -407,7 +415,7 @@ fn give_back(view: &View<'_>, rules: &[Rule]) -> rusqlite::Result<bool> {
     view.give_back(&series, &process::is_gone)
 }
 
-fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask) -> Full {
+fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask<'_>) -> Full {
     let until = view.mark.wall(next);
     let time = chrono::DateTime::from_timestamp_millis(until).map(|time| time.with_timezone(&chrono::Local));
     let time = time.map_or_else(|| until.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S %z").to_string());

@@ -75,6 +75,20 @@ pub fn rules(config: &Config, via: Via<'_>, class: Class) -> Vec<Rule> {
     own.chain(shared.map(|limit| rule(&limit.window, format!("limit {}", limit.name)))).collect()
 }
 
+/// The same with the limits of other senders that hold as well; one that is shared counts once.
+#[must_use]
+pub fn rules_besides(config: &Config, via: Via<'_>, besides: &[&Sender], class: Class) -> Vec<Rule> {
+    let mut all = rules(config, via, class);
+    for sender in besides {
+        for rule in rules(config, Via::Sender(sender), class) {
+            if all.iter().all(|known| known.series != rule.series || known.window != rule.window) {
+                all.push(rule);
+            }
+        }
+    }
+    all
+}
+
 /// An account, and those that its mail overflows to, in this order; each once.
 #[must_use]
 pub fn chain<'c>(config: &'c Config, via: Via<'c>) -> Vec<Via<'c>> {

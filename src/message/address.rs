@@ -82,10 +82,17 @@ impl Address {
         self.text.is_ascii()
     }
 
-    /// All in lower case: how senders are matched.
+    /// All in lower case, the domain in its one form: how senders are matched.
     #[must_use]
     pub fn key(&self) -> String {
-        self.text.to_lowercase()
+        format!("{}@{}", self.local().to_lowercase(), self.domain_key())
+    }
+
+    /// The domain in the one form that all of its spellings have: lower case, Unicode as IDNA maps it. What a server gets
+    /// is the ASCII form, which is the same for `example.com` written in other letters of the same look.
+    #[must_use]
+    pub fn domain_key(&self) -> String {
+        domain_key(self.domain())
     }
 
     /// The local part to the letter, the domain in lower case: when two recipients are the same mailbox.
@@ -131,6 +138,19 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
+
+/// As `Address::domain_key`, of a domain alone.
+#[must_use]
+pub fn domain_key(domain: &str) -> String {
+    let lower = domain.to_lowercase();
+    if lower.is_ascii() && !lower.contains("xn--") {
+        return lower;
+    }
+    match idna::domain_to_unicode(&lower) {
+        (mapped, Ok(())) if !mapped.is_empty() => mapped,
+        _ => lower,
+    }
+}
 
 /// Whether a character may stand in an atom (RFC 5322 `atext`, widened by RFC 6532).
 pub(super) fn is_atext(c: char) -> bool {

@@ -27,6 +27,8 @@ pub struct Mailbox {
     pub address: Address,
     /// Whether it was a local name without `@`, qualified with the local domain.
     pub bare: bool,
+    /// Whether a source route stood before it, which means nothing any more (RFC 5321 appendix C).
+    pub routed: bool,
 }
 
 /// The mailboxes of an address field's value, folded or not; those of groups are among them.
@@ -178,6 +180,7 @@ struct Element<'t> {
     words: Vec<Token<'t>>,
     comment: Option<String>,
     angle: Option<(Address, bool)>,
+    routed: bool,
 }
 
 /// Puts mailboxes together.
@@ -210,6 +213,7 @@ impl<'t> Parser<'t> {
         while let Some(token) = self.lexer.next()? {
             match token.kind {
                 Kind::Mark(',') => self.finish()?,
+                Kind::Mark('@') if self.element.words.is_empty() && self.element.angle.is_none() => self.route()?,
                 Kind::Mark(';') => {
                     self.finish()?;
                     self.depth = self.depth.saturating_sub(1);
@@ -238,6 +242,19 @@ impl<'t> Parser<'t> {
         if self.depth > GROUPS { Err("groups are nested too deeply") } else { Ok(()) }
     }
 
+    /// A source route (RFC 5322 section 4.4), behind its first at sign and up to its colon; what it says is dropped.
+    fn route(&mut self) -> Result<(), &'static str> {
+        self.element.routed = true;
+        while let Some(token) = self.lexer.next()? {
+            match token.kind {
+                Kind::Mark(':') => return Ok(()),
+                Kind::Mark('@' | ',' | '.') | Kind::Atom | Kind::Literal | Kind::Comment => {}
+                _ => break,
+            }
+        }
+        Err("a source route has no end")
+    }
+
     fn comment(&mut self, text: &str) {
         let text = encoded_word::decode(text.trim());
         if self.element.comment.is_none() && !text.is_empty() {
@@ -249,15 +266,12 @@ impl<'t> Parser<'t> {
     /// appendix C).
     fn angle(&mut self) -> Result<(Address, bool), &'static str> {
         let mut words = Vec::new();
-        let mut route = false;
         while let Some(token) = self.lexer.next()? {
             match token.kind {
-                Kind::Mark('>') if words.is_empty() || route => return Err("there is no address between < and >"),
+                Kind::Mark('>') if words.is_empty() => return Err("there is no address between < and >"),
                 Kind::Mark('>') => return address(&words, self.domain),
-                Kind::Mark('@') if words.is_empty() => route = true,
-                Kind::Mark(':') if route => route = false,
+                Kind::Mark('@') if words.is_empty() => self.route()?,
                 Kind::Comment => self.comment(&token.text),
-                _ if route => {}
                 Kind::Mark(',' | ';' | ':' | '<') => return Err("there is more than an address between < and >"),
                 _ => push(&mut words, token)?,
             }
@@ -267,16 +281,17 @@ impl<'t> Parser<'t> {
 
     /// Ends an element; an empty one is nothing (RFC 5322 section 4.4).
     fn finish(&mut self) -> Result<(), &'static str> {
-        let Element { words, comment, angle } = std::mem::take(&mut self.element);
+        let Element { words, comment, angle, routed } = std::mem::take(&mut self.element);
         let (name, (address, bare)) = match angle {
             Some(found) => (phrase(&words), found),
             None if !words.is_empty() => (None, address(&words, self.domain)?),
+            None if routed => return Err("there is no address behind the source route"),
             None => return Ok(()),
         };
         if self.found.len() >= MAILBOXES {
             return Err("the list holds more than 100000 addresses");
         }
-        self.found.push(Mailbox { name: name.or(comment), address, bare });
+        self.found.push(Mailbox { name: name.or(comment), address, bare, routed });
         self.start = self.lexer.at;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Who a message is for and from, as its header says it: the recipients of `-t`, the addresses of From and Sender.
+//! Who a message is for and from, as its header says it: the recipients of `-t`, the addresses of From and
+//! Sender and of who sent it on.
 //!
 //! RFC 5322 sections 3.6.2, 3.6.3 and 3.6.6. Values only; what to do about a missing or second From is for the caller.
 
@@ -25,25 +26,34 @@ pub fn extract(header: &Header, domain: &str) -> Result<Vec<Mailbox>, AddressErr
     Ok(found)
 }
 
-/// The mailboxes of Resent-From where the message is sent on, otherwise of From; none where there is no such field.
+/// The mailboxes of every From field; none where there is no such field.
 ///
 /// # Errors
 /// The first element that is no address.
 pub fn from(header: &Header, domain: &str) -> Result<Vec<Mailbox>, AddressError> {
-    let name = if header.first("Resent-From").is_some() { "Resent-From" } else { "From" };
+    all(header, "From", domain)
+}
+
+/// The mailboxes of every Sender field: there may be one, and it may hold one, but nobody is held to that.
+///
+/// # Errors
+/// The first element that is no address.
+pub fn sender(header: &Header, domain: &str) -> Result<Vec<Mailbox>, AddressError> {
+    all(header, "Sender", domain)
+}
+
+/// Who has sent the message on: the mailboxes of every Resent-From, and those of every Resent-Sender.
+///
+/// # Errors
+/// The first element that is no address.
+pub fn resent(header: &Header, domain: &str) -> Result<(Vec<Mailbox>, Vec<Mailbox>), AddressError> {
+    Ok((all(header, "Resent-From", domain)?, all(header, "Resent-Sender", domain)?))
+}
+
+fn all(header: &Header, name: &str, domain: &str) -> Result<Vec<Mailbox>, AddressError> {
     let mut found = Vec::new();
     for field in header.all(name) {
         found.extend(parse_list(field.value(), domain)?);
     }
     Ok(found)
-}
-
-/// The mailbox of Resent-Sender where the message is sent on, otherwise of Sender, where there is one.
-///
-/// # Errors
-/// Where the field holds something that is no address.
-pub fn sender(header: &Header, domain: &str) -> Result<Option<Mailbox>, AddressError> {
-    let resent = header.first("Resent-From").is_some() || header.first("Resent-Sender").is_some();
-    let field = header.first(if resent { "Resent-Sender" } else { "Sender" });
-    field.map_or(Ok(None), |field| parse_list(field.value(), domain).map(|found| found.into_iter().next()))
 }

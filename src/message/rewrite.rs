@@ -92,21 +92,26 @@ pub fn strip_bcc(message: &mut Message) -> Vec<String> {
     removed.iter().filter(|(_, count)| *count > 0).map(|(name, _)| format!("removed {name}")).collect()
 }
 
-/// Qualifies local names without `@` (`To: root`) with `domain` in every address field that holds one; other fields,
-/// those that do not parse and those that are no UTF-8 (they could not be written again) keep their octets.
+/// Qualifies local names without `@` (`To: root`) with `domain` and drops source routes (`<@a,@b:user@host>`) in every
+/// address field that holds one. Other fields and those that do not parse keep their octets, and so do local names where a
+/// field is no UTF-8 and could not be written again as it was.
 pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
     let mut notes = Vec::new();
     for name in ADDRESSES {
         let lists: Result<Vec<Vec<Mailbox>>, _> =
             message.header.all(name).map(|field| parse_list(field.value(), domain)).collect();
         let Ok(lists) = lists else { continue };
-        if message.header.all(name).any(|field| std::str::from_utf8(field.raw()).is_err()) {
-            continue;
-        }
+        let garbled = message.header.all(name).any(|field| std::str::from_utf8(field.raw()).is_err());
         let found: Vec<Mailbox> = lists.into_iter().flatten().collect();
-        if found.iter().any(|one| one.bare) {
+        let (bare, routed) = (found.iter().any(|one| one.bare) && !garbled, found.iter().any(|one| one.routed));
+        if bare || routed {
             message.header.replace(name, &format_list(&found));
+        }
+        if bare {
             notes.push(format!("qualified {name} with @{domain}"));
+        }
+        if routed {
+            notes.push(format!("dropped the source route in {name}"));
         }
     }
     notes
@@ -116,6 +121,7 @@ pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
 /// since the two would now be the same. The original From stays in X-Original-From, and in Reply-To unless there is one.
 pub fn set_from(message: &mut Message, address: &Address, name: Option<&str>) -> Vec<String> {
     let header = &mut message.header;
+    let mut notes = set_others(header, address);
     let original: Vec<u8> = header.first("From").map(super::header::Field::unfolded).unwrap_or_default();
     let mailboxes = from_mailboxes(header, address.domain());
     if let [only] = mailboxes.as_slice()
@@ -124,15 +130,12 @@ pub fn set_from(message: &mut Message, address: &Address, name: Option<&str>) ->
         && only.address.canonical() == address.canonical()
         && name.is_none_or(|name| only.name.as_deref() == Some(name))
     {
-        return Vec::new();
+        return notes;
     }
     let kept = mailboxes.first().and_then(|one| one.name.clone());
     let value = format_mailbox(name.or(kept.as_deref()), address);
     header.replace("From", &value);
-    let mut notes = vec![format!("From is now {value}")];
-    if header.remove("Sender") > 0 {
-        notes.push("removed Sender: it is the one in From now".to_owned());
-    }
+    notes.push(format!("From is now {value}"));
     // One of a local name alone would send answers to a stranger of that name.
     let others: Vec<Mailbox> =
         mailboxes.into_iter().filter(|one| !one.bare && one.address.key() != address.key()).collect();
@@ -145,6 +148,29 @@ pub fn set_from(message: &mut Message, address: &Address, name: Option<&str>) ->
         header.remove("X-Original-From");
         header.prepend("X-Original-From", &ascii(&original));
         notes.push("the original From is kept in X-Original-From".to_owned());
+    }
+    notes
+}
+
+/// Whoever else the message presents as its author: Sender and Resent-Sender of another go, Resent-From of another becomes
+/// the address.
+fn set_others(header: &mut Header, address: &Address) -> Vec<String> {
+    let mut notes = Vec::new();
+    for name in ["Sender", "Resent-Sender", "Resent-From"] {
+        let own = |value: &[u8]| {
+            let found = parse_list(value, address.domain()).unwrap_or_default();
+            !found.is_empty() && found.iter().all(|one| !one.bare && one.address.canonical() == address.canonical())
+        };
+        if header.all(name).all(|field| own(field.value())) {
+            continue;
+        }
+        if name == "Resent-From" {
+            header.replace(name, &address.to_string());
+            notes.push(format!("{name} is now {address}"));
+        } else {
+            header.remove(name);
+            notes.push(format!("removed {name}: it is the one in From now"));
+        }
     }
     notes
 }

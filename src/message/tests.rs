@@ -141,10 +141,13 @@ fn recipients_of_the_header() {
         (Some("Cron Daemon"), "root@host", true)
     );
     let resent = message("From: a@b\nSender: s@b\nResent-From: c@d\n\n").header;
-    assert_eq!(recipients::from(&resent, "host").unwrap()[0].address.as_str(), "c@d");
-    assert_eq!(recipients::sender(&resent, "host").unwrap(), None);
-    let sender = message("Sender: s@b\n\n").header;
-    assert_eq!(recipients::sender(&sender, "host").unwrap().unwrap().address.as_str(), "s@b");
+    let shown = |found: Vec<crate::message::address::Mailbox>| {
+        found.iter().map(|one| one.address.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown(recipients::from(&resent, "host").unwrap()), "a@b");
+    assert_eq!(shown(recipients::resent(&resent, "host").unwrap().0), "c@d");
+    let senders = message("Sender: s@b\nSENDER : <@x,@y:t@b>, u@b\n\n").header;
+    assert_eq!(shown(recipients::sender(&senders, "host").unwrap()), "s@b t@b u@b");
 }
 
 fn completion(from: &Address) -> Completion<'_> {

@@ -20,6 +20,7 @@ use crate::limits::{self, Ask, Class, Full, Lease, Leave};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::report::{log, transcript::Transcripts};
+use crate::route::authors;
 use crate::secret::fetch::{self, FetchContext};
 use crate::smtp::reply::Reply;
 use crate::sys::{clock, random};
@@ -132,7 +133,9 @@ impl Job<'_> {
             }
         };
         let class = self.class();
-        let lease = match limits::reserve(self.config, via, Ask { recipients: due.len(), class, whole: false }) {
+        let besides = self.limiting(via);
+        let ask = Ask { recipients: due.len(), class, whole: false, besides: &besides };
+        let lease = match limits::reserve(self.config, via, ask) {
             Ok(Leave::Go(lease)) => lease,
             Ok(Leave::Full(full)) => return Ran::Full(full),
             Err(error) => {
@@ -150,6 +153,17 @@ impl Job<'_> {
     #[must_use]
     pub fn class(&self) -> Class {
         if self.queued.bulk { Class::Bulk } else { Class::Single }
+    }
+
+    /// Senders whose limits hold for the message besides those of the account that carries it.
+    fn limiting(&self, via: Via<'_>) -> Vec<&Sender> {
+        authors::limiting(self.config, &self.message.header, via)
+    }
+
+    /// Whether it waits for itself alone where it finds no room, as the lane's other mail may well go.
+    #[must_use]
+    pub fn waits_alone(&self) -> bool {
+        matches!(self.way, Way::Account(via) if !self.limiting(via).is_empty())
     }
 
     /// Whether other mail of the lane goes elsewhere where its sender has no room.

@@ -75,14 +75,15 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
     record(shared, queued.id, &results, report);
-    let full = lease.as_ref().and_then(|lease| lease.rest().cloned());
+    let full = lease.as_ref().and_then(|lease| lease.rest().cloned()).filter(|_| !job.waits_alone());
+    let split = full.is_none() && lease.as_ref().is_some_and(|lease| lease.rest().is_some());
     if let Some(lease) = lease {
         lease.settle(limits::taken(&attempt));
     }
     Tried::log(queued, &attempt, &results);
     (shared.hooks.told)(queued.id, status, text);
     // A rule delivers to one recipient at a time.
-    if reported || is_soon(&results) || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
+    if reported || split || is_soon(&results) || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
     Met { effect: Some(effect), reason, wait, down, full }
@@ -117,8 +118,8 @@ fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
         None => false,
     };
     let kept = format!("kept, not yet delivered: {}", full.what);
-    if !over && queued.moved.is_some() && job.overflows() {
-        // It goes nowhere else any more, but the lane's own mail does, and must not wait behind it.
+    if !over && (queued.moved.is_some() && job.overflows() || job.waits_alone()) {
+        // It goes nowhere else any more, but the lane's other mail does, and must not wait behind it.
         put_off(shared, job, full);
         (shared.hooks.told)(queued.id, Status::Ok, Some(kept));
         return None;

@@ -1,5 +1,5 @@
 //! The identity guard: where a server demands that a message comes from its own account, compare envelope sender, From
-//! and Sender with what the account may send, before anything connects. Pure.
+//! and Sender, and who sent it on, with what the account may send, before anything connects. Pure.
 
 use crate::config::Sender;
 use crate::envelope::ReversePath;
@@ -15,6 +15,10 @@ pub enum Identity {
     From,
     /// The Sender header.
     Sender,
+    /// The Resent-From header.
+    ResentFrom,
+    /// The Resent-Sender header.
+    ResentSender,
 }
 
 impl fmt::Display for Identity {
@@ -23,27 +27,25 @@ impl fmt::Display for Identity {
             Self::Envelope => "envelope sender",
             Self::From => "From",
             Self::Sender => "Sender",
+            Self::ResentFrom => "Resent-From",
+            Self::ResentSender => "Resent-Sender",
         })
     }
 }
 
 /// The identities of a message that an account may not send; empty where the account does not mind.
 #[must_use]
-pub fn mismatches(
+pub fn mismatches<'a>(
     account: &Sender,
     envelope: &ReversePath,
-    from: &[Mailbox],
-    sender: Option<&Mailbox>,
+    header: impl Iterator<Item = (Identity, &'a Mailbox)>,
 ) -> Vec<(Identity, Address)> {
     if !account.identity.must_match {
         return Vec::new();
     }
-    let all = from
-        .iter()
-        .map(|mailbox| (Identity::From, &mailbox.address))
-        .chain(sender.map(|mailbox| (Identity::Sender, &mailbox.address)))
-        .chain(envelope.address().map(|address| (Identity::Envelope, address)));
-    all.filter(|(_, address)| !account.may_send(address)).map(|(which, address)| (which, address.clone())).collect()
+    let header = header.map(|(which, mailbox)| (which, mailbox.address.clone()));
+    let all = header.chain(envelope.address().map(|address| (Identity::Envelope, address.clone())));
+    all.filter(|(_, address)| !account.may_send(address)).collect()
 }
 
 /// The refusal, in words: what does not fit, whom, and what mends it.

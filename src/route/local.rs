@@ -56,6 +56,7 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
     if taken.is_empty() {
         return Ok(usual);
     }
+    said.allowed(config, request.who)?;
     let rest = (!rest.is_empty()).then(|| others(request.options, rest, &found.asked));
     let envelope = envelope(&from, taken.clone(), request, found.asked)?;
     let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None };

@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock; the time and the random token come in with the request.
 
 pub mod aliases;
+pub mod authors;
 pub mod choose;
 pub mod guard;
 pub mod local;

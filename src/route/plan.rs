@@ -4,7 +4,8 @@
 //! token and alias files come in with the request.
 
 use super::choose::{self, Choice, Rule};
-use super::{RouteError, aliases::Parsed, guard, msmtprc, outgoing, recipients};
+use super::guard::{self, Identity};
+use super::{RouteError, aliases::Parsed, authors, msmtprc, outgoing, recipients};
 use crate::cli::invocation::Options;
 use crate::config::{AliasSource, Config, ConfigError, DefaultRelay, MatchFrom, Msmtprc, OnMismatch, Sender, Via};
 use crate::envelope::{Dsn, Envelope, ReversePath};
@@ -77,10 +78,14 @@ impl<'c> Plan<'c> {
 
 /// What a message and its command line say about who it is from.
 pub(super) struct Said {
-    /// The From header's mailboxes.
+    /// The mailboxes of From.
     pub from: Vec<Mailbox>,
-    /// The Sender header's.
-    pub sender: Option<Mailbox>,
+    /// Those of Sender.
+    sender: Vec<Mailbox>,
+    /// Those of Resent-From: who sends the message on.
+    resent_from: Vec<Mailbox>,
+    /// Those of Resent-Sender.
+    resent_sender: Vec<Mailbox>,
     /// `-f`.
     pub envelope: Option<ReversePath>,
     /// The calling user at the local domain.
@@ -100,16 +105,50 @@ impl Said {
             None => envelope.transpose().map_err(|error| RouteError::new(Status::Data, format!("-f: {error}")))?,
         };
         let sender = named::sender(&message.header, domain).map_err(|error| in_header("Sender", &error))?;
-        Ok(Self { from, sender, envelope, caller })
+        let resent = named::resent(&message.header, domain);
+        let (resent_from, resent_sender) = resent.map_err(|error| in_header("Resent-From or Resent-Sender", &error))?;
+        Ok(Self { from, sender, resent_from, resent_sender, envelope, caller })
     }
 
-    /// The addresses that may choose the sender, the From header before `-f`, that before the caller. As msmtp has it,
-    /// the envelope alone.
+    /// Every mailbox of the header that the message presents as its author's.
+    fn presented(&self) -> impl Iterator<Item = (Identity, &Mailbox)> {
+        let fields = [
+            (Identity::From, &self.from),
+            (Identity::Sender, &self.sender),
+            (Identity::ResentFrom, &self.resent_from),
+            (Identity::ResentSender, &self.resent_sender),
+        ];
+        fields.into_iter().flat_map(|(which, all)| all.iter().map(move |mailbox| (which, mailbox)))
+    }
+
+    /// Whether the caller may send as everybody whom the message presents as its author: the header and the envelope that
+    /// was asked for, or the caller, where neither names anybody.
+    ///
+    /// # Errors
+    /// A sender that is not this user's claims an address (77).
+    pub(super) fn allowed(&self, config: &Config, who: &Caller) -> Result<(), RouteError> {
+        let header = self.presented().map(|(_, mailbox)| &mailbox.address);
+        let envelope = self.envelope.as_ref().and_then(ReversePath::address);
+        let nobody = self.from.is_empty() && self.envelope.is_none();
+        authors::allowed(config, who, header.chain(envelope).chain(nobody.then_some(&self.caller)))
+    }
+
+    /// MAIL FROM where nothing else says it: who sends the message on, else its author, one that `may_send` before others.
+    fn header_path(&self, may_send: &dyn Fn(&Address) -> bool) -> Option<Address> {
+        let all = || self.resent_from.iter().chain(&self.from);
+        let own = all().find(|mailbox| may_send(&mailbox.address));
+        own.or_else(|| all().find(|mailbox| !mailbox.bare)).or_else(|| all().next()).map(|found| found.address.clone())
+    }
+
+    /// The addresses that may choose the sender, the From header before `-f`, that before the caller; with `resent` who
+    /// sends the message on before all of them. As msmtp has it, the envelope alone.
     fn identities(&self, config: &Config) -> Vec<&Address> {
         if let DefaultRelay::Msmtprc(Msmtprc { match_from: MatchFrom::Envelope, .. }) = &config.default {
             return self.envelope.as_ref().and_then(ReversePath::address).into_iter().collect();
         }
-        let header: Vec<&Address> = self.from.iter().map(|mailbox| &mailbox.address).collect();
+        let resent = config.resent && !self.resent_from.is_empty();
+        let header = if resent { &self.resent_from } else { &self.from };
+        let header: Vec<&Address> = header.iter().map(|mailbox| &mailbox.address).collect();
         if !header.is_empty() {
             return header;
         }
@@ -124,6 +163,7 @@ impl Said {
 pub fn plan<'c>(config: &'c Config, request: &Request<'_>, mut message: Message) -> Result<Plan<'c>, RouteError> {
     let said = Said::of(request, &message)?;
     let choice = choose::choose(config, request.options.account.as_deref(), &said.identities(config), request.who)?;
+    said.allowed(config, request.who)?;
     let (choice, as_account) = guarded(config, request, &said, choice)?;
     if let Via::Account(account) = choice.via {
         account.check().map_err(|error| RouteError::new(Status::Config, error.to_string()))?;
@@ -191,7 +231,7 @@ fn guarded<'c>(
 ) -> Result<(Choice<'c>, Option<Address>), RouteError> {
     let (Via::Sender(account) | Via::Default(account)) = choice.via else { return Ok((choice, None)) };
     let envelope = reverse_path(request, said, choice.via)?;
-    let found = guard::mismatches(account, &envelope, &said.from, said.sender.as_ref());
+    let found = guard::mismatches(account, &envelope, said.presented());
     let Some((_, first)) = found.first() else { return Ok((choice, None)) };
     let refused = || RouteError::new(Status::NoPerm, guard::refusal(account, &choice.via.name(), &found));
     match account.identity.on_mismatch {
@@ -207,7 +247,7 @@ fn guarded<'c>(
             choose::allowed(owner, request.who, first.as_str())?;
             let via = Via::Sender(owner);
             let envelope = reverse_path(request, said, via)?;
-            if !guard::mismatches(owner, &envelope, &said.from, said.sender.as_ref()).is_empty() {
+            if !guard::mismatches(owner, &envelope, said.presented()).is_empty() {
                 return Err(refused());
             }
             Ok((Choice { via, rule: Rule::Owner(first.to_string()) }, None))
@@ -217,15 +257,13 @@ fn guarded<'c>(
 
 /// MAIL FROM: `-f`, else the From header, else the account's own address, else the caller.
 fn reverse_path(request: &Request<'_>, said: &Said, via: Via<'_>) -> Result<ReversePath, RouteError> {
-    let header =
-        said.from.iter().find(|mailbox| !mailbox.bare).or(said.from.first()).map(|mailbox| mailbox.address.clone());
     match via {
-        Via::Account(account) => msmtprc::reverse_path(request, said, account, header),
+        Via::Account(account) => msmtprc::reverse_path(request, said, account, said.header_path(&|_| false)),
         Via::Sender(sender) | Via::Default(sender) => Ok(match &said.envelope {
             Some(path) => path.clone(),
             None => {
-                let claimed = said.from.iter().map(|mailbox| &mailbox.address).find(|address| sender.may_send(address));
-                let own = claimed.cloned().or(header).or_else(|| sender.own_address());
+                let header = said.header_path(&|address| sender.may_send(address));
+                let own = header.or_else(|| sender.own_address());
                 ReversePath::Address(own.unwrap_or_else(|| said.caller.clone()))
             }
         }),

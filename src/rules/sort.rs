@@ -8,10 +8,11 @@
 
 use super::decide::{Asked, Decision, Delivery, Fate, decide};
 use super::{Content, End, Facts, Kind, NOBODY, OTHERWISE, Rule, Rules, lane};
-use crate::config::{Config, Via};
+use crate::config::{Config, Sender, Via};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::message::Message;
 use crate::message::address::{Address, parse_list};
+use crate::message::header::Header;
 use crate::message::{recipients, rewrite};
 use std::net::IpAddr;
 
@@ -197,6 +198,16 @@ fn came_for(message: &Message, to: &Address) -> bool {
     before.flatten().any(|mailbox| mailbox.address.key() == to.key())
 }
 
+/// Whether everybody whom a message presents as its author is the sender's own.
+fn may_send(sender: &Sender, header: &Header) -> bool {
+    let from = recipients::from(header, "localhost").unwrap_or_default();
+    let sender_fields = recipients::sender(header, "localhost");
+    let resent = recipients::resent(header, "localhost");
+    let (Ok(others), Ok((resent_from, resent_sender))) = (sender_fields, resent) else { return false };
+    let mut all = from.iter().chain(&others).chain(&resent_from).chain(&resent_sender);
+    !from.is_empty() && all.all(|mailbox| sender.may_send(&mailbox.address))
+}
+
 fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Address) -> Option<Part> {
     let via = config.via(delivery.rule)?;
     let mut message = marked(mail.message, &delivery.marks);
@@ -205,11 +216,9 @@ fn forwarded(config: &Config, mail: &Mail<'_>, delivery: &Delivery<'_>, to: &Add
         Via::Account(account) => account.from.as_deref().and_then(|from| Address::parse(from).ok()),
     };
     if let (Via::Sender(sender) | Via::Default(sender), Some(own)) = (via, &own) {
-        let from = recipients::from(&message.header, "localhost").unwrap_or_default();
-        let fine = !from.is_empty() && from.iter().all(|mailbox| sender.may_send(&mailbox.address));
+        let fine = may_send(sender, &message.header);
         if sender.identity.must_match && !fine {
             rewrite::set_from(&mut message, own, None);
-            message.header.remove("Sender");
         }
     }
     message.header.remove("Return-Path");

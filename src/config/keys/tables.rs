@@ -308,6 +308,13 @@ const CONDITIONS: &[Key] = &[
 
 const TOP: &[Key] = &[
     key("enabled", SWITCH, "true", "false: no sender is used, all mail takes the default relay."),
+    key(
+        "resent",
+        SWITCH,
+        "false",
+        "true: a message that somebody sends on (Resent-From) takes the sender of that address. From still has to be one \
+         that the caller may use, and that a sender with must_match takes.",
+    ),
     key("domain", TEXT, "the host's name", "What is put behind a local name that has no domain."),
     key(
         "tempfail_exit",

@@ -138,7 +138,7 @@ impl Work<'_> {
         let named = |name: &str| mailbox(name, domain).map_err(|error| at(error.to_string()));
         match target {
             Target::Address(address) => {
-                self.one(Mailbox { name: None, address: address.clone(), bare: false }, by_default)
+                self.one(Mailbox { name: None, address: address.clone(), bare: false, routed: false }, by_default)
             }
             Target::Name(name) => self.one(named(name)?, by_default),
             Target::Literal(name) => self.mailbox(named(name)?),
@@ -150,7 +150,7 @@ impl Work<'_> {
     fn mailbox(&mut self, recipient: Mailbox) -> Result<(), String> {
         let Some(default) = self.local.default else { return self.leaf(recipient) };
         self.step(format!("{recipient} -> {default} (default_recipient)", recipient = shown_name(&recipient)));
-        self.leaf(Mailbox { name: None, address: default.clone(), bare: false })
+        self.leaf(Mailbox { name: None, address: default.clone(), bare: false, routed: false })
     }
 
     fn leaf(&mut self, recipient: Mailbox) -> Result<(), String> {

@@ -164,7 +164,12 @@ fn name(text: &str) -> Result<String, String> {
 
 /// A local name at the domain that bare names get.
 fn mailbox(local: &str, domain: &str) -> Result<Mailbox, AddressError> {
-    Address::parse(&format!("{local}@{domain}")).map(|address| Mailbox { name: None, address, bare: true })
+    Address::parse(&format!("{local}@{domain}")).map(|address| Mailbox {
+        name: None,
+        address,
+        bare: true,
+        routed: false,
+    })
 }
 
 /// A target that no address is: what rules of their own may take one day, and what nothing takes.

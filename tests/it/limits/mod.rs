@@ -29,7 +29,7 @@ fn home(general: &str, senders: &str) -> Home {
 }
 
 /// A message from a sender.
-fn mail(sender: &str) -> String {
+pub fn mail(sender: &str) -> String {
     format!("From: {sender}@example.com\nSubject: a message\n\nhello\n")
 }
 

@@ -137,6 +137,19 @@ fn a_user_sends_for_its_senders_alone() {
         let said = talk.message(&format!("{from}@example.com"), "you@example.org", text);
         assert!(said.starts_with(reply), "{user}, {from}: {said}");
     }
+    // Nor as another one beside its own.
+    for (user, from, header) in [
+        ("app", "shop", "From: shop@example.com\r\nSender: open@example.com"),
+        ("app", "open", "From: shop@example.com"),
+        ("any", "open", "From: open@example.com, shop@example.com"),
+        ("any", "open", "Resent-From: open@example.com\r\nFrom: shop@example.com"),
+        ("any", "shop", "From: open@example.com"),
+    ] {
+        let mut talk = Talk::hello(port);
+        talk.expect(&format!("AUTH PLAIN {}", base64(&format!("\0{user}\0tanstaaf"))), "235");
+        let said = talk.message(&format!("{from}@example.com"), "you@example.org", format!("{header}\r\n\r\nhi"));
+        assert!(said.starts_with("550 5.7.1 sender"), "{user}, {header}: {said}");
+    }
     until("two arrive", || server.messages().len() == 2);
 }
 

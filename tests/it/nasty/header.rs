@@ -41,7 +41,15 @@ fn recipients() {
         bad("two addresses without a comma", "To: a@b.test c@d.test\n", "is no address"),
         bad("a name of 10,000 words", format!("To: {} <a@b.test>\n", "x ".repeat(10_000)), "1000 words"),
         bad("octets that are no UTF-8 in an address", b"To: a\xff@b.test\n", "is no address"),
-        same("a source route", "To: <@x.test,@y.test:a@b.test>\n", &["a@b.test"]),
+        fields("a source route", "To: J <@x.test,@y.test:a@b.test>\n", &["a@b.test"], "To: J <a@b.test>\n"),
+        fields(
+            "a source route alone",
+            "Cc: @x.test:a@b.test, c@d.test\n",
+            &["a@b.test", "c@d.test"],
+            "Cc: a@b.test, c@d.test\n",
+        ),
+        bad("a source route to nobody", "To: <@x.test,@y.test:>\n", "is no address"),
+        bad("a source route without end", "To: <@x.test,@y.test>\n", "is no address"),
         same("a name of two kinds", "To: =?iso-8859-1?q?J=FCrgen?= \"x, y\" <a@b.test>\n", &["a@b.test"]),
         same(
             "an address literal",
