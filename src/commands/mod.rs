@@ -62,13 +62,13 @@ fn queued(invocation: &Invocation, config: Option<PathBuf>) -> Status {
     match invocation.mode {
         Mode::PrintQueue => mailq::print("mailq", &desk, filter, mailq::Form::of(invocation.json)),
         Mode::CountQueue => mailq::count("sendmail", &desk),
-        _ => flush(&desk, filter, config),
+        _ => flush(&desk, filter, config, invocation.options.verbose),
     }
 }
 
 /// `sendmail -q`: the daemon tries everything now. A run over the caller's own queue, as cron starts it again and again,
 /// keeps to the schedule, unless certain messages are asked for.
-fn flush(desk: &desk::Desk, filter: Filter, config: Option<PathBuf>) -> Status {
+fn flush(desk: &desk::Desk, filter: Filter, config: Option<PathBuf>, verbose: bool) -> Status {
     let own = desk.is_own();
     if !own || filter != Filter::default() {
         let status = queue::flush("sendmail", desk, filter);
@@ -76,7 +76,7 @@ fn flush(desk: &desk::Desk, filter: Filter, config: Option<PathBuf>) -> Status {
             return status;
         }
     }
-    own_queue::run("sendmail", config)
+    own_queue::run("sendmail", config, verbose)
 }
 
 /// `msmtp` in all of its modes.

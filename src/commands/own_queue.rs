@@ -18,11 +18,12 @@ use crate::message::address::Address;
 use crate::queue::delivery::Host;
 use crate::queue::schedule::{self, Times};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
-use crate::queue::{Fate, Filter, MessageId, Millis, NewMessage, Pause, Recorded, Store, StoreError, direct};
+use crate::queue::{Fate, Filter, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, Store, StoreError, direct};
 use crate::report::progress::Progress;
 use crate::report::{self, log};
 use crate::route::Plan;
 use crate::sys::{clock, random};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// What was kept.
@@ -69,6 +70,8 @@ pub fn keep(
     let recipients: Vec<Address> =
         later.into_iter().map(|(one, _)| one.clone()).chain(limited.iter().cloned()).collect();
     let count = recipients.len();
+    let unknown = attempt.troubles().filter(|(_, trouble)| trouble.permanence == Permanence::Unknown);
+    let in_doubt: Vec<Address> = unknown.map(|(one, _)| one.clone()).collect();
     let envelope = Envelope::new(plan.envelope.from.clone(), recipients, plan.envelope.dsn.clone())?;
     let rest = without(attempt, &envelope);
     let accept = || -> Result<Kept, String> {
@@ -88,6 +91,7 @@ pub fn keep(
             report: false,
             bulk: plan.bulk.is_some(),
             counted: None,
+            in_doubt,
         };
         let accepted = store.accept(new).map_err(|error| error.to_string())?;
         if let Some(pause) = firm(plan, attempt, now) {
@@ -156,7 +160,7 @@ fn note(store: &SqliteStore, id: MessageId, now: Millis, limited: &[Address], fu
 
 /// `sendmail -q` without the daemon: one run over the caller's own queue, where there is one.
 #[must_use]
-pub fn run(program: &str, config: Option<PathBuf>) -> Status {
+pub fn run(program: &str, config: Option<PathBuf>, verbose: bool) -> Status {
     let Some(directory) = desk::own_directory().filter(|directory| directory.join(desk::DATABASE).exists()) else {
         return Status::Ok;
     };
@@ -174,12 +178,38 @@ pub fn run(program: &str, config: Option<PathBuf>) -> Status {
     let ran = open(&config, &directory).and_then(|store| {
         let mut progress = Progress::new("delivering");
         let queued = store.count()?;
-        direct::run(&store, &config, &host, &mut |tried| progress.at(tried as u64, queued))
+        direct::run(&store, &config, &host, &mut |tried| progress.at(tried as u64, queued))?;
+        drop(progress);
+        left(&store)
     });
     match ran {
+        // To a person: what cron runs again and again would be mailed to somebody each time.
+        Ok(Some(left)) if verbose || std::io::stderr().is_terminal() => told(&left, Status::Ok),
         Ok(_) => Status::Ok,
         Err(error) => told(&format!("queue {}: {error}", directory.display()), Status::Unavailable),
     }
+}
+
+/// That many messages, with the verb.
+fn are(count: u64) -> String {
+    format!("{} {}", report::counted(count, "message"), if count == 1 { "is" } else { "are" })
+}
+
+/// What a run leaves in the queue, in words, where it leaves something.
+fn left(store: &SqliteStore) -> Result<Option<String>, StoreError> {
+    let (waiting, held) =
+        store.loads()?.values().fold((0, 0), |(waiting, held), load| (waiting + load.waiting, held + load.held));
+    let next = store.next_due()?.filter(|due| *due < NEVER);
+    let first = next.map_or_else(String::new, |due| {
+        format!(", the first is at {}", mailq::time(due, &chrono::Local, "%Y-%m-%d %H:%M:%S"))
+    });
+    let again = "mailq lists them; \"postrider queue retry --all\" and another run try them now";
+    Ok(match (waiting, held) {
+        (0, 0) => None,
+        (0, held) => Some(format!("{} on hold (mailq says why)", are(held))),
+        (waiting, 0) => Some(format!("{} not yet due{first} ({again})", are(waiting))),
+        (waiting, held) => Some(format!("{} not yet due{first}, {held} on hold ({again})", are(waiting))),
+    })
 }
 
 fn open(config: &Config, directory: &Path) -> Result<SqliteStore, StoreError> {

@@ -47,6 +47,7 @@ pub(super) fn new_messages(
             report,
             bulk,
             counted: None,
+            in_doubt: Vec::new(),
         });
     }
     Ok(all)

@@ -225,6 +225,7 @@ fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMes
         report: false,
         bulk: plan.bulk.is_some(),
         counted: None,
+        in_doubt: Vec::new(),
     }
 }
 

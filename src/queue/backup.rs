@@ -1,15 +1,16 @@
 //! Backup: what waits for a sender whose server is down goes over another one that may send as the same address.
 //!
 //! A message goes one way further at most, and never where the server that is down may have taken it already (RFC 1047).
-//! Each move is one commit.
+//! A move is wholly made or not at all.
 
-use super::types::{Filter, Millis, Pause, Queued, StoreError};
+use super::types::{Filter, MessageId, Millis, Pause, Queued, StoreError};
 use super::{Store, gone};
 use crate::config::{Config, Sender};
 use crate::envelope::ReversePath;
 use crate::message::address::Address;
+use std::collections::BTreeMap;
 
-/// Most messages moved at a time: each is a commit, and others wait for the dispatcher.
+/// Most messages moved at a time, as others wait for the dispatcher: those of a page that go the same way in one commit.
 const MOVED: usize = 200;
 
 /// Whether a lane has been down so long that its backup takes over.
@@ -51,19 +52,27 @@ pub fn divert(
         let page = store.list(&filter, gone::PAGE)?;
         let Some(last) = page.last() else { return Ok(true) };
         filter.after = Some(last.id);
+        let mut ways: BTreeMap<&str, Vec<MessageId>> = BTreeMap::new();
         for queued in page.iter().filter(|queued| may_move(queued)) {
-            if moved == MOVED {
-                return Ok(false);
-            }
             let Some(other) = backups.iter().find(|other| may_send(other, queued)) else { continue };
-            match store.move_lane(queued.id, &other.name, &why) {
-                Err(StoreError::Gone) => continue,
-                done => done?,
+            if moved == MOVED {
+                return give(store, own, ways, &why).map(|()| false);
             }
+            ways.entry(&other.name).or_default().push(queued.id);
             moved += 1;
-            tracing::warn!(queued = %queued.id, sender = own.name, backup = other.name, "goes over the backup: {why}");
+        }
+        give(store, own, ways, &why)?;
+    }
+}
+
+/// Moves messages of a sender to others.
+fn give(store: &dyn Store, own: &Sender, ways: BTreeMap<&str, Vec<MessageId>>, why: &str) -> Result<(), StoreError> {
+    for (other, ids) in ways {
+        for id in store.move_all(&ids, other, why)? {
+            tracing::warn!(queued = %id, sender = own.name, backup = other, "goes over the backup: {why}");
         }
     }
+    Ok(())
 }
 
 /// The senders that may take over for a sender at once, without a queue; none where it is to wait first.

@@ -159,6 +159,7 @@ impl Report<'_> {
             report: true,
             bulk: false,
             counted: None,
+            in_doubt: Vec::new(),
         })
     }
 

@@ -45,19 +45,15 @@ pub(crate) fn pages(
 
 /// Messages go on whose sender is back: how many.
 pub(super) fn release(store: &dyn Store, config: &Config) -> Result<u64, StoreError> {
-    let held = Filter { held: Some(true), ..Filter::default() };
-    let back = |queued: &Queued| {
-        queued.hold.as_deref().is_some_and(lane::is_gone) && lane::way(config, &queued.lane).is_some()
-    };
-    let mut ids: Vec<MessageId> = Vec::new();
-    pages(store, held, &mut |page| {
-        ids.extend(page.iter().filter(|queued| back(queued)).map(|queued| queued.id));
-        Ok(())
-    })?;
-    if ids.is_empty() {
-        return Ok(0);
+    let mut count = 0;
+    let held = store.loads()?.into_iter().filter(|(_, load)| load.held > 0).map(|(name, _)| name);
+    for name in held.filter(|name| lane::way(config, name).is_some()) {
+        let because = Some(lane::GONE.to_owned());
+        let those = Filter { lane: Some(name), held: Some(true), because, ..Filter::default() };
+        count += store.act(&those, &Action::Release, clock::millis())?;
     }
-    let count = store.act(&Filter { ids, ..Filter::default() }, &Action::Release, clock::millis())?;
-    tracing::info!(messages = count, "no longer on hold: their sender is configured again");
+    if count > 0 {
+        tracing::info!(messages = count, "no longer on hold: their sender is configured again");
+    }
     Ok(count)
 }

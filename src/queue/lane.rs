@@ -41,7 +41,7 @@ impl Rules {
 }
 
 /// Begins the reason of a hold that ends by itself when the sender is there again.
-const GONE: &str = "sender gone: ";
+pub const GONE: &str = "sender gone: ";
 const ACCOUNT: &str = "msmtprc account ";
 
 /// What delivers the messages of a lane.
@@ -86,12 +86,6 @@ pub fn gone(lane: &str) -> String {
         return NO_RULE.into();
     }
     format!("{GONE}\"{lane}\" is not configured any more, or switched off; they go on when it is back")
-}
-
-/// Whether a hold is of that kind.
-#[must_use]
-pub fn is_gone(hold: &str) -> bool {
-    hold.starts_with(GONE)
 }
 
 /// The lane that a report about a message takes, and the address that it may be from: the message's own, unless that

@@ -160,6 +160,12 @@ pub trait Store: Send + Sync {
     /// `Gone` where there is no such message; nothing was changed.
     fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError>;
 
+    /// The same for several messages in one commit, which must be few; those that were there.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn move_all(&self, ids: &[MessageId], lane: &str, why: &str) -> Result<Vec<MessageId>, StoreError>;
+
     /// Pauses a lane; this takes the place of an earlier pause of it.
     ///
     /// # Errors

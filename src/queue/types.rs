@@ -59,6 +59,8 @@ pub struct NewMessage {
     pub report: bool,
     /// It is bulk mail, which single mail of its lane overtakes (`message::bulk`).
     pub bulk: bool,
+    /// Recipients of which nobody knows whether the server has the message already, after an attempt before it was kept.
+    pub in_doubt: Vec<Address>,
     /// What the message is counted for in the same commit (the brake's sources), if anything.
     pub counted: Option<Counted>,
 }
@@ -272,6 +274,9 @@ pub struct Filter {
     pub before: Option<Millis>,
     /// On hold (true) or not (false).
     pub held: Option<bool>,
+    /// On hold for a reason that begins so.
+    #[serde(skip)]
+    pub because: Option<String>,
     /// Attempted at least once (true) or never (false).
     #[serde(default)]
     pub tried: Option<bool>,

@@ -225,6 +225,7 @@ fn again(report: &NewMessage) -> NewMessage {
         message: report.message.clone(),
         hold: report.hold.clone(),
         counted: report.counted.clone(),
+        in_doubt: Vec::new(),
         ..*report
     }
 }

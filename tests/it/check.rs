@@ -339,6 +339,7 @@ fn queue(directory: &Path) {
             report: false,
             bulk: false,
             counted: Default::default(),
+            in_doubt: Default::default(),
         })
         .unwrap();
 }

@@ -59,12 +59,15 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
     let mut insert = c.prepare_cached(
-        "INSERT INTO recipient (message, number, address, attempts, due, dsn) VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+        "INSERT INTO recipient (message, number, address, attempts, due, dsn, unknown, doubt)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6 > 0, ?6)",
     )?;
+    let until = new.due.min(new.now.saturating_add(schedule::DOUBT));
     for (number, address) in (0u32..).zip(new.envelope.recipients()) {
         // The canonical form is made only where it is looked for.
         let asked = if asked.is_empty() { None } else { asked.get(&address.canonical()) };
-        insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?])?;
+        let doubt = if new.in_doubt.contains(address) { until } else { 0 };
+        insert.execute(params![id, number, address.as_str(), new.due, asked.map(json).transpose()?, doubt])?;
     }
     c.prepare_cached("INSERT INTO submission VALUES (?1, ?2, ?3)")?.execute(params![new.submission, id, new.now])?;
     if let Some(counted) = &new.counted {

@@ -5,7 +5,7 @@ use crate::queue::StoreError;
 use crate::sys::clock::Deadline;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -49,7 +49,7 @@ impl Lock {
     /// Lets others in that share it.
     pub(super) fn share(&mut self) -> Result<(), StoreError> {
         self.alone = false;
-        self.file.lock_shared().map_err(|error| error::file(&self.path, &error))
+        attempt(self.file.lock_shared().map_err(TryLockError::Error), &self.path).map(drop)
     }
 
     /// Writes down who has it; for people only, the lock itself is the kernel's.
@@ -110,10 +110,21 @@ fn open(path: &Path) -> Result<File, StoreError> {
         .map_err(|error| error::file(path, &error))
 }
 
+/// Whether the file system knows no locks, or has none left.
+fn is_without_locks(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS))
+}
+
 fn attempt(result: Result<(), TryLockError>, path: &Path) -> Result<bool, StoreError> {
     match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if is_without_locks(&error) => Err(StoreError::Io(format!(
+            "{}: {error}: this file system lends no locks, as NFS without its lock service; set queue.directory to a local \
+             file system, or have the lock service started (rpc-statd)",
+            path.display()
+        ))),
         Err(TryLockError::Error(error)) => Err(error::file(path, &error)),
     }
 }

@@ -19,6 +19,7 @@ mod halts;
 pub mod inspect;
 mod lock;
 mod open;
+mod owner;
 mod portion;
 mod read;
 mod said;
@@ -388,6 +389,20 @@ impl Store for SqliteStore {
     fn move_lane(&self, id: MessageId, lane: &str, why: &str) -> Result<(), StoreError> {
         let (lane, why) = (lane.to_owned(), why.to_owned());
         self.writer.change(move |c| change::move_lane(c, id, &lane, &why))
+    }
+
+    fn move_all(&self, ids: &[MessageId], lane: &str, why: &str) -> Result<Vec<MessageId>, StoreError> {
+        let (ids, lane, why) = (ids.to_vec(), lane.to_owned(), why.to_owned());
+        self.writer.change(move |c| {
+            let mut moved = Vec::new();
+            for id in &ids {
+                match change::move_lane(c, *id, &lane, &why) {
+                    Err(StoreError::Gone) => {}
+                    done => done.map(|()| moved.push(*id))?,
+                }
+            }
+            Ok(moved)
+        })
     }
 
     fn pause(&self, pause: &Pause) -> Result<(), StoreError> {

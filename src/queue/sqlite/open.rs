@@ -5,7 +5,7 @@
 
 use super::lock::Lock;
 use super::text::{Texts, sync_directory};
-use super::{StoreConfig, change, error, read, salvage, schema};
+use super::{StoreConfig, change, error, owner, read, salvage, schema};
 use crate::queue::StoreError;
 use crate::sys::owners::{Way, WayError};
 use crate::sys::users;
@@ -29,6 +29,7 @@ pub(super) fn open(config: &StoreConfig<'_>) -> Result<Opened, StoreError> {
     own_directory(config.directory)?;
     // SQLite takes what begins with "file:" for a URI; an absolute path never does.
     let directory = config.directory.canonicalize().map_err(|error| error::file(config.directory, &error))?;
+    owner::check(&directory)?;
     let mut lock = Lock::take(&directory, config.exclusive)?;
     let texts = Texts::new(directory.join("text"));
     own_directory(texts.directory())?;

@@ -235,6 +235,10 @@ pub(super) fn query(filter: &Filter, limit: usize) -> (String, Vec<Value>) {
         Some(false) => clauses.push("hold IS NULL"),
         None => {}
     }
+    if let Some(begin) = &filter.because {
+        clauses.push("instr(hold, ?) = 1");
+        values.push(Value::Text(begin.clone()));
+    }
     match filter.tried {
         Some(true) => clauses.push("EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND attempts > 0)"),
         Some(false) => clauses.push("NOT EXISTS (SELECT 1 FROM recipient WHERE message = message.id AND attempts > 0)"),

@@ -71,6 +71,7 @@ fn new(lane: &str, recipients: &[&str]) -> NewMessage {
         report: false,
         bulk: false,
         counted: None,
+        in_doubt: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod disk;
 mod faults;
+mod frozen;
 mod kills;
 mod ledger;
 mod parts;

@@ -94,6 +94,32 @@ fn a_second_daemon_on_the_queue_is_refused() {
     first.ledger.check(&copies(&server.connections()));
 }
 
+/// A command that was run as root leaves files that the daemon's user cannot write, or the file system lends no locks: what
+/// is in the way is named, and what mends it.
+#[test]
+fn what_is_in_the_way_of_a_queue_is_named_with_what_mends_it() {
+    let test = "what_is_in_the_way_of_a_queue_is_named_with_what_mends_it";
+    if !crate::support::skip::require(test, "root") || !super::faults::possible(test) {
+        return;
+    }
+    let server = Script::new().start();
+    for name in ["queue.db", "queue.db-wal", "lock"] {
+        let mut site = Site::plain("", server.port);
+        site.start(&[]);
+        site.kill();
+        let path = site.queue().join(name);
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let said = refused(&mut site, 74);
+        let mend = format!("mend it as root with: chown -h root {}", path.display());
+        assert!(said.contains(" belongs to nobody, and this process runs as root; ") && said.contains(&mend), "{said}");
+    }
+    let mut site = Site::plain("", server.port);
+    site.spawn(&super::words("strace -f -qqq -o /dev/null -e trace=flock -e inject=flock:error=ENOLCK --"));
+    assert!(!site.is_up());
+    let said = site.stderr();
+    assert!(said.contains("lends no locks") && said.contains("set queue.directory to a local file system"), "{said}");
+}
+
 #[test]
 fn a_message_whose_sender_is_gone_waits_for_it() {
     let server = Script::new().start();

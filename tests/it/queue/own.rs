@@ -37,6 +37,49 @@ fn what_was_deferred_is_kept_and_a_run_delivers_it() {
 }
 
 #[test]
+fn a_run_tells_a_person_what_is_not_yet_due() {
+    let server = Script::new().reply("RCPT", "450 4.2.1 later").start();
+    let config = format!(
+        "domain = \"host.example\"\nlog = {{ to = \"off\" }}\n[queue]\nretry = [\"1h\"]\ndirect = \"on-failure\"\n[[sender]]\n\
+         name = \"shop\"\nfrom = [\"shop@example.com\"]\nserver = \"smtp+plain://127.0.0.1:{}\"\n",
+        server.port
+    );
+    let home = Home::new().config(&config);
+    home.run("sendmail", &["-i", "you@example.org"], MAIL).expect(0);
+    home.run("sendmail", &["-i", "you@example.org"], MAIL).expect(0);
+    // Cron would mail it, over and over.
+    assert_eq!(home.run("sendmail", &["-q"], "").expect(0).stderr, "");
+    let said = home.run("sendmail", &["-q", "-v"], "").expect(0).stderr;
+    assert!(said.starts_with("sendmail: 2 messages are not yet due, the first is at 20"), "{said}");
+    assert!(said.contains("postrider queue retry --all") && said.lines().count() == 1, "{said}");
+    home.run("postrider", &["queue", "hold", "--all"], "").expect(0);
+    let said = home.run("sendmail", &["-q", "-v"], "").expect(0).stderr;
+    assert_eq!(said, "sendmail: 2 messages are on hold (mailq says why)\n");
+    home.run("postrider", &["queue", "delete", "--all"], "").expect(0);
+    assert_eq!(home.run("sendmail", &["-q", "-v"], "").expect(0).stderr, "");
+    assert_eq!(server.connections().iter().flat_map(|one| one.verbs()).filter(|verb| verb == "MAIL").count(), 2);
+}
+
+#[test]
+fn what_is_in_doubt_waits_its_time_out_unless_it_is_called_by_its_number() {
+    let server = Script::new().on_nth("DOT", 1, Fault::Lose).start();
+    let home = home(&server, "direct = \"on-failure\"");
+    home.run("sendmail", &["-i", "you@example.org"], MAIL).expect(0);
+    let retry = |which: &str| home.run("postrider", &["queue", "retry", which], "").expect(0);
+    let arrived = || server.messages().len();
+    let before = arrived();
+    run_queue(&home);
+    retry("--all");
+    run_queue(&home);
+    assert_eq!(arrived(), before, "the server may have it");
+    let list = home.run("postrider", &["queue", "list", "--json"], "").expect(0).stdout;
+    let id = list.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_else(|| panic!("{list}"));
+    retry(id);
+    run_queue(&home);
+    assert_eq!(arrived(), before + 1);
+}
+
+#[test]
 fn off_keeps_nothing() {
     let server = Script::new().reply("RCPT", "450 4.2.1 later").start();
     let home = home(&server, "");

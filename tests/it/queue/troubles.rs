@@ -219,3 +219,20 @@ fn an_operators_retry_tries_one_message() {
     daemon.until("another pause", || paused(&daemon).first().is_some_and(|pause| pause.times == 2 && pause.firm));
     assert_eq!(mails(&server), 2);
 }
+
+#[test]
+fn a_run_of_the_queue_leaves_what_is_in_doubt_alone() {
+    let server = Script::new().on_nth("DOT", 1, Fault::Lose).start();
+    let daemon = Daemon::start("retry = [\"1s\"]", &sender("shop", &server));
+    send(&daemon, "shop", &["you@example.org"]).expect(0);
+    daemon.until("it is in doubt", || daemon.lines().iter().any(|line| line.recipients[0].attempts == 1));
+    daemon.home.run("sendmail", &["-q"], "").expect(0);
+    daemon.home.run("postrider", &["queue", "retry", "--all"], "").expect(0);
+    send(&daemon, "shop", &["second@example.org"]).expect(0);
+    assert_eq!(mails(&server), 2, "the first waits its time out");
+    let line = daemon.lines().remove(0);
+    let wait = line.recipients[0].due.unwrap() - line.created;
+    assert!((14 * 60_000..17 * 60_000).contains(&wait), "{wait}");
+    daemon.home.run("postrider", &["queue", "retry", &line.id], "").expect(0);
+    daemon.until("it is tried again", || mails(&server) == 3 && daemon.lines().is_empty());
+}

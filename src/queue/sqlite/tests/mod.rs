@@ -49,6 +49,7 @@ fn new(submission: &str, lane: &str, recipients: &[&str], due: Millis) -> NewMes
         report: false,
         bulk: false,
         counted: None,
+        in_doubt: Vec::new(),
     }
 }
 
