@@ -595,9 +595,14 @@ const TAG_MASK: u16 = 0x10;
 impl Acl {
     /// The list of what is open; `None` where it has none, or none that can be read.
     pub(super) fn of(fd: impl AsFd) -> Option<Self> {
-        let mut octets = vec![0; 4096];
         // A descriptor for the path alone has no attributes; its name in /proc has.
-        let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+        Self::at(Path::new(&format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())))
+    }
+
+    /// The list of what lies at a path.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        let mut octets = vec![0; 4096];
         let count = rustix::fs::getxattr(path, "system.posix_acl_access", &mut octets[..]).ok()?;
         octets.truncate(count);
         Self::parse(&octets)
@@ -610,6 +615,16 @@ impl Acl {
             (short(0), short(2), u32::from_le_bytes([e[4], e[5], e[6], e[7]]))
         };
         Some(Self(entries.map(entry).collect()))
+    }
+
+    /// Whether a user with these groups has rights (of `0o7`) by an entry with a name.
+    #[must_use]
+    pub fn grants(&self, uid: u32, gids: &[u32], rights: u32) -> bool {
+        let named = |(tag, given, id): &(u16, u16, u32)| {
+            let his = (*tag == TAG_USER && *id == uid) || (*tag == TAG_GROUP && gids.contains(id));
+            his && u32::from(given & self.mask()) & rights == rights
+        };
+        self.0.iter().any(named)
     }
 
     /// Who else may read, as `setfacl` has it: neither root nor one of these users, nor a group of theirs or of this process.

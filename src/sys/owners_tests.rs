@@ -210,6 +210,8 @@ fn access_control_lists() {
     let acl = Acl::parse(&list(4, 6)).unwrap();
     assert!(acl.extended() && !acl.group_may(READ));
     assert_eq!(acl.named(READ, &all).as_deref(), Some("u:70001"));
+    assert!(acl.grants(ANNA, &[], 4) && !acl.grants(ANNA, &[], 6) && !acl.grants(BOB, &[BOB], 4));
+    assert_eq!((acl.reader(&[ANNA]), acl.reader(&[BOB])), (None, Some("u:70001".into())));
     assert_eq!(acl.named(WRITE, &all), None, "the mask takes it");
     assert_eq!(acl.named(READ, &|entry| *entry == Entry::User(BOB)), None);
     assert!(Acl::parse(b"").is_none() && Acl::parse(&[1, 0, 0, 0]).is_none());

@@ -2,7 +2,9 @@
 
 use crate::support::certs::{Authority, Kind};
 use crate::support::run::{Finished, Home};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use crate::support::skip;
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 const SENDER: &str = "[[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtps://smtp.example.com\"\n\
@@ -63,11 +65,70 @@ impl Tree {
         self.write("etc/passwd", &format!("root:x:0:0::/:/\npostrider:x:{user}:{user}::/:/\n"));
     }
 
+    /// What the daemon reads belongs to its group, where this process may give it that.
+    fn readable_by(&self, group: u32) {
+        for file in ["shop.password", "postrider.toml"] {
+            let _ = std::os::unix::fs::chown(self.at("etc/postrider").join(file), None, Some(group));
+            self.mode(&format!("etc/postrider/{file}"), 0o640);
+        }
+    }
+
+    fn log(&self, path: &str) {
+        let file = self.at("etc/postrider/postrider.toml");
+        let group = std::fs::metadata(&file).unwrap().gid();
+        self.write("etc/postrider/postrider.toml", &format!("log = {{ to = \"{path}\" }}\n{SENDER}"));
+        let _ = std::os::unix::fs::chown(&file, None, Some(group));
+    }
+
+    /// Every path with its owner, group, mode and content.
+    fn all(&self) -> BTreeMap<PathBuf, Seen> {
+        let (mut all, mut left) = (BTreeMap::new(), vec![self.at("")]);
+        while let Some(folder) = left.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let facts = std::fs::symlink_metadata(&path).unwrap();
+                let content = if facts.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+                left.extend(facts.is_dir().then(|| path.clone()));
+                all.insert(
+                    path,
+                    Seen { rights: (facts.uid(), facts.gid(), facts.mode()), is_dir: facts.is_dir(), content },
+                );
+            }
+        }
+        all
+    }
+
+    fn findings(&self) -> Vec<serde_json::Value> {
+        let run = self.check(&["--json"]);
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     fn check(&self, options: &[&str]) -> Finished {
         let root = self.at("");
         let mut arguments = vec!["check", "--root", root.to_str().unwrap()];
         arguments.extend(options);
         self.home.run("postrider", &arguments, "")
+    }
+}
+
+/// What stands at a path.
+struct Seen {
+    rights: (u32, u32, u32),
+    is_dir: bool,
+    content: Vec<u8>,
+}
+
+impl Seen {
+    /// Whether a user with one group may read it.
+    fn read_by(&self, id: u32) -> bool {
+        let (uid, gid, mode) = self.rights;
+        let shift = if uid == id {
+            6
+        } else if gid == id {
+            3
+        } else {
+            0
+        };
+        (mode >> shift) & 4 != 0
     }
 }
 
@@ -83,7 +144,7 @@ const CASES: &[Case] = &[
     ),
     ("unknown key", |t| t.sender("passwort = 1"), "error", &["postrider.toml:7", "did you mean password?"]),
     ("open secret", |t| t.mode("etc/postrider/shop.password", 0o644), "error", &["postrider.toml:1", "chmod 0640"]),
-    ("no secret", |t| t.remove("etc/postrider/shop.password"), "error", &["No such file", "install -m 0600"]),
+    ("no secret", |t| t.remove("etc/postrider/shop.password"), "error", &["No such file", "umask 077 && cat >>"]),
     ("empty secret", |t| t.write("etc/postrider/shop.password", "\nx\n"), "error", &["the first line is empty"]),
     (
         "secret below a web root",
@@ -108,13 +169,99 @@ const CASES: &[Case] = &[
     (
         "the web server can read",
         |t| {
-            let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-            t.daemon(uid);
-            let users = format!("postrider:x:{uid}:{gid}::/:/\nwww-data:x:{uid}:{gid}::/:/\n");
-            t.write("etc/passwd", &users);
+            // Who is not root has but himself for both.
+            let root = rustix::process::getuid().is_root();
+            let own = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+            let [daemon, web] = if root { [(70_001, 70_001), (70_002, 70_002)] } else { [own, own] };
+            t.daemon(daemon.0);
+            let line = |name: &str, (uid, gid): (u32, u32)| format!("{name}:x:{uid}:{gid}::/:/\n");
+            t.write("etc/passwd", &(line("postrider", daemon) + &line("www-data", web)));
+            if root {
+                t.write("etc/group", "mailers:x:70003:postrider,www-data\n");
+                t.readable_by(70_003);
+            }
         },
         "warning",
         &["may be read by www-data", "chown root:postrider"],
+    ),
+    (
+        "everybody reads it, and the web server must go on",
+        |t| {
+            t.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nwww-data:x:70002:70002::/:/\n");
+            t.mode("etc/postrider/shop.password", 0o644);
+        },
+        "error",
+        &["holds a secret and its mode is 0644", "chgrp www-data"],
+    ),
+    (
+        "everybody may change the configuration",
+        |t| t.mode("etc/postrider/postrider.toml", 0o666),
+        "error",
+        &["may be changed by everybody (mode 0666)", "chmod go-w"],
+    ),
+    (
+        "everybody may change a file of senders.d",
+        |t| {
+            t.write("etc/postrider/senders.d/a.toml", "");
+            t.mode("etc/postrider/senders.d/a.toml", 0o646);
+        },
+        "error",
+        &["senders.d/a.toml", "may be changed by everybody"],
+    ),
+    (
+        "everybody may change the directory of the configuration",
+        |t| t.mode("etc/postrider", 0o777),
+        "error",
+        &["the directory", "etc/postrider may be changed by everybody", "move the file"],
+    ),
+    (
+        "everybody may change the aliases",
+        |t| t.mode("etc/aliases", 0o666),
+        "error",
+        &["aliases: ", "may be changed by everybody", "chmod go-w"],
+    ),
+    (
+        "a log that the daemon cannot write",
+        |t| {
+            t.daemon(70_001);
+            t.readable_by(70_001);
+            t.write("var/log/other", "");
+            t.log("/var/log/mail.log");
+        },
+        "error",
+        &["var/log/mail.log: cannot be written by postrider", "|| install -m 0640"],
+    ),
+    (
+        "a log of another",
+        |t| {
+            t.daemon(70_001);
+            t.readable_by(70_001);
+            t.write("var/log/mail.log", "old\n");
+            t.log("/var/log/mail.log");
+        },
+        "error",
+        &["cannot be written by postrider", "name /var/log/postrider/mail.log"],
+    ),
+    (
+        "a log in no directory of the daemon",
+        |t| {
+            t.daemon(70_001);
+            t.readable_by(70_001);
+            t.write("var/log/other", "");
+            t.log("/var/log/none/mail.log");
+        },
+        "error",
+        &["var/log/none/mail.log", "|| install -d -m 0750 -o postrider"],
+    ),
+    (
+        "a log with two names",
+        |t| {
+            t.write("var/log/victim", "precious\n");
+            std::fs::hard_link(t.at("var/log/victim"), t.at("var/log/mail.log")).unwrap();
+            t.log("/var/log/mail.log");
+        },
+        "error",
+        &["several names"],
     ),
     (
         "nothing starts the daemon",
@@ -178,9 +325,9 @@ const CASES: &[Case] = &[
         "log in no directory",
         |t| t.write("etc/postrider/postrider.toml", &format!("log = {{ to = \"/var/log/none/log\" }}\n{SENDER}")),
         "error",
-        &["var/log/none/log", "install -d"],
+        &["var/log/none/log", "mkdir -p"],
     ),
-    ("no sendmail", |t| t.remove("usr/sbin/sendmail"), "error", &["usr/sbin/sendmail: is missing", "ln -sf"]),
+    ("no sendmail", |t| t.remove("usr/sbin/sendmail"), "error", &["usr/sbin/sendmail: is missing", "ln -s "]),
     ("dangling sendmail", |t| t.link("/usr/bin/gone", "usr/sbin/sendmail"), "error", &["is missing"]),
     (
         "another sendmail by name",
@@ -190,7 +337,7 @@ const CASES: &[Case] = &[
             t.link("/usr/sbin/exim4", "etc/alternatives/mta");
         },
         "warning",
-        &["is exim (", "ln -sf"],
+        &["is exim (", "mv -n "],
     ),
     (
         "another sendmail by its words",
@@ -247,7 +394,7 @@ const CASES: &[Case] = &[
             t.write("etc/aliases", "postmaster: you@example.com\n");
         },
         "warning",
-        &["cron's mail goes to root", "echo 'root: you@example.com'"],
+        &["cron's mail goes to root", "root: you@example.com"],
     ),
     ("a faulty alias", |t| t.write("etc/aliases", "root: you@example.com\nx: |prog\n"), "warning", &["aliases:2"]),
 ];
@@ -275,6 +422,7 @@ fn every_finding_has_a_machine_that_has_it() {
         assert!(
             run.stdout.lines().filter(|line| fits(line)).all(|line| *level != "error"
                 || line.contains("mend")
+                || line.contains("move the file")
                 || line.contains("did you mean")
                 || line.contains("leave it")),
             "{name}: {}",
@@ -282,6 +430,103 @@ fn every_finding_has_a_machine_that_has_it() {
         );
         assert!(!run.stdout.contains("tanstaaf"), "{name}");
     }
+}
+
+/// What `check` advises is applied where it is a command: directories stay as they are, nothing loses its content, whoever
+/// must read goes on reading, and the finding is gone.
+#[test]
+fn advice_does_no_harm() {
+    if !skip::require("advice_does_no_harm", "root") {
+        return;
+    }
+    let mut applied = 0;
+    for (name, make, ..) in CASES {
+        let tree = Tree::good();
+        make(&tree);
+        for _ in 0..4 {
+            let bad = |one: &serde_json::Value| one["level"] != "ok" && one["command"] == true;
+            let Some(finding) = tree.findings().into_iter().find(bad) else { break };
+            let before = tree.all();
+            let command = numbers(finding["fix"].as_str().unwrap());
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &command]).stdin(std::process::Stdio::piped());
+            let mut child = shell.spawn().unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"tanstaaf\n").unwrap_or(());
+            assert!(child.wait().unwrap().success(), "{name}: {command}");
+            unharmed(name, &command, &before, &tree.all());
+            let same = |one: &serde_json::Value| one["what"] == finding["what"] && one["area"] == finding["area"];
+            assert!(!tree.findings().iter().any(same), "{name}: {command} does not mend {}", finding["what"]);
+            applied += 1;
+        }
+    }
+    assert!(applied >= 12, "only {applied} were commands");
+}
+
+/// Users and groups of the tree, which this machine need not have, as numbers.
+fn numbers(command: &str) -> String {
+    let mut command = command.to_owned();
+    for (name, id) in [("postrider", "70001"), ("www-data", "70002")] {
+        for word in ["chgrp ", "root:", "-o ", "-g ", "u:"] {
+            command = command.replace(&format!("{word}{name}"), &format!("{word}{id}"));
+        }
+    }
+    command
+}
+
+fn memmem(text: &[u8], word: &str) -> bool {
+    String::from_utf8_lossy(text).contains(word)
+}
+
+fn unharmed(name: &str, command: &str, before: &BTreeMap<PathBuf, Seen>, after: &BTreeMap<PathBuf, Seen>) {
+    for (path, old) in before {
+        let shown = path.display();
+        if old.is_dir {
+            assert_eq!(after.get(path).map(|new| new.rights), Some(old.rights), "{name}: {command} changes {shown}");
+            continue;
+        }
+        let aside = PathBuf::from(format!("{shown}.before-postrider"));
+        let new = after.get(&aside).or_else(|| after.get(path)).unwrap_or_else(|| panic!("{name}: {shown} is gone"));
+        assert!(new.content.starts_with(&old.content), "{name}: {command} takes content of {shown}");
+        // A secret is for the daemon, without one for a web server's user; nothing else is closed to anybody.
+        let has = |end: &str, word: &str| {
+            let text = |(path, seen): (&PathBuf, &Seen)| path.ends_with(end) && memmem(&seen.content, word);
+            before.iter().any(text)
+        };
+        let reader = match has("system/postrider.service", "") {
+            true => 70_001,
+            false if has("etc/passwd", "www-data") => 70_002,
+            false => 0,
+        };
+        for id in [0, 70_001, 70_002] {
+            let must = !path.ends_with("shop.password") || id == reader;
+            assert!(!must || !old.read_by(id) || new.read_by(id), "{name}: {command} takes {shown} from {id}");
+        }
+    }
+}
+
+/// What this user may not see is no reason to make it anew; a relative `--config` is told as a whole path.
+#[test]
+fn what_is_hidden_is_not_missing() {
+    if !skip::require("what_is_hidden_is_not_missing", "root") {
+        return;
+    }
+    let home = Home::new();
+    std::fs::set_permissions(home.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let secret = home.write("secret", "tanstaaf\n");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.write("c.toml", SENDER.replace("/etc/postrider/shop.password", secret.to_str().unwrap()));
+    let postrider = |arguments: &[&str], uid: u32| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()]);
+        let output = command.arg(env!("CARGO_BIN_EXE_postrider")).args(arguments).current_dir(home.path("")).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let said = postrider(&["--config", "c.toml", "check"], 65534);
+    assert!(said.contains("Permission denied") && said.contains("sudo postrider check"), "{said}");
+    assert!(!said.contains("/dev/null") && !said.contains("cat >>"), "{said}");
+    std::fs::set_permissions(home.path("c.toml"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let said = postrider(&["--config", "c.toml", "check"], 0);
+    assert!(said.contains(&format!("chmod go-w {}", home.path("c.toml").display())), "{said}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::finding::Finding;
 use super::{Scene, programs};
 use crate::message::address::Address;
+use crate::sys::owners::quoted;
 use std::path::{Path, PathBuf};
 
 const AREA: &str = "cron";
@@ -119,8 +120,9 @@ fn of_root(scene: &Scene<'_>) -> Option<Finding> {
     let file = source.map_or_else(|| scene.root.at("/etc/aliases"), |source| source.path.clone());
     let domain = scene.around.domain(scene.config);
     let what = format!("cron's mail goes to root, which is no alias: it is sent to root@{domain}");
-    let fix = format!("echo 'root: you@example.com' >> {}", file.display());
-    Some(Finding::warning(AREA, what).at(file.display()).fix(fix))
+    // The last line of a file may lack its end.
+    let fix = format!("printf '\\nroot: you@example.com\\n' >>{}", quoted(&file));
+    Some(Finding::warning(AREA, what).at(file.display()).run(fix))
 }
 
 /// Whether a job runs the caller's own queue (`sendmail -q`).

@@ -5,6 +5,7 @@ use crate::exit::Status;
 use crate::report::printable;
 use serde::Serialize;
 use std::fmt::Display;
+use std::path::Path;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,13 +32,15 @@ pub struct Finding {
     pub what: String,
     /// What mends it: a command, or what to write.
     pub fix: Option<String>,
+    /// `fix` is a command as it stands, which root may run.
+    pub command: bool,
 }
 
 impl Finding {
     /// A finding without a place.
     #[must_use]
     pub fn new(level: Level, area: &'static str, what: impl Into<String>) -> Self {
-        Self { level, area, place: None, what: what.into(), fix: None }
+        Self { level, area, place: None, what: what.into(), fix: None, command: false }
     }
 
     /// As it should be.
@@ -77,11 +80,21 @@ impl Finding {
         Self { fix: Some(fix.into()), ..self }
     }
 
+    /// The same with the command that mends it. It changes the owner and mode of no directory that is there, and takes no
+    /// content away.
+    #[must_use]
+    pub fn run(self, command: impl Into<String>) -> Self {
+        Self { fix: Some(command.into()), command: true, ..self }
+    }
+
     /// A text that says itself what mends it, as those of the secrets do, is taken apart.
     #[must_use]
     pub fn split(self) -> Self {
         match self.what.split_once(SEAM) {
-            Some((what, fix)) => Self { what: what.to_owned(), fix: Some(fix.to_owned()), ..self },
+            Some((what, fix)) => {
+                let (what, fix) = (what.to_owned(), fix.to_owned());
+                Self { what, ..self }.run(fix)
+            }
             None => self,
         }
     }
@@ -106,10 +119,20 @@ impl Finding {
             Some((file, line)) if line.parse::<usize>().is_ok() => (Some(file), line.parse::<usize>().ok()),
             _ => (self.place.as_deref(), None),
         };
-        let Self { level, area, what, fix, .. } = self;
-        serde_json::json!({"level": level, "area": area, "file": file, "line": line, "what": what, "fix": fix})
+        let Self { level, area, what, fix, command, .. } = self;
+        serde_json::json!({"level": level, "area": area, "file": file, "line": line, "what": what, "fix": fix, "command": command})
             .to_string()
     }
+}
+
+/// What is to be run where this user may not look.
+pub const AS_ROOT: &str = "sudo postrider check";
+
+/// Whether this user may not look at a file, or not at the directory that it is in.
+#[must_use]
+pub fn is_hidden(path: &Path) -> bool {
+    let access = rustix::fs::access(path, rustix::fs::Access::READ_OK);
+    access == Err(rustix::io::Errno::ACCESS)
 }
 
 /// What stands between a fault and what mends it.
@@ -136,7 +159,10 @@ mod tests {
         assert_eq!(bad.fix.as_deref(), Some("chmod 0600 /x"));
         assert_eq!(Finding::warning("php", "a\nb").line(), "warning: a b");
         let fine = Finding::ok("queue", "empty");
-        assert_eq!(fine.json(), r#"{"area":"queue","file":null,"fix":null,"level":"ok","line":null,"what":"empty"}"#);
+        assert_eq!(
+            fine.json(),
+            r#"{"area":"queue","command":false,"file":null,"fix":null,"level":"ok","line":null,"what":"empty"}"#
+        );
         assert_eq!(status(&[]), Status::Ok);
         assert_eq!(status(&[fine.clone(), Finding::warning("a", "b")]), Status::Findings);
         assert_eq!(status(&[bad, fine]), Status::Faults);

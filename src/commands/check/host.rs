@@ -9,6 +9,7 @@ use crate::deliver::sorted;
 use crate::net::connect;
 use crate::report::printable;
 use crate::sys::clock::Deadline;
+use crate::sys::owners::quoted;
 use std::time::Duration;
 
 /// How long the lookup of the host's name may take.
@@ -71,7 +72,7 @@ pub(super) fn local(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             && let Some(parent) = path.parent().map(|parent| scene.root.at(parent)).filter(|parent| !parent.is_dir())
         {
             let what = format!("[staging] capture: {} is no directory", parent.display());
-            findings.push(Finding::error("config", what).fix(format!("mkdir -p {}", parent.display())));
+            findings.push(Finding::error("config", what).run(format!("mkdir -p {}", quoted(&parent))));
         }
     }
     // Whose rights the daemon has only root and the daemon's own user can tell.

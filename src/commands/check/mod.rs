@@ -9,6 +9,7 @@ mod cron;
 mod exchange;
 pub mod finding;
 mod host;
+mod logs;
 mod php;
 mod programs;
 mod root;
@@ -26,7 +27,7 @@ use crate::sys::env;
 use finding::Finding;
 use root::Root;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is checked, and how it is shown.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +62,7 @@ pub(super) struct Scene<'a> {
 type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 
 /// What a configuration says and names.
-const NAMED: [Look; 6] = [host::crossings, host::local, secrets::look, secrets::logs, trust::look, service::queue];
+const NAMED: [Look; 6] = [host::crossings, host::local, secrets::look, logs::look, trust::look, service::queue];
 /// The machine around it.
 const MACHINE: [Look; 6] = [host::name, clock::look, service::service, programs::look, php::look, cron::look];
 
@@ -82,7 +83,8 @@ pub fn run(check: &Check) -> Status {
 fn findings(check: &Check) -> Vec<Finding> {
     let around = Surroundings::look();
     let root = Root::new(check.root.clone());
-    let named = check.config.clone().or_else(|| env::path("POSTRIDER_CONFIG").filter(|_| root.is_live()));
+    let named =
+        check.config.as_deref().map(absolute).or_else(|| env::path("POSTRIDER_CONFIG").filter(|_| root.is_live()));
     let config = match load(check, &around, &root) {
         Ok(config) => config,
         Err(errors) => {
@@ -113,17 +115,24 @@ fn findings(check: &Check) -> Vec<Finding> {
 
 fn load(check: &Check, around: &Surroundings, root: &Root) -> Result<Config, Vec<ConfigError>> {
     if root.is_live() {
-        return around.load(check.config.clone());
+        return around.load(check.config.as_deref().map(absolute));
     }
     // Another machine's: its own files alone, never those of who looks.
     let etc = root.at("/etc");
-    load::load(&Sources { explicit: check.config.clone(), home: None, uid: around.who.uid, etc })
+    load::load(&Sources { explicit: check.config.as_deref().map(absolute), home: None, uid: around.who.uid, etc })
+}
+
+/// What is advised about a file holds wherever it is run.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn of_config(error: &ConfigError) -> Finding {
     let finding = Finding::config(error);
+    let hidden = error.place.as_ref().is_some_and(|place| finding::is_hidden(&place.file));
     match finding.what.starts_with("no configuration") {
         true => finding.fix("postrider setup"),
+        false if hidden && !finding.command => finding.fix(finding::AS_ROOT),
         false => finding,
     }
 }

@@ -6,6 +6,7 @@ use super::Scene;
 use super::finding::Finding;
 use super::root::Root;
 use crate::sys::files;
+use crate::sys::owners::quoted;
 use std::path::{Path, PathBuf};
 
 const AREA: &str = "sendmail";
@@ -105,15 +106,20 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         }
         seen.push(end);
         let shown = root.at(&place);
-        let link = format!("ln -sf {} {}", own_sendmail(root).display(), shown.display());
+        let (own, place_of) = (own_sendmail(root), quoted(&shown));
+        // What is there is another package's: it is set aside.
+        let link = match std::fs::symlink_metadata(&shown) {
+            Ok(_) => format!("mv -n {place_of} {place_of}.before-postrider && ln -s {} {place_of}", quoted(&own)),
+            Err(_) => format!("ln -s {} {place_of}", quoted(&own)),
+        };
         findings.push(match identify(root, &place) {
             Program::Ours => Finding::ok(AREA, "is postrider").at(shown.display()),
             Program::Missing => Finding::error(AREA, "is missing, and PHP, cron and most programs call it")
                 .at(shown.display())
-                .fix(link),
+                .run(link),
             other => {
                 let what = format!("is {}: programs that call it do not send by postrider", other.words());
-                Finding::warning(AREA, what).at(shown.display()).fix(link)
+                Finding::warning(AREA, what).at(shown.display()).run(link)
             }
         });
     }

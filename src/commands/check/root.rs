@@ -1,6 +1,7 @@
 //! The machine that is looked at: the running one, or a tree below `--root` (a container, an image). Reads only, bounded.
 
 use crate::sys::files;
+use crate::sys::owners::Acl;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -159,6 +160,15 @@ impl Root {
         self.may(person, path, 0o4)
     }
 
+    /// The first directory on the way to a file that a user may not enter.
+    #[must_use]
+    pub fn closed_to(&self, person: &Person, path: &Path) -> Option<PathBuf> {
+        let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|above| above.starts_with(&self.base)).collect();
+        above.reverse();
+        // What lies above the directory is looked at before it.
+        above.into_iter().skip(1).find(|directory| !self.may(person, directory, 0o1)).map(Path::to_owned)
+    }
+
     /// Whether a user may write a file, or make it where it is not there.
     #[must_use]
     pub fn may_write(&self, person: &Person, path: &Path) -> bool {
@@ -176,7 +186,8 @@ impl Root {
                 () if person.gids.contains(&facts.gid()) => 3,
                 () => 0,
             };
-            (facts.mode() >> shift) & wanted == wanted
+            let by_entry = || Acl::at(path).is_some_and(|acl| acl.grants(person.uid, &person.gids, wanted));
+            (facts.mode() >> shift) & wanted == wanted || (shift < 6 && facts.mode() & 0o070 != 0 && by_entry())
         };
         let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&self.base) && *above != self.base);
         person.uid == 0 || (has(path, wanted) && above.into_iter().all(|directory| has(directory, 0o1)))

@@ -1,15 +1,18 @@
 //! Owners and modes: secrets that others may read, that lie where a web server hands them out, or that the daemon's user
-//! cannot read; logs that cannot be written.
+//! cannot read.
 //!
 //! A secret is looked at no further than to see that there is one.
 
 use super::Scene;
-use super::finding::Finding;
+use super::finding::{AS_ROOT, Finding};
 use super::root::Person;
 use super::service;
-use crate::config::{DefaultRelay, LogTarget, Place, Relay};
+use crate::config::{DefaultRelay, Place, Relay};
 use crate::secret::SecretSource;
 use crate::sys::files;
+use crate::sys::owners::quoted;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -51,7 +54,7 @@ pub(super) struct Users {
     /// Users that web servers run as, of those that there are.
     web: Vec<Person>,
     /// The daemon's, where one is installed.
-    service: Option<Person>,
+    pub(super) service: Option<Person>,
 }
 
 impl Users {
@@ -105,39 +108,87 @@ fn secret(scene: &Scene<'_>, users: &Users, path: &Path) -> Vec<Finding> {
     let shown = path.display();
     let (data, guard) = match files::read(path) {
         Ok((data, guard)) => (Zeroizing::new(data), guard),
-        Err(error) => {
-            let finding = Finding::error(AREA, format!("{shown}: {error}"));
-            return vec![finding.fix(format!("install -m 0600 /dev/null {shown} and put the secret into it"))];
-        }
+        Err(error) => return vec![unseen(scene, users, path, &error)],
     };
     let mut found = Vec::new();
-    let owner = users.service.as_ref().map(|service| service.uid).filter(|uid| *uid == guard.uid);
-    if let Err(what) = files::check_secret(path, &guard, owner.unwrap_or(scene.around.who.uid)) {
-        found.push(Finding::error(AREA, what).split());
+    let uid = users.service.as_ref().map_or(scene.around.who.uid, |service| service.uid);
+    if let Err(what) = files::check_secret(path, &guard, uid) {
+        let finding = Finding::error(AREA, what).split();
+        let closed = reader(scene, users, path).filter(|_| guard.acl.is_none() && guard.mode & 0o007 != 0);
+        // Who reads it by the right of everybody must not lose it with the others.
+        found.push(match closed {
+            Some(group) => finding.run(format!("chgrp {group} {0} && chmod 0640 {0}", quoted(path))),
+            None => finding,
+        });
     }
     if data.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii().is_empty() {
-        found.push(Finding::error(AREA, format!("{shown}: the first line is empty")).fix(format!("nano {shown}")));
+        let finding = Finding::error(AREA, format!("{shown}: the first line is empty"));
+        found.push(finding.fix(format!("make the secret the first line of {shown}")));
     }
     found.extend(in_web_root(scene, path).map(|root| {
         let what = format!("{shown} lies below {}, which a web server hands out", root.display());
-        Finding::error(AREA, what).fix(format!("mv {shown} /etc/postrider/ and change its path in the configuration"))
+        Finding::error(AREA, what).fix(moved(path))
     }));
     if let Some(service) = &users.service {
         found.extend(unreadable(scene, service, path));
         // Without the daemon whoever sends must read it.
         found.extend(users.web.iter().filter(|web| scene.root.may_read(web, path)).map(|web| {
             let what = format!("{shown} may be read by {}, which need not, as the daemon sends", web.name);
-            Finding::warning(AREA, what).fix(format!("chown root:{0} {shown} && chmod 0640 {shown}", service.name))
+            let path = quoted(path);
+            Finding::warning(AREA, what).run(format!("chown root:{0} {path} && chmod 0640 {path}", service.name))
         }));
     }
     found
 }
 
+/// The group that must go on reading a secret: the daemon's, else that of a web server's user who reads it now.
+fn reader(scene: &Scene<'_>, users: &Users, path: &Path) -> Option<String> {
+    match &users.service {
+        Some(service) => Some(service.name.clone()),
+        None => users.web.iter().find(|web| scene.root.may_read(web, path)).map(|web| web.name.clone()),
+    }
+}
+
+fn moved(path: &Path) -> String {
+    format!("mv -n {} /etc/postrider/, and change its path in the configuration", quoted(path))
+}
+
+/// A secret that cannot be read: by whom, or because it is not there. Nothing is taken from one that is.
+fn unseen(scene: &Scene<'_>, users: &Users, path: &Path, error: &std::io::Error) -> Finding {
+    let what = format!("{}: {error}", path.display());
+    let there = || path.parent().is_some_and(Path::is_dir);
+    match (error.kind(), &users.service) {
+        // The daemon's alone, as it should be: whether it is in order root sees.
+        (ErrorKind::PermissionDenied, Some(_)) if scene.live => Finding::warning(AREA, what).fix(AS_ROOT),
+        (ErrorKind::PermissionDenied, _) => Finding::error(AREA, what).fix(AS_ROOT),
+        (ErrorKind::NotFound, service) if there() => {
+            let path = quoted(path);
+            let group = service
+                .as_ref()
+                .map_or(String::new(), |service| format!(" && chgrp {} {path} && chmod g+r {path}", service.name));
+            Finding::error(AREA, what).run(format!("(umask 077 && cat >>{path}){group}"))
+        }
+        _ => Finding::error(AREA, what).fix(format!("name a file that is there; {} makes one", "postrider setup")),
+    }
+}
+
+/// What the daemon cannot read. Its right is added to those that there are; no directory is opened to it.
 fn unreadable(scene: &Scene<'_>, service: &Person, path: &Path) -> Option<Finding> {
-    let shown = path.display();
-    let finding = Finding::error(AREA, format!("{shown} cannot be read by {}, as which the daemon runs", service.name));
-    let fix = format!("chgrp {0} {shown} && chmod g+r {shown} (and chmod a+x the directories above)", service.name);
-    (!scene.root.may_read(service, path)).then(|| finding.fix(fix))
+    if scene.root.may_read(service, path) {
+        return None;
+    }
+    let (shown, name) = (path.display(), &service.name);
+    let finding = Finding::error(AREA, format!("{shown} cannot be read by {name}, as which the daemon runs"));
+    if let Some(closed) = scene.root.closed_to(service, path) {
+        let what = format!("{}, as {name} may not enter {}", moved(path), closed.display());
+        return Some(finding.fix(what));
+    }
+    let quoted = quoted(path);
+    let of_root = std::fs::metadata(path).is_ok_and(|facts| facts.gid() == 0);
+    Some(finding.run(match of_root {
+        true => format!("chgrp {name} {quoted} && chmod g+r {quoted}"),
+        false => format!("setfacl -m u:{name}:r {quoted}"),
+    }))
 }
 
 fn in_web_root(scene: &Scene<'_>, path: &Path) -> Option<PathBuf> {
@@ -148,55 +199,17 @@ fn in_web_root(scene: &Scene<'_>, path: &Path) -> Option<PathBuf> {
         .find(|root| path.starts_with(root) || root.canonicalize().is_ok_and(|root| real.starts_with(root)))
 }
 
-/// A configuration file may be read by everybody, but not changed, and not be handed out.
+/// A configuration file may be read by everybody, but not be handed out. Who may change it is seen when it is loaded.
 fn config_file(scene: &Scene<'_>, users: &Users, path: &Path) -> Vec<Finding> {
-    let shown = path.display();
     let mut found = Vec::new();
-    if let Ok((_, guard)) = files::read(path)
-        && guard.mode & 0o022 != 0
-        && guard.mode & 0o002 != 0
-    {
-        let what = format!("everybody may change it (mode {:04o})", guard.mode);
-        found.push(Finding::error(AREA, what).at(path.display()).fix(format!("chmod go-w {shown}")));
-    }
     if let Some(root) = in_web_root(scene, path) {
         let what = format!("the configuration lies below {}, which a web server hands out", root.display());
-        found.push(Finding::warning(AREA, what).at(path.display()).fix(format!("mv {shown} /etc/postrider/")));
+        found.push(
+            Finding::warning(AREA, what).at(path.display()).fix(format!("mv -n {} /etc/postrider/", quoted(path))),
+        );
     }
     if let Some(service) = users.service.as_ref().filter(|_| path.starts_with(scene.root.at("/etc"))) {
         found.extend(unreadable(scene, service, path));
     }
     found
-}
-
-/// Whether the logs can be written; nothing is made that is not there, as it would belong to whoever checks.
-pub(super) fn logs(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
-    let users = Users::of(scene);
-    let mut all: Vec<(PathBuf, String)> = Vec::new();
-    if let LogTarget::File(path) = &scene.config.log.to {
-        all.push((path.clone(), "log".into()));
-    }
-    for sender in &scene.config.senders {
-        all.extend(sender.log_file.clone().map(|file| (file, format!("{}: log_file", sender.place))));
-    }
-    if let DefaultRelay::Msmtprc(msmtprc) = &scene.config.default {
-        let files = msmtprc.accounts.iter().filter_map(|one| Some((one.logfile.clone()?, &one.place)));
-        all.extend(files.filter(|(file, _)| file != Path::new("-")).map(|(file, at)| (file, format!("{at}: logfile"))));
-    }
-    for (path, name) in all {
-        let path = scene.root.at(path);
-        let (shown, parent) = (path.display(), path.parent().unwrap_or(Path::new("/")).display());
-        let place = if path.exists() { &path } else { path.parent().unwrap_or(&path) };
-        findings.push(match rustix::fs::access(place, rustix::fs::Access::WRITE_OK) {
-            Err(error) => Finding::error("log", format!("{name} {shown}: {}", std::io::Error::from(error)))
-                .fix(format!("install -d -m 0750 {parent}")),
-            Ok(()) if path.is_dir() => Finding::error("log", format!("{name} {shown} is a directory"))
-                .fix(format!("give a file in it: {shown}/postrider.log")),
-            Ok(()) => match users.service.as_ref().filter(|service| !scene.root.may_write(service, &path)) {
-                Some(service) => Finding::error("log", format!("{name} {shown} cannot be written by {}", service.name))
-                    .fix(format!("install -d -m 0750 -o {0} -g {0} {parent}", service.name)),
-                None => Finding::ok("log", format!("{name} {shown} can be written")),
-            },
-        });
-    }
 }

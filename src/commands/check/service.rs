@@ -2,7 +2,7 @@
 //!
 //! The running daemon is asked over its socket; a database is only ever read.
 
-use super::finding::Finding;
+use super::finding::{self, AS_ROOT, Finding};
 use super::root::Root;
 use super::{Scene, cron};
 use crate::commands::desk;
@@ -100,7 +100,7 @@ pub(super) fn queue(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let start = "systemctl enable --now postrider.socket postrider.service";
     directory(scene, &scene.root.at(&scene.config.queue.directory), worked, start, findings);
     if let Some(own) = desk::own_directory().filter(|_| scene.live && scene.config.queue.direct == Direct::OnFailure) {
-        let line = "(crontab -l; echo '*/5 * * * * /usr/sbin/sendmail -q') | crontab -";
+        let line = "crontab -e, and add the line: */5 * * * * /usr/sbin/sendmail -q";
         directory(scene, &own, cron::flushes(scene) || timer(scene.root), line, findings);
     }
 }
@@ -111,9 +111,10 @@ fn directory(scene: &Scene<'_>, directory: &Path, worked: bool, start: &str, fin
         Ok(None) => return,
         Err(error) => {
             let finding = Finding::error(AREA, error.to_string()).at(directory.display());
-            return findings.push(
-                finding.fix("run it as root; where it is damaged, a restart of the daemon saves what can be read"),
-            );
+            let hidden = finding::is_hidden(directory) || finding::is_hidden(&directory.join("queue.db"));
+            let fix =
+                if hidden { AS_ROOT } else { "a restart of the daemon saves what can be read of a damaged queue" };
+            return findings.push(finding.fix(fix));
         }
     };
     let before = findings.len();

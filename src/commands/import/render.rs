@@ -77,7 +77,7 @@ impl<'i> Text<'i> {
         }
         "# Passwords are in files beside this one, mode 0600; `postrider import ... --write DIR` writes them.\n\
          # By hand, for each file that is named below:\n\
-         #   install -m 600 /dev/null FILE      then the password as its first line\n\
+         #   (umask 077; cat >>FILE)            then the password as its first line\n\
          # For the daemon:\n\
          #   chown root:postrider *.password; chmod 640 *.password\n"
             .into()
