@@ -115,6 +115,32 @@ pub struct MsmtpOptions {
     pub file: Option<PathBuf>,
     /// Account settings in the words of an msmtprc: command and argument, in order.
     pub settings: Vec<(String, String)>,
+    /// The options among them that not everybody may use.
+    pub reach: Vec<Reach>,
+}
+
+/// An option that reaches further than the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// As it is written.
+    pub option: String,
+    /// What it reaches.
+    pub reaches: Reaches,
+}
+
+/// What an option reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaches {
+    /// It names a program, which is run.
+    Program,
+    /// It names a file or a socket.
+    File,
+    /// It names a configuration, which can say all of this.
+    Configuration,
+    /// It takes the protection from an account's password, or leads it over another host.
+    Login,
+    /// With a server that the command line names: a password is looked for, to be sent there.
+    Search,
 }
 
 impl Invocation {

@@ -3,7 +3,7 @@
 //! Options that are account settings keep the words of an msmtprc (`--tls-certcheck=off` is `tls_certcheck off`), so
 //! that one table, the msmtprc's, knows what they mean. No IO.
 
-use super::invocation::{Invocation, Mode, MsmtpOptions, Options, Usage};
+use super::invocation::{Invocation, Mode, MsmtpOptions, Options, Reach, Reaches, Usage};
 use super::sendmail;
 use crate::config::msmtprc::check_setting;
 use crate::exit::Contract;
@@ -41,6 +41,19 @@ pub enum Value {
     Needed,
 }
 
+/// How far an option reaches beyond the message: not everybody who may send may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// It concerns the message, or how the server is spoken to.
+    Message,
+    /// Whatever its value is.
+    Always(Reaches),
+    /// With another value than that one (or an empty one).
+    Unless(&'static str, Reaches),
+    /// With that value.
+    With(&'static str, Reaches),
+}
+
 /// A row of the table: letter (or none), long name (or none), value, meaning, help text.
 #[derive(Debug)]
 pub struct Row {
@@ -52,14 +65,22 @@ pub struct Row {
     pub value: Value,
     /// What it does.
     pub act: Act,
+    /// How far it reaches.
+    pub scope: Scope,
     /// The help text.
     pub help: &'static str,
 }
 
+use Reaches::{Configuration, File, Login, Program, Search};
+use Scope::{Always, Unless, With};
 use Value::{Needed, No, Optional};
 
 const fn row(letter: Option<char>, long: &'static str, value: Value, act: Act, help: &'static str) -> Row {
-    Row { letter, long, value, act, help }
+    Row { letter, long, value, act, scope: Scope::Message, help }
+}
+
+const fn reaching(row: Row, scope: Scope) -> Row {
+    Row { scope, ..row }
 }
 
 const fn setting(long: &'static str, value: Value, command: &'static str, help: &'static str) -> Row {
@@ -74,7 +95,10 @@ pub static TABLE: &[Row] = &[
     row(Some('S'), "serverinfo", No, Act::Mode(Mode::ServerInfo), "show what the server offers, send nothing"),
     row(Some('d'), "debug", No, Act::Flag("v"), "show the dialogue on standard error, secrets hidden"),
     row(Some('v'), "", No, Act::Flag("v"), "the same"),
-    row(Some('C'), "file", Needed, Act::File, "read this configuration file instead of ~/.msmtprc"),
+    reaching(
+        row(Some('C'), "file", Needed, Act::File, "read this configuration file instead of ~/.msmtprc"),
+        Always(Configuration),
+    ),
     row(Some('a'), "account", Needed, Act::Flag("a"), "use this account"),
     row(Some('t'), "read-recipients", No, Act::Flag("t"), "take the recipients from To, Cc and Bcc too"),
     row(None, "read-envelope-from", No, Act::ReadEnvelopeFrom, "choose the account by the From header"),
@@ -83,7 +107,7 @@ pub static TABLE: &[Row] = &[
     row(Some('N'), "dsn-notify", Needed, Act::Setting("dsn_notify"), "delivery notification"),
     row(Some('R'), "dsn-return", Needed, Act::Setting("dsn_return"), "how much a notification returns"),
     row(Some('V'), "", Needed, Act::Flag("V"), "envelope id for notifications"),
-    row(Some('X'), "logfile", Needed, Act::Setting("logfile"), "log file"),
+    reaching(row(Some('X'), "logfile", Needed, Act::Setting("logfile"), "log file"), Always(File)),
     row(Some('o'), "", Needed, Act::Flag("o"), "sendmail option"),
     row(Some('B'), "", Needed, Act::Ignore, "body type"),
     row(Some('b'), "", Needed, Act::Biff, "mode; -bm delivers"),
@@ -103,28 +127,31 @@ pub static TABLE: &[Row] = &[
     setting("connect-timeout", Needed, "connect_timeout", "the same"),
     setting("protocol", Needed, "protocol", "either smtp or lmtp"),
     setting("domain", Needed, "domain", "EHLO argument"),
-    setting("auth", Optional, "auth", "a method, on, or off"),
+    reaching(setting("auth", Optional, "auth", "a method, on, or off"), Unless("off", Search)),
     setting("user", Needed, "user", "login"),
-    setting("passwordeval", Needed, "passwordeval", "command that prints the password"),
+    reaching(setting("passwordeval", Needed, "passwordeval", "command that prints the password"), Always(Program)),
     setting("ntlmdomain", Needed, "ntlmdomain", "NTLM domain"),
-    setting("tls", Optional, "tls", "either on or off"),
+    reaching(setting("tls", Optional, "tls", "either on or off"), With("off", Login)),
     setting("tls-starttls", Optional, "tls_starttls", "on: STARTTLS; off: TLS at once"),
-    setting("tls-trust-file", Needed, "tls_trust_file", "CA certificates"),
-    setting("tls-crl-file", Needed, "tls_crl_file", "revocation list"),
-    setting("tls-fingerprint", Needed, "tls_fingerprint", "certificate fingerprint"),
-    setting("tls-key-file", Needed, "tls_key_file", "client key"),
-    setting("tls-cert-file", Needed, "tls_cert_file", "client certificate"),
-    setting("tls-certcheck", Optional, "tls_certcheck", "either on or off"),
+    reaching(setting("tls-trust-file", Needed, "tls_trust_file", "CA certificates"), Always(File)),
+    reaching(setting("tls-crl-file", Needed, "tls_crl_file", "revocation list"), Always(File)),
+    reaching(setting("tls-fingerprint", Needed, "tls_fingerprint", "certificate fingerprint"), Unless("", Login)),
+    reaching(setting("tls-key-file", Needed, "tls_key_file", "client key"), Always(File)),
+    reaching(setting("tls-cert-file", Needed, "tls_cert_file", "client certificate"), Always(File)),
+    reaching(setting("tls-certcheck", Optional, "tls_certcheck", "either on or off"), With("off", Login)),
     setting("tls-min-dh-prime-bits", Needed, "tls_min_dh_prime_bits", "smallest DH prime"),
     setting("tls-priorities", Needed, "tls_priorities", "GnuTLS priorities"),
-    setting("tls-host-override", Needed, "tls_host_override", "name for SNI and the certificate check"),
+    reaching(
+        setting("tls-host-override", Needed, "tls_host_override", "name for SNI and the certificate check"),
+        Unless("", Login),
+    ),
     setting("logfile-time-format", Needed, "logfile_time_format", "strftime format"),
     setting("syslog", Optional, "syslog", "facility"),
-    setting("aliases", Needed, "aliases", "alias file"),
+    reaching(setting("aliases", Needed, "aliases", "alias file"), Always(File)),
     setting("source-ip", Needed, "source_ip", "local address"),
-    setting("proxy-host", Needed, "proxy_host", "SOCKS5 proxy"),
+    reaching(setting("proxy-host", Needed, "proxy_host", "SOCKS5 proxy"), Unless("", Login)),
     setting("proxy-port", Needed, "proxy_port", "its port"),
-    setting("socket", Needed, "socket", "unix socket"),
+    reaching(setting("socket", Needed, "socket", "unix socket"), Always(File)),
     setting("set-from-header", Optional, "set_from_header", "one of auto, on, off"),
     setting("set-date-header", Optional, "set_date_header", "either auto or off"),
     setting("set-msgid-header", Optional, "set_msgid_header", "either auto or off"),
@@ -219,11 +246,24 @@ impl<'a> Parser<'a> {
     }
 
     fn next(&mut self, row: &Row) -> Result<&'a str, Usage> {
-        let name = row.letter.map_or(format!("--{}", row.long), |letter| format!("-{letter}"));
+        let name = row.letter.map_or_else(|| row.name(), |letter| format!("-{letter}"));
         text(self.rest.next().ok_or_else(|| Usage::new(format!("option {name} needs a value")))?)
     }
 
+    /// Notes an option that not everybody may use.
+    fn reach(&mut self, row: &Row, value: &str) {
+        let reaches = match row.scope {
+            Scope::Message => None,
+            Always(reaches) => Some(reaches),
+            Unless(harmless, reaches) => Some(reaches).filter(|_| value != harmless),
+            With(harmful, reaches) => Some(reaches).filter(|_| value == harmful),
+        };
+        let own = self.invocation.msmtp.get_or_insert_default();
+        own.reach.extend(reaches.map(|reaches| Reach { option: row.name(), reaches }));
+    }
+
     fn act(&mut self, row: &Row, value: &str) -> Result<(), Usage> {
+        self.reach(row, value);
         let invocation = &mut self.invocation;
         let own = invocation.msmtp.get_or_insert_default();
         match row.act {
@@ -242,6 +282,16 @@ impl<'a> Parser<'a> {
             Act::Refuse(why) => return Err(Usage::new(format!("option --{}: {why}", row.long))),
         }
         Ok(())
+    }
+}
+
+impl Row {
+    /// Its long name, else its letter, as it is written.
+    fn name(&self) -> String {
+        match self.letter {
+            Some(letter) if self.long.is_empty() => format!("-{letter}"),
+            _ => format!("--{}", self.long),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod import;
 pub mod mailq;
 mod misconfigured;
 pub mod msmtp_info;
+mod msmtp_rights;
 pub mod newaliases;
 pub mod own_queue;
 mod own_senders;
@@ -82,6 +83,9 @@ fn flush(desk: &desk::Desk, filter: Filter, config: Option<PathBuf>, verbose: bo
 /// `msmtp` in all of its modes.
 #[must_use]
 pub fn msmtp(invocation: &Invocation) -> Status {
+    if let Err(usage) = msmtp_rights::check(invocation) {
+        return usage;
+    }
     match invocation.mode {
         Mode::Deliver => submit::run("msmtp", invocation, None),
         Mode::Pretend => msmtp_info::pretend(invocation),

@@ -4,7 +4,7 @@
 //! manager when it is ready (sd_notify(3)), when it ends, and that it is alive.
 
 use super::mailq;
-use crate::config::load::{self, Sources};
+use crate::config::load::{self, MAIN, Sources};
 use crate::config::{Config, ConfigError, QueueConfig};
 use crate::daemon::inherited::Inherited;
 use crate::daemon::listen::{self, Socket};
@@ -26,8 +26,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The daemon's configuration, unless another is named.
-const CONFIG: &str = "/etc/postrider/postrider.toml";
 /// How long clients that are there may go on once the daemon is to end.
 const CLIENTS: Duration = Duration::from_secs(8);
 /// How long transactions with servers may then go on.
@@ -241,7 +239,7 @@ impl Source {
     /// What was named, else the system's. Never one of a user: the daemon has no home.
     fn new(named: Option<PathBuf>) -> Self {
         let named = named.or_else(|| env::path("POSTRIDER_CONFIG"));
-        Self(named.or_else(|| Path::new(CONFIG).exists().then(|| CONFIG.into())))
+        Self(named.or_else(|| Path::new(MAIN).exists().then(|| MAIN.into())))
     }
 
     fn load(&self) -> Result<Config, Vec<ConfigError>> {

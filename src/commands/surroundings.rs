@@ -12,7 +12,7 @@ use chrono::{DateTime, FixedOffset};
 use std::path::{Path, PathBuf};
 
 /// Where system-wide configuration lives.
-const ETC: &str = "/etc";
+pub(super) const ETC: &str = "/etc";
 
 /// The caller, the host and the moment.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use super::limits::LimitsConfig;
 use super::listen::{Listener, User};
 use super::local::LocalSpec;
 use super::model::{IdentityRule, LogConfig, LogTarget, OnMismatch, QueueConfig, Sender, TempFailExit};
+use super::msmtp::MsmtpOptions;
 use super::pattern::Pattern;
 use super::replies::ReplyRule;
 use super::staging::Staging;
@@ -40,6 +41,7 @@ pub(super) struct FileConfig {
     pub named: Vec<Named>,
     pub local: LocalSpec,
     pub staging: Option<Staging>,
+    pub msmtp: MsmtpOptions,
     /// `None` where there is no `[default]`.
     pub default: Option<DefaultSpec>,
     pub senders: Vec<Sender>,
@@ -85,6 +87,7 @@ pub(super) fn main_file(source: Source<'_>, home: Option<&Path>) -> (FileConfig,
         named,
         local,
         staging: build.staging(raw.staging, &queue.directory),
+        msmtp: build.msmtp(raw.msmtp.unwrap_or_default()),
         queue,
         brake: raw.brake.and_then(|brake| build.brake(brake)),
         default: raw.default.and_then(|default| build.default_relay(default)),

@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+/// The machine's configuration.
+pub const MAIN: &str = "/etc/postrider/postrider.toml";
+
 /// Where a configuration is looked for, and whose it is.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -60,12 +63,18 @@ impl Sources {
         files
     }
 
+    /// The caller's own msmtprc files, of which msmtp reads the first that is there.
+    #[must_use]
+    pub fn own_msmtprcs(&self) -> Vec<PathBuf> {
+        MsmtprcFiles::user_candidates(self.home.as_deref(), self.config_home().as_deref())
+    }
+
     /// Every file that is looked for, in order.
     fn candidates(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let base = self.config_home();
         let own = base.as_ref().map(|base| base.join("postrider/postrider.toml"));
         let main = own.into_iter().chain([self.etc.join("postrider/postrider.toml")]).collect();
-        let mut rest = MsmtprcFiles::user_candidates(self.home.as_deref(), base.as_deref());
+        let mut rest = self.own_msmtprcs();
         rest.push(self.etc.join("msmtprc"));
         (main, rest)
     }
@@ -249,6 +258,7 @@ impl<'s> Loader<'s> {
             brake: file.brake,
             local: file.local.or_usual(self.sources.etc.join("aliases")),
             staging: file.staging,
+            msmtp: file.msmtp,
         };
         self.errors.extend(validate::validate(&config));
         validate::sort(&mut self.errors);

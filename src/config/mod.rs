@@ -20,6 +20,7 @@ pub mod load;
 mod load_tests;
 pub mod local;
 pub mod model;
+pub mod msmtp;
 pub mod msmtprc;
 pub(crate) mod nearest;
 pub mod outgoing;
@@ -43,6 +44,7 @@ pub use limits::{AtLimit, LimitsConfig, Members, Reserve, SenderLimits, SharedLi
 pub use listen::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose, User};
 pub use local::{AliasFormat, AliasSource, LocalMail};
 pub use model::*;
+pub use msmtp::MsmtpOptions;
 pub use outgoing::{AddedHeader, Outgoing};
 pub use replies::{Replies, ReplyRule};
 pub use server::Server;

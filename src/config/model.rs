@@ -6,6 +6,7 @@ use super::flow::{Flow, Portions};
 use super::limits::{LimitsConfig, SenderLimits};
 use super::listen::{Listener, User};
 use super::local::LocalMail;
+use super::msmtp::MsmtpOptions;
 use super::outgoing::Outgoing;
 use super::pattern::Pattern;
 use super::server::Server;
@@ -58,6 +59,8 @@ pub struct Config {
     pub local: LocalMail,
     /// `[staging]`: nothing leaves for real recipients.
     pub staging: Option<Staging>,
+    /// `[msmtp] options`; that of the machine's own file holds.
+    pub msmtp: MsmtpOptions,
 }
 
 impl Config {
@@ -81,6 +84,7 @@ impl Config {
             bulk: bulk::Rules::default(),
             local: LocalMail::default(),
             staging: None,
+            msmtp: MsmtpOptions::default(),
             rules: Rules::default(),
         }
     }

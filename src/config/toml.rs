@@ -38,6 +38,7 @@ pub(super) struct RawConfig {
     pub local_domains: Field<Strings>,
     pub default_recipient: Field<String>,
     pub staging: Field<RawStaging>,
+    pub msmtp: Option<RawMsmtp>,
     pub default: Field<RawDefault>,
     pub limits: Option<RawLimits>,
     #[serde(default)]
@@ -188,6 +189,13 @@ impl<'de> Deserialize<'de> for Share {
         }
         deserializer.deserialize_any(ShareVisitor)
     }
+}
+
+/// `[msmtp]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMsmtp {
+    pub options: Field<String>,
 }
 
 /// `[staging]`.

@@ -7,6 +7,7 @@ pub mod files;
 pub mod install;
 pub mod owners;
 pub mod patient;
+pub mod person;
 pub mod process;
 pub mod random;
 pub mod rights;

@@ -18,6 +18,30 @@ pub struct Remote {
     pub senders: Option<Vec<String>>,
 }
 
+/// The ids that this process has, real and effective: a program that was made to run with another's has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The users.
+    pub users: (u32, u32),
+    /// The groups.
+    pub groups: (u32, u32),
+}
+
+impl Ids {
+    /// Those of this process.
+    #[must_use]
+    pub fn current() -> Self {
+        use rustix::process::{getegid, geteuid, getgid, getuid};
+        Self { users: (getuid().as_raw(), geteuid().as_raw()), groups: (getgid().as_raw(), getegid().as_raw()) }
+    }
+
+    /// The only user behind it; `None` where it has the rights of two.
+    #[must_use]
+    pub fn only(self) -> Option<u32> {
+        (self.users.0 == self.users.1 && self.groups.0 == self.groups.1).then_some(self.users.0)
+    }
+}
+
 /// Who a message is submitted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -72,6 +96,13 @@ impl Caller {
         let groups = OnceLock::from(BTreeSet::new());
         let name = "postmaster".to_owned();
         Self { uid, name, full_name: None, gid: uid, own: Vec::new(), groups, remote: Some(remote), home: None }
+    }
+
+    /// The ids of all groups of the user: the process's own, and those of the database.
+    #[must_use]
+    pub fn gids(&self) -> Vec<u32> {
+        let members = uzers::get_user_groups(&self.name, self.gid).unwrap_or_default();
+        members.iter().map(uzers::Group::gid).chain(self.own.iter().copied()).chain([self.gid]).collect()
     }
 
     /// Whether the user is in a group of that name. The group database, which is slow to open, is asked at the first

@@ -7,7 +7,7 @@ mod ask;
 mod write;
 
 use super::surroundings::Surroundings;
-use crate::config::load::{self, Sources};
+use crate::config::load::{self, MAIN, Sources};
 use crate::config::nearest;
 use crate::config::presets::{self, PRESETS, Preset};
 use crate::config::{Config, ConfigError, Via};
@@ -129,7 +129,7 @@ fn main_file(around: &Surroundings, config: Option<PathBuf>) -> Result<PathBuf, 
         return std::path::absolute(&named).map_err(|error| (Status::Io, format!("{}: {error}", named.display())));
     }
     if around.who.uid == 0 {
-        return Ok("/etc/postrider/postrider.toml".into());
+        return Ok(MAIN.into());
     }
     let base = crate::sys::env::own_directory("XDG_CONFIG_HOME");
     let base = base.or_else(|| Some(around.who.home.as_ref()?.join(".config")));

@@ -103,6 +103,12 @@ pub static TABLES: &[Table] = &[
         account: false,
     },
     Table {
+        head: "[msmtp]",
+        help: "Called as msmtp. The one in /etc/postrider/postrider.toml holds, for all users who can read that file.",
+        keys: MSMTP,
+        account: false,
+    },
+    Table {
         head: "[[listen]]",
         help: "An SMTP listener of the daemon, for programs that know no sendmail. A reload opens and closes them.",
         keys: LISTEN,
@@ -203,6 +209,13 @@ const REPLY: &[Key] = &[
     key("for", TIME, "growing", "How long nothing is tried, with hold and back-off; at most 48h."),
     key("advice", TEXT, "", "What the log and mailq say about it."),
 ];
+
+const MSMTP: &[Key] = &[key(
+    "options",
+    TEXT,
+    "\"guarded\"",
+    "\"guarded\": options that name programs and files are for root and for a person at a terminal; \"all\": for everybody.",
+)];
 
 const STAGING: &[Key] = &[
     key(
@@ -335,6 +348,7 @@ const TOP: &[Key] = &[
     key("limit", "tables", "", "See [[limit]]."),
     key("bulk", "tables", "", "See [[bulk]]."),
     key("staging", "table", "", "See [staging]."),
+    key("msmtp", "table", "", "See [msmtp]."),
     key("brake", "table", "", "See [brake]."),
     key("reply", "tables", "", "See [[reply]]."),
     key("listen", "tables", "", "See [[listen]]."),

@@ -49,7 +49,7 @@ impl MsmtprcFiles {
 pub(in super::super) enum Trust {
     /// The system's: never checked.
     System,
-    /// The user's: owned by the caller, no bits beyond u+rw.
+    /// The user's: owned by the caller, no bits beyond u+rw; or root's, as any file with a secret.
     User,
     /// Named in postrider.toml: as any file with a secret.
     Named,
@@ -130,6 +130,10 @@ fn check(path: &Path, trust: Trust, guard: &Guard, uid: u32, parsed: &Parsed) ->
     match trust {
         Trust::System => Ok(()),
         Trust::Named => check_secret(path, guard, uid).map_err(|why| ConfigError::at(&place, why)),
+        // Root has put it there for the user, who reads it by its group.
+        Trust::User if guard.uid == 0 && uid != 0 => {
+            check_secret(path, guard, uid).map_err(|why| ConfigError::at(&place, why))
+        }
         Trust::User if guard.uid != uid => Err(ConfigError::at(
             &place,
             format!("holds a password and belongs to user {}; mend it with: chown {uid} {shown}", guard.uid),

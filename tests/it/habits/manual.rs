@@ -222,8 +222,33 @@ fn msmtp_1() -> String {
         }
         page.item(name, &format!("{}.", capital(row.help)));
     }
+    page.section("WHO MAY USE THEM")
+        .text(
+            "Options that name a program or a file, and those that take the protection from an account's password (with --auth \
+             only where --host stands beside it), are for root and for a person at a terminal: a user whose id is not below \
+             UID_MIN of /etc/login.defs, in the foreground of a terminal that is not a container's own, and not in a program \
+             that a web server or PHP started. Elsewhere --file takes the caller's own ~/.msmtprc and ~/.config/msmtp/config, \
+             and a file that the caller could not have written: another user's, that he cannot write, in directories that he \
+             cannot write. Everything else ends in 64, and nothing is sent. They are:",
+        )
+        .text(&reaching().join(", "));
+    page.section("ENVIRONMENT").items(&[(
+        "POSTRIDER_MSMTP_OPTIONS",
+        "With all, every option is allowed; [msmtp] options = \"all\" in /etc/postrider/postrider.toml allows them to all users \
+         who can read that file.",
+    )]);
     page.section("EXIT STATUS").text("As sendmail(8), but never 75.");
     page.end(&["postrider(1)", "sendmail(8)"])
+}
+
+/// The options that not everybody may use, with the value where only that one is meant.
+fn reaching() -> Vec<String> {
+    let name = |row: &msmtp::Row| match row.scope {
+        msmtp::Scope::Message => None,
+        msmtp::Scope::With(value, _) => Some(format!("--{}={value}", row.long)),
+        msmtp::Scope::Always(_) | msmtp::Scope::Unless(..) => Some(format!("--{}", row.long)),
+    };
+    msmtp::TABLE.iter().filter_map(name).collect()
 }
 
 fn postrider_1() -> String {

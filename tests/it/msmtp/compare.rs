@@ -152,7 +152,7 @@ fn the_same_refusal_gives_the_same_status() {
 #[test]
 fn both_read_the_sample() {
     let sample = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/msmtprc")).unwrap();
-    let home = Home::new();
+    let home = Home::new().env("POSTRIDER_MSMTP_OPTIONS", "all");
     // msmtp runs the command even where it only pretends.
     let sample =
         home.write("sample", sample.replace("passwordeval cat /etc/postrider/shop.password", "passwordeval echo p"));

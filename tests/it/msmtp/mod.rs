@@ -5,6 +5,7 @@ mod compare;
 mod defects;
 mod options;
 mod password;
+mod rights;
 mod system;
 
 use crate::support::run::{Finished, Home};

@@ -72,7 +72,7 @@ fn the_account_is_chosen_as_msmtp_chooses() {
 fn settings_of_the_command_line_go_over_the_account() {
     let authority = Authority::new();
     let server = with_login(script()).implicit_tls(&authority.issue(Kind::Valid)).start();
-    let home = Home::new();
+    let home = Home::new().env("POSTRIDER_MSMTP_OPTIONS", "all");
     home.write(
         ".msmtprc",
         "account a\nhost 192.0.2.1\naccount default\nhost 127.0.0.1\nport 1\nfrom joe@example.com\n",
@@ -115,7 +115,7 @@ fn a_host_makes_an_account_of_its_own() {
 #[test]
 fn another_file_in_the_place_of_the_users() {
     let server = script().start();
-    let home = Home::new();
+    let home = Home::new().env("POSTRIDER_MSMTP_OPTIONS", "all");
     home.write(".msmtprc", "broken\n");
     let file = home.write("other", rc(&server, ""));
     home.run("msmtp", &["-C", file.to_str().unwrap(), "r@example.net"], MESSAGE).expect(0);
@@ -187,6 +187,7 @@ fn serverinfo_shows_and_sends_nothing() {
     let authority = Authority::new();
     let server = script().auth("u", "p", &["PLAIN"]).starttls(&authority.issue(Kind::Valid)).start();
     let home = home(&server, "tls on\ntls_trust_file ~/ca.pem\nauth on\nuser u\npasswordeval exit 1");
+    let home = home.env("POSTRIDER_MSMTP_OPTIONS", "all");
     home.write("ca.pem", authority.pem());
     let finished = home.run("msmtp", &["-S"], "").expect(0);
     for part in
