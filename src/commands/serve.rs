@@ -177,7 +177,8 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, Fault> {
             | StoreError::Damaged(_)
             | StoreError::Taken(_)
             | StoreError::Search
-            | StoreError::Gone => Status::Unavailable,
+            | StoreError::Gone
+            | StoreError::Text(_) => Status::Unavailable,
         };
         Fault::new(status, format!("queue {}: {error}", directory.display()))
     })?;

@@ -2,6 +2,7 @@
 
 use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
+use super::spoilt::spoilt;
 use super::types::{Busy, Millis, Pause, Queued, Recorded, StoreError};
 use super::{Store, backup, gone, lane};
 use crate::config::Config;
@@ -73,6 +74,7 @@ impl Run<'_> {
         };
         let message = match self.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(false),
+            Err(StoreError::Text(why)) => return spoilt(self.store, queued, &why).map(|()| false),
             text => text?,
         };
         if self.at.as_ref() != Some(&queued.lane) {

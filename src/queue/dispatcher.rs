@@ -4,6 +4,7 @@
 use super::bounce::Matter;
 use super::delivery;
 use super::shared::{Shared, TICK, logged};
+use super::spoilt::spoilt;
 use super::types::{Filter, MessageId, Millis, Pause, Queued, StoreError};
 use super::{backup, lane, schedule, worker};
 use crate::config::Config;
@@ -275,6 +276,7 @@ impl<'s> Dispatcher<'s> {
         let matter = Matter::Delayed(schedule::expires(&config.queue, queued.aged_from(now)));
         let text = match self.shared.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(()),
+            Err(StoreError::Text(why)) => return spoilt(self.shared.store.as_ref(), queued, &why),
             text => text?,
         };
         let lines = delivery::last_words(queued, "4.4.1", why);

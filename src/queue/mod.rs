@@ -17,6 +17,7 @@ pub mod reason;
 pub mod runner;
 pub mod schedule;
 mod shared;
+mod spoilt;
 pub mod sqlite;
 pub mod stats;
 pub mod types;

@@ -7,6 +7,7 @@ use super::bounce::Matter;
 use super::delivery;
 use super::dispatcher::Dispatcher;
 use super::shared::{Shared, State};
+use super::spoilt::spoilt;
 use super::types::{Action, Fate, Filter, Halt, Pause, Queued, Recorded, StoreError};
 use super::{Store, gone, lane};
 use crate::config::Config;
@@ -163,6 +164,7 @@ impl Runner {
         const WHY: &str = "sent back by the operator";
         let text = match self.shared.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(false),
+            Err(StoreError::Text(why)) => return spoilt(self.shared.store.as_ref(), queued, &why).map(|()| false),
             text => text?,
         };
         let lines = delivery::last_words(queued, "5.0.0", WHY);

@@ -415,12 +415,16 @@ pub enum StoreError {
     Search,
     /// There is no such message.
     Gone,
+    /// The text of this one message is damaged or lost.
+    Text(String),
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(what) | Self::NoSpace(what) | Self::Damaged(what) | Self::Taken(what) => f.write_str(what),
+            Self::Io(what) | Self::NoSpace(what) | Self::Damaged(what) | Self::Taken(what) | Self::Text(what) => {
+                f.write_str(what)
+            }
             Self::Search => f.write_str("the search takes too long; name numbers, or ask for less"),
             Self::Gone => f.write_str("there is no such message in the queue"),
         }

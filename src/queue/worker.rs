@@ -6,7 +6,8 @@
 use super::delivery::{Job, Ran, Tried};
 use super::lane::Way;
 use super::schedule::Times;
-use super::shared::{Met, Shared, TICK};
+use super::shared::{Met, Shared, TICK, logged};
+use super::spoilt::spoilt;
 use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
@@ -54,6 +55,11 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     };
     let message = match shared.store.text(queued.id) {
         Ok(message) => message,
+        Err(StoreError::Text(why)) => {
+            logged(spoilt(shared.store.as_ref(), queued, &why));
+            (shared.hooks.told)(queued.id, Status::Ok, Some(format!("kept, on hold: {why}")));
+            return nothing;
+        }
         Err(error) => {
             unreadable(shared, config, queued, &error);
             return nothing;

@@ -2,7 +2,7 @@
 //! to it; files that are done with are named to the caller, who removes them after the commit.
 
 use super::said::cut;
-use super::text::Text;
+use super::text::{Kept, Text};
 use super::{counts, halts, portion, read};
 use crate::envelope::Dsn;
 use crate::queue::{
@@ -15,8 +15,8 @@ use serde::Serialize;
 pub(super) const PAUSED_TOGETHER: Millis = 60_000;
 /// A new message's row.
 const INSERT: &str = "INSERT INTO message
-    (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, base)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14,
+    (id, uid, lane, header_from, sender, dsn, tag, size, created, due, hold, report, warned, file, bulk, digest, base)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15,
         coalesce((SELECT total FROM downtime WHERE lane = ?3), 0)
             + coalesce((SELECT max(?9 - min(since), 0) FROM (
                 SELECT since FROM lane WHERE name = ?3 UNION ALL SELECT since FROM halt WHERE lane = ?3)), 0))";
@@ -54,8 +54,9 @@ pub(super) fn accept(c: &Connection, parcel: &Parcel) -> Result<Accepted, StoreE
         new.report,
         parcel.text.file(),
         new.bulk,
+        parcel.text.digest,
     ])?;
-    if let Text::Inline(octets) = &parcel.text {
+    if let Kept::Inline(octets) = &parcel.text.kept {
         c.prepare_cached("INSERT INTO text VALUES (?1, ?2)")?.execute(params![id, octets])?;
     }
     let mut insert = c.prepare_cached(

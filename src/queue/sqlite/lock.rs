@@ -21,18 +21,24 @@ pub(super) struct Lock {
     path: PathBuf,
     /// Nobody else has it at this moment.
     pub(super) alone: bool,
+    /// Who had it before did not give it back: a kill, a crash.
+    pub(super) left_open: bool,
 }
+
+/// Written behind the number of who has the queue, for as long as the database is open.
+const OPEN: &str = "open";
 
 impl Lock {
     /// Takes the queue for this process alone, or, where that is allowed, with others.
     pub(super) fn take(directory: &Path, exclusive: bool) -> Result<Self, StoreError> {
         let path = directory.join("lock");
         let file = open(&path)?;
-        let mut lock = Self { file, path, alone: true };
+        let mut lock = Self { file, path, alone: true, left_open: false };
         let deadline = Deadline::after(PATIENCE);
         loop {
             if attempt(lock.file.try_lock(), &lock.path)? {
-                lock.sign();
+                lock.left_open = lock.text().contains(OPEN);
+                lock.sign("");
                 return Ok(lock);
             }
             if !exclusive && attempt(lock.file.try_lock_shared(), &lock.path)? {
@@ -52,23 +58,43 @@ impl Lock {
         attempt(self.file.lock_shared().map_err(TryLockError::Error), &self.path).map(drop)
     }
 
+    /// The database is open: until the lock is dropped, which is after that.
+    pub(super) fn opened(&mut self) {
+        self.sign(OPEN);
+    }
+
     /// Writes down who has it; for people only, the lock itself is the kernel's.
-    fn sign(&mut self) {
-        let text = format!("{}\n", std::process::id());
-        let signed = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
+    fn sign(&mut self, state: &str) {
+        let text = format!("{}\n{state}", std::process::id());
+        let signed = self.file.set_len(0).and_then(|()| self.file.rewind());
+        let signed = signed.and_then(|()| self.file.write_all(text.as_bytes()));
         if let Err(error) = signed {
             tracing::debug!("{}: {error}", self.path.display());
         }
     }
 
-    fn taken(&mut self) -> StoreError {
+    fn text(&mut self) -> String {
         let mut text = String::new();
-        let _ = self.file.rewind().and_then(|()| (&self.file).take(20).read_to_string(&mut text));
-        let holder = match text.trim().parse::<u32>() {
+        let _ = self.file.rewind().and_then(|()| (&self.file).take(40).read_to_string(&mut text));
+        text
+    }
+
+    fn taken(&mut self) -> StoreError {
+        let text = self.text();
+        let holder = match text.lines().next().unwrap_or_default().parse::<u32>() {
             Ok(pid) => format!("process {pid}"),
             Err(_) => "another process".into(),
         };
         StoreError::Taken(format!("in use by {holder}; stop it, or give this one another queue.directory"))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The last of several leaves it as one alone does.
+        if self.file.try_lock().is_ok() {
+            self.sign("");
+        }
     }
 }
 

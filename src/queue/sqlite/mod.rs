@@ -11,11 +11,14 @@
 //! list holds nobody up: the runner, whoever asks what costs next to nothing, operators, users. A commit is synced: what
 //! was answered is kept whatever happens to the process or the machine.
 
+mod about;
+pub mod aside;
 mod bulk;
 mod change;
 mod counts;
 mod error;
 mod halts;
+mod head;
 pub mod inspect;
 mod lock;
 mod open;
@@ -25,6 +28,7 @@ mod read;
 mod said;
 mod salvage;
 mod schema;
+mod source;
 mod space;
 mod text;
 mod writer;
@@ -109,6 +113,10 @@ impl SqliteStore {
         };
         let (runner, quick, operator, users) = (connect()?, connect()?, connect()?, connect()?);
         let writer = Writer::start(opened.database.clone()).map_err(|error| error::within(&opened.database, error))?;
+        let mut lock = opened.lock;
+        if opened.signs {
+            lock.opened();
+        }
         let running = (!config.exclusive).then(|| lock::Running::new(&opened.directory));
         let store = Self {
             writer,
@@ -124,7 +132,7 @@ impl SqliteStore {
             min_free: config.min_free,
             recovered: opened.recovered,
             running,
-            _lock: opened.lock,
+            _lock: lock,
         };
         // A process ended in the middle of it.
         store.bulk().finish_shift().map_err(|error| store.named(error))?;
@@ -152,7 +160,7 @@ impl SqliteStore {
     }
 
     fn parcel(&self, new: NewMessage) -> Result<Parcel, StoreError> {
-        let text = self.texts.keep(&new.message)?;
+        let text = self.texts.keep(&new)?;
         Ok(Parcel { new, text })
     }
 
@@ -266,10 +274,10 @@ impl Store for SqliteStore {
 
     fn text(&self, id: MessageId) -> Result<Message, StoreError> {
         // The guard goes before the octets are parsed.
-        let place = read::text(&lock(&self.runner), id).map_err(|error| self.named(error))?;
+        let (place, digest) = read::text(&lock(&self.runner), id).map_err(|error| self.named(error))?;
         match place {
-            read::Place::Inline(octets) => text::parse(&mut octets.as_slice()),
-            read::Place::File(name, size) => self.texts.open(&name, size),
+            read::Place::Inline(octets) => text::checked(&octets, digest),
+            read::Place::File(name, size) => self.texts.open(&name, size, digest),
         }
     }
 

@@ -3,9 +3,10 @@
 //! A new database is made whole beside its place and then renamed there, so that `queue.db` is never half made; the same
 //! holds for one that takes a damaged one's place. Nothing that may hold mail is deleted: it is set aside and told of.
 
+use super::aside::{self, Keep, beside};
 use super::lock::Lock;
 use super::text::{Texts, sync_directory};
-use super::{StoreConfig, change, error, owner, read, salvage, schema};
+use super::{StoreConfig, about, change, error, head, owner, read, salvage, schema};
 use crate::queue::StoreError;
 use crate::sys::owners::{Way, WayError};
 use crate::sys::users;
@@ -22,6 +23,8 @@ pub(super) struct Opened {
     pub(super) texts: Texts,
     pub(super) recovered: Option<String>,
     pub(super) lock: Lock,
+    /// This process was the first to open it.
+    pub(super) signs: bool,
 }
 
 /// Opens the queue of the configuration.
@@ -34,22 +37,25 @@ pub(super) fn open(config: &StoreConfig<'_>) -> Result<Opened, StoreError> {
     let texts = Texts::new(directory.join("text"));
     own_directory(texts.directory())?;
     let database = directory.join("queue.db");
-    let mut recovered = None;
+    let mut recovered = Vec::new();
     if lock.alone {
-        recovered = prepare(&directory, &texts)?;
-        if let Some(what) = &recovered {
-            tracing::error!("{what}");
-        }
-        agree(&database, &texts).map_err(|error| error::within(&database, error))?;
+        let missing = missing_log(&directory, lock.left_open)?;
+        recovered.extend(missing);
+        recovered.extend(prepare(&directory, &texts)?);
+        recovered.extend(agree(&directory, &texts).map_err(|error| error::within(&database, error))?);
+        recovered.iter().for_each(|what| tracing::error!("{what}"));
+        kept_head(&directory, &database);
     } else {
         // Whoever was here first has seen to the rest.
         let migrated = schema::connect(&database).and_then(|mut connection| schema::migrate(&mut connection));
         migrated.map_err(|error| error::within(&database, error))?;
     }
+    let signs = lock.alone;
     if !config.exclusive && lock.alone {
         lock.share()?;
     }
-    Ok(Opened { directory, database, texts, recovered, lock })
+    let recovered = (!recovered.is_empty()).then(|| recovered.join("; "));
+    Ok(Opened { directory, database, texts, recovered, lock, signs })
 }
 
 /// A directory of this process's user that nobody else can write; made where it is not there.
@@ -107,6 +113,7 @@ fn prepare(directory: &Path, texts: &Texts) -> Result<Option<String>, StoreError
         return Ok(Some(format!("{}: a damaged queue was replaced; it is kept as {aside}", database.display())));
     }
     let damage = match look(&database)? {
+        Found::Nothing if beside(&database, "-wal").exists() => Some("it is missing, and its log is there".to_owned()),
         Found::Nothing => {
             create(directory)?;
             None
@@ -130,6 +137,10 @@ fn look(database: &Path) -> Result<Found, StoreError> {
     }
     let mut head = Vec::new();
     file.take(100).read_to_end(&mut head).map_err(fail)?;
+    let kept = database.parent().and_then(head::of);
+    if kept.is_some_and(|kept| head::first(database).is_ok_and(|page| head::is_damaged(&kept, &page))) {
+        return Ok(Found::Damaged("its first page is not what it was"));
+    }
     let number = |at: usize| head.get(at..)?.first_chunk().map(|octets| i32::from_be_bytes(*octets));
     Ok(match (number(68), number(60)) {
         _ if head.is_empty() => Found::Damaged("it is empty"),
@@ -148,7 +159,10 @@ fn look(database: &Path) -> Result<Found, StoreError> {
 /// Whether the database is sound, and up to date then; what is wrong with it otherwise.
 fn check(database: &Path) -> Result<Option<String>, StoreError> {
     match sound(database) {
-        Ok(Ok(mut connection)) => schema::migrate(&mut connection).map(|()| None),
+        Ok(Ok(mut connection)) => {
+            schema::migrate(&mut connection)?;
+            schema::lacks(&connection)
+        }
         Ok(Err(damage)) | Err(StoreError::Damaged(damage)) => {
             Ok(Some(damage.strip_suffix(error::RESTART).unwrap_or(&damage).to_owned()))
         }
@@ -170,28 +184,51 @@ fn sound(database: &Path) -> Result<Result<Connection, String>, StoreError> {
 /// A new, empty database at its place.
 fn create(directory: &Path) -> Result<(), StoreError> {
     // A log without its database would be taken for the new one's.
-    salvage::set_aside(directory)?;
-    let part = salvage::new_part(directory)?;
+    aside::database(directory)?;
+    let part = salvage::new_part(directory, "queue.db.part")?;
     let made = schema::create(&part).map_err(|error| error::within(&part, error))?;
     salvage::close(made, &part)?;
     std::fs::rename(&part, directory.join("queue.db")).map_err(|error| error::file(&part, &error))?;
     sync_directory(directory).map_err(|error| error::file(directory, &error))
 }
 
-/// Makes rows and files agree: files that no row names go, messages whose file is missing are put on hold.
-fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
-    let connection = schema::connect(database)?;
-    let mut orphans = Vec::new();
-    for entry in std::fs::read_dir(texts.directory()).map_err(|error| error::file(texts.directory(), &error))? {
-        let name = entry.map_err(|error| error::file(texts.directory(), &error))?.file_name();
-        if let Some(name) = name.to_str()
-            && !read::names(&connection, name)?
-        {
-            tracing::warn!("{}/{name}: a text of no queued message is removed", texts.directory().display());
-            orphans.push(name.to_owned());
-        }
+/// The log is gone though the last process did not end in order: what it committed last was in there alone.
+fn missing_log(directory: &Path, left_open: bool) -> Result<Option<String>, StoreError> {
+    let database = directory.join("queue.db");
+    if !left_open || !database.exists() || beside(&database, "-wal").exists() {
+        return Ok(None);
     }
-    texts.remove(&orphans);
+    let what = format!(
+        "{0}-wal is missing, and the last process did not end in order: messages that were accepted last may be lost, and \
+         what was sent last may be sent again; if it was moved away, stop the daemon, move it and {0} together to another \
+         directory, and bring them back with: postrider queue salvage DIRECTORY",
+        database.display()
+    );
+    aside::lost(directory, &what)?;
+    Ok(Some(what))
+}
+
+/// Keeps the first page of a database that is sound, for the day on which it is not.
+fn kept_head(directory: &Path, database: &Path) {
+    let emptied = schema::connect(database).and_then(|connection| schema::empty_log(&connection));
+    let kept = emptied.and_then(|()| head::keep(directory).map_err(|error| error::file(database, &error)));
+    if let Err(error) = kept {
+        tracing::warn!("{}: its first page could not be kept a second time: {error}", database.display());
+    }
+}
+
+/// Makes rows and files agree: files that no row names are set aside, unless their message is known to be done with, and
+/// messages whose file is missing are put on hold.
+fn agree(directory: &Path, texts: &Texts) -> Result<Option<String>, StoreError> {
+    let connection = schema::connect(&directory.join("queue.db"))?;
+    let strays = aside::strays(directory, texts, true, |name| {
+        if read::names(&connection, name)? {
+            return Ok(Keep::Here);
+        }
+        let about = about::of(&texts.directory().join(name));
+        let known = about.map_or(Ok(None), |about| read::submission(&connection, &about.submission))?;
+        Ok(if known.is_some() { Keep::Done } else { Keep::Aside })
+    })?;
     let mut rows = connection.prepare("SELECT id, file, size FROM message WHERE file IS NOT NULL AND hold IS NULL")?;
     let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let rows: Vec<(i64, String, i64)> = rows.collect::<Result<_, _>>()?;
@@ -202,5 +239,12 @@ fn agree(database: &Path, texts: &Texts) -> Result<(), StoreError> {
             change::hold(&connection, id, Some(&reason), None)?;
         }
     }
-    Ok(())
+    Ok(strays.map(|(place, count)| {
+        format!(
+            "{} that the queue does not know: set aside as {}; postrider queue salvage {} brings back what it can",
+            crate::report::counted(count as u64, "large text"),
+            place.display(),
+            directory.display()
+        )
+    }))
 }

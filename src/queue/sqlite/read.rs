@@ -3,6 +3,7 @@
 //! What runs often costs the same however much is queued: one index answers it, and no more rows are read than asked for.
 
 use super::halts;
+use super::text::Digest;
 use crate::envelope::{Dsn, ReversePath};
 use crate::message::address::Address;
 use crate::queue::{
@@ -378,19 +379,20 @@ pub(super) enum Place {
     File(String, u64),
 }
 
-/// The text of a message.
-pub(super) fn text(c: &Connection, id: MessageId) -> Result<Place, StoreError> {
-    let (file, size): (Option<String>, i64) = c
-        .prepare_cached("SELECT file, size FROM message WHERE id = ?1")?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+/// The text of a message, and its checksum where it has one.
+pub(super) fn text(c: &Connection, id: MessageId) -> Result<(Place, Option<Digest>), StoreError> {
+    let (file, size, digest): (Option<String>, i64, Option<Digest>) = c
+        .prepare_cached("SELECT file, size, digest FROM message WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::Gone)?;
     if let Some(file) = file {
-        return Ok(Place::File(file, size.cast_unsigned()));
+        return Ok((Place::File(file, size.cast_unsigned()), digest));
     }
     let octets: Option<Vec<u8>> =
         c.prepare_cached("SELECT octets FROM text WHERE id = ?1")?.query_row([id.0], |row| row.get(0)).optional()?;
-    octets.map(Place::Inline).ok_or_else(|| StoreError::Damaged(format!("the text of message {id} is lost")))
+    let octets = octets.ok_or_else(|| StoreError::Text("the queue has lost its text".into()))?;
+    Ok((Place::Inline(octets), digest))
 }
 
 /// How many messages there are.

@@ -3,40 +3,38 @@
 //! ```text
 //! queue.db.part              being filled
 //! queue.db.new               complete: takes the place of queue.db, now or at the next start
-//! queue.db.damaged-TIME      what was damaged, with its log; text.damaged-TIME/ holds files that no saved row names
+//! queue.db.damaged-TIME      what was damaged, with its log; text.damaged-TIME/ holds files that no saved row names (aside)
 //! ```
 //!
 //! A table is read forwards up to the damage, backwards down to it, and in between number by number.
 
+use super::aside::{self, Keep, beside, gone_is_fine};
 use super::text::{Texts, sync_directory};
-use super::{error, read, schema};
-use crate::queue::StoreError;
+use super::{error, read, schema, source};
+use crate::queue::{MessageId, StoreError};
 use crate::report::counted;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Statement, params_from_iter};
 use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Most numbers that are tried one by one between what could be read forwards and backwards.
 const GAP: i64 = 1_000_000;
 /// Why a message without its text waits.
 const NO_TEXT: &str = "its text was lost when the queue was damaged";
-/// What comes with a database.
-const WITH: [&str; 3] = ["", "-wal", "-journal"];
 
 /// Puts a new database with everything readable in the damaged one's place; what was done, for people.
 pub(super) fn rescue(directory: &Path, texts: &Texts, damage: &str) -> Result<String, StoreError> {
     let database = directory.join("queue.db");
-    let part = new_part(directory)?;
-    let target = schema::create(&part).map_err(|error| error::within(&part, error))?;
-    let saved = match source(&database) {
-        Some(source) => copy(&source, &target).map_err(|error| error::within(&part, error))?,
-        None => Saved::default(),
-    };
-    let strays = set_strays_aside(&target, texts, directory)?;
+    let (part, target, saved) = filled(directory, &database, directory, "queue.db.part")?;
+    let strays = aside::strays(directory, texts, false, |name| {
+        // What cannot be read is no reason to move a text away that a row may name.
+        Ok(if read::names(&target, name).unwrap_or(true) { Keep::Here } else { Keep::Aside })
+    })?;
+    let strays =
+        strays.map_or_else(String::new, |(place, _)| format!(", texts of lost messages as {}", place.display()));
     close(target, &part)?;
     std::fs::rename(&part, directory.join("queue.db.new")).map_err(|error| error::file(&part, &error))?;
     sync_directory(directory).map_err(|error| error::file(directory, &error))?;
@@ -45,10 +43,11 @@ pub(super) fn rescue(directory: &Path, texts: &Texts, damage: &str) -> Result<St
     let were = if saved.messages == 1 { "was" } else { "were" };
     Ok(format!(
         "{} was damaged ({damage}): {messages} {were} saved, {} of them without their text and on hold, {} could not be \
-         read; the damaged database is kept as {aside}{strays}",
+         read; the damaged database is kept as {aside}{strays}; postrider queue salvage {} brings back what it can",
         database.display(),
         saved.without_text,
-        saved.lost
+        saved.lost,
+        directory.display()
     ))
 }
 
@@ -58,66 +57,63 @@ pub(super) fn finish(directory: &Path) -> Result<Option<String>, StoreError> {
     if !new.try_exists().map_err(|error| error::file(&new, &error))? {
         return Ok(None);
     }
-    let aside = set_aside(directory)?;
+    let aside = aside::database(directory)?.unwrap_or_else(|| directory.join("queue.db"));
     std::fs::rename(&new, directory.join("queue.db")).map_err(|error| error::file(&new, &error))?;
     sync_directory(directory).map_err(|error| error::file(directory, &error))?;
     Ok(Some(aside.display().to_string()))
 }
 
-/// Renames the database and its log, whichever are there; the name that the database has then.
-pub(super) fn set_aside(directory: &Path) -> Result<PathBuf, StoreError> {
-    let aside = unused(directory, "queue.db")?;
-    for with in WITH {
-        let from = directory.join(format!("queue.db{with}"));
-        let mut to = aside.clone().into_os_string();
-        to.push(with);
-        gone_is_fine(std::fs::rename(&from, to), &from)?;
-    }
-    // The index of the log can be made again from it.
-    let index = directory.join("queue.db-shm");
-    gone_is_fine(std::fs::remove_file(&index), &index)?;
-    sync_directory(directory).map_err(|error| error::file(directory, &error))?;
-    Ok(aside)
-}
-
-/// `NAME.damaged-TIME`, a name that nothing has.
-fn unused(directory: &Path, name: &str) -> Result<PathBuf, StoreError> {
-    let time = crate::sys::clock::now().format("%Y%m%dT%H%M%S");
-    let mut tries = (1..1000).map(|n| match n {
-        1 => directory.join(format!("{name}.damaged-{time}")),
-        n => directory.join(format!("{name}.damaged-{time}-{n}")),
-    });
-    let free = |path: &PathBuf| {
-        ["", "-wal"].iter().all(|with| {
-            let mut path = path.clone().into_os_string();
-            path.push(with);
-            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        })
+/// A new database of this name with everything that can be read of a damaged one, not yet closed. Of several ways to read
+/// it the one counts that saves most.
+pub(super) fn filled(
+    directory: &Path,
+    database: &Path,
+    heads: &Path,
+    name: &str,
+) -> Result<(PathBuf, Connection, Saved), StoreError> {
+    let fill = |source: Option<Connection>| -> Result<(PathBuf, Connection, Saved), StoreError> {
+        let part = new_part(directory, name)?;
+        let target = schema::create(&part).map_err(|error| error::within(&part, error))?;
+        let saved = source.map_or(Ok(Saved::default()), |source| copy(&source, &target));
+        let saved = saved.map_err(|error| error::within(&part, error))?;
+        Ok((part, target, saved))
     };
-    tries.find(free).ok_or_else(|| {
-        StoreError::Io(format!(
-            "{}: there are too many damaged databases; look at them and move them away",
-            directory.display()
-        ))
-    })
-}
-
-fn gone_is_fine(result: io::Result<()>, path: &Path) -> Result<(), StoreError> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error::file(path, &error)),
-        _ => Ok(()),
+    let plain = fill(source::open(database))?;
+    // Where the first page is known to be damaged, what it leads to may only look whole.
+    let doubtful = source::is_damaged(database, heads);
+    if plain.2.is_all() && !doubtful {
+        return Ok(plain);
     }
+    let whole = plain.2.whole();
+    drop(plain);
+    let mended = source::mended(directory, database, heads).unwrap_or_else(|error| {
+        tracing::warn!("{}: no copy could be made to be mended: {error}", database.display());
+        None
+    });
+    let better = match mended {
+        Some(mended) => Some(fill(Some(mended))?).filter(|other| other.2.whole() >= whole + u64::from(!doubtful)),
+        None => None,
+    };
+    let filled = better.map_or_else(|| fill(source::open(database)), Ok);
+    remove(&directory.join(source::MENDED))?;
+    filled
 }
 
 /// The file that a new database is made in; what a crash left of it is removed.
-pub(super) fn new_part(directory: &Path) -> Result<PathBuf, StoreError> {
-    let part = directory.join("queue.db.part");
-    for with in ["", "-wal", "-journal", "-shm"] {
-        let left = directory.join(format!("queue.db.part{with}"));
-        gone_is_fine(std::fs::remove_file(&left), &left)?;
-    }
+pub(super) fn new_part(directory: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    let part = directory.join(name);
+    remove(&part)?;
     new_file(&part)?;
     Ok(part)
+}
+
+/// Removes a database that was made here and not finished, or is no longer needed.
+pub(super) fn remove(database: &Path) -> Result<(), StoreError> {
+    for with in ["", "-wal", "-journal", "-shm"] {
+        let left = beside(database, with);
+        gone_is_fine(std::fs::remove_file(&left), &left)?;
+    }
+    Ok(())
 }
 
 /// A file of this user that did not exist.
@@ -139,28 +135,25 @@ pub(super) fn leave_log(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The damaged database, where SQLite opens it at all. It deletes the log of an empty one, which is left unopened.
-fn source(database: &Path) -> Option<Connection> {
-    std::fs::metadata(database).ok().filter(|facts| facts.len() > 0)?;
-    let connection = Connection::open_with_flags(
-        database,
-        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .ok()?;
-    leave_log(&connection).ok()?;
-    // "writable_schema" makes SQLite read on where a file is shorter than it says; nothing is written.
-    connection
-        .execute_batch("PRAGMA writable_schema = ON; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
-        .ok()?;
-    Some(connection)
-}
-
 /// What a rescue came to.
 #[derive(Default)]
-struct Saved {
-    messages: u64,
-    without_text: u64,
-    lost: u64,
+pub(super) struct Saved {
+    pub(super) messages: u64,
+    pub(super) without_text: u64,
+    pub(super) lost: u64,
+    /// Of the messages those that make sense, with their text.
+    whole: u64,
+}
+
+impl Saved {
+    /// Nothing is known to be lost.
+    fn is_all(&self) -> bool {
+        self.whole > 0 && self.lost == 0 && self.whole == self.messages
+    }
+
+    fn whole(&self) -> u64 {
+        self.whole
+    }
 }
 
 /// Copies everything readable. Errors are the target's alone; what cannot be read is lost.
@@ -173,7 +166,11 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
     for id in ids {
         last = last.max(id);
         match message(source, &transaction, id)? {
-            Message::Whole => saved.messages += 1,
+            Message::Whole => {
+                saved.messages += 1;
+                let read = read::queued(&transaction, MessageId(id));
+                saved.whole += u64::from(matches!(read, Ok(Some(Ok(_)))));
+            }
             Message::WithoutText => {
                 saved.messages += 1;
                 saved.without_text += 1;
@@ -181,7 +178,7 @@ fn copy(source: &Connection, target: &Connection) -> Result<Saved, StoreError> {
             Message::Lost => saved.lost += 1,
         }
     }
-    for table in ["submission", "lane", "downtime", "source", "halt", "deferral"] {
+    for table in ["submission", "lane", "downtime", "source", "halt", "deferral", "shift"] {
         rows(source, &transaction, table, "1", &[])?;
     }
     for id in numbers(source, "history").0 {
@@ -268,10 +265,14 @@ fn rows(
 
 /// The columns that a table has in both: a queue of an older program has fewer.
 fn common_columns(source: &Connection, target: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
-    let sql = format!("SELECT * FROM {table} LIMIT 0");
-    let names = |statement: Statement<'_>| -> Vec<String> { statement.column_names().map(str::to_owned).collect() };
-    let mut ours = names(target.prepare(&sql)?);
-    if let Ok(theirs) = source.prepare(&sql).map(names) {
+    // Names that the damage made unreadable are none.
+    let names = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare_cached("SELECT name FROM pragma_table_info(?1)")?;
+        let names = statement.query_map([table], |row| row.get(0))?;
+        Ok(names.flatten().collect())
+    };
+    let mut ours = names(target)?;
+    if let Ok(theirs) = names(source) {
         ours.retain(|name| theirs.contains(name));
     }
     Ok(ours)
@@ -329,28 +330,4 @@ fn scan(source: &Connection, table: &str, order: &str, stop: i64, found: &mut Ve
             Ok(Some(_)) | Err(_) => return false,
         }
     }
-}
-
-/// Moves files that no saved message names out of the way of the next tidying.
-fn set_strays_aside(target: &Connection, texts: &Texts, directory: &Path) -> Result<String, StoreError> {
-    let from = texts.directory();
-    let mut aside: Option<PathBuf> = None;
-    for entry in std::fs::read_dir(from).map_err(|error| error::file(from, &error))? {
-        let name = entry.map_err(|error| error::file(from, &error))?.file_name();
-        if name.to_str().is_some_and(|name| read::names(target, name).unwrap_or(true)) {
-            continue;
-        }
-        let place = match &aside {
-            Some(place) => place,
-            None => {
-                let place = unused(directory, "text")?;
-                std::fs::DirBuilder::new().mode(0o700).create(&place).map_err(|error| error::file(&place, &error))?;
-                aside.insert(place)
-            }
-        };
-        std::fs::rename(from.join(&name), place.join(&name)).map_err(|error| error::file(from, &error))?;
-    }
-    let Some(place) = aside else { return Ok(String::new()) };
-    sync_directory(&place).and_then(|()| sync_directory(from)).map_err(|error| error::file(from, &error))?;
-    Ok(format!(", texts of lost messages as {}", place.display()))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const APPLICATION: i32 = 0x506f_5269;
 
 /// What leads from each version to the next.
-const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
+const STEPS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
 
 /// Version 1.
 ///
@@ -106,6 +106,14 @@ const SEVENTH: &str = "
         by INTEGER NOT NULL, done INTEGER NOT NULL, last INTEGER NOT NULL, since INTEGER NOT NULL, now INTEGER NOT NULL)
         STRICT;";
 
+/// Version 8: what a disk does to a queue.
+///
+/// - `message.digest` is of the text as it was accepted (`text::Digest`); texts of before have none.
+/// - `recipient.failed`: it will not be tried again, and stays until somebody can be told (`queue::Failure`).
+const EIGHTH: &str = "
+    ALTER TABLE message ADD COLUMN digest BLOB;
+    ALTER TABLE recipient ADD COLUMN failed TEXT;";
+
 /// How long a connection waits for another process's commit.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -179,6 +187,25 @@ pub(super) fn as_usual(connection: &Connection) -> Result<(), StoreError> {
 pub(super) fn take_log_in(connection: &Connection) -> Result<(), StoreError> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     Ok(())
+}
+
+/// What a database of the current version lacks that it should have: damage of its schema, which SQLite does not see.
+pub(super) fn lacks(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let mut whole = Connection::open_in_memory()?;
+    migrate(&mut whole)?;
+    let of = |c: &Connection| -> Result<Vec<String>, StoreError> {
+        let mut statement = c.prepare(
+            "SELECT type || ' ' || tbl_name || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'
+             UNION SELECT 'column ' || s.name || ' ' || p.name || ' ' || p.type || ' ' || p.\"notnull\" || ' ' || p.pk
+                 || ' ' || coalesce(p.dflt_value, '') FROM sqlite_schema s, pragma_table_info(s.name) p WHERE s.type = 'table'
+             ORDER BY 1",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let there = of(connection)?;
+    let lacks = of(&whole)?.into_iter().find(|one| !there.contains(one));
+    Ok(lacks.map(|what| format!("its schema is damaged: there is no {what}")))
 }
 
 /// Empties the log into the database and cuts it to nothing.

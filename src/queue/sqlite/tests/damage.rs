@@ -58,6 +58,8 @@ fn age(dir: &Path) {
     const NEWER: &str = "DROP INDEX message_due; DROP TABLE source; DROP TABLE downtime;
         ALTER TABLE message DROP COLUMN bulk; ALTER TABLE message DROP COLUMN home;
         ALTER TABLE message DROP COLUMN moved; ALTER TABLE message DROP COLUMN base;
+        ALTER TABLE message DROP COLUMN holder; ALTER TABLE message DROP COLUMN digest;
+        ALTER TABLE recipient DROP COLUMN failed;
         ALTER TABLE recipient DROP COLUMN unknown; ALTER TABLE recipient DROP COLUMN dsn;
         ALTER TABLE lane DROP COLUMN since; ALTER TABLE lane DROP COLUMN firm; ALTER TABLE lane DROP COLUMN down;
         CREATE INDEX message_due ON message (lane, due) WHERE hold IS NULL;
@@ -127,13 +129,85 @@ fn texts_of_lost_messages_are_kept() {
     assert!(told.contains(&aside) && dir.path().join(aside).join("00ff").exists(), "{told}");
 }
 
+/// Every octet of the first page, a few at a time, in a copy of a queue of thirty messages each.
+#[test]
+fn no_octet_of_the_first_page_costs_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    filled(&whole, 30);
+    drop(open(&whole));
+    // Of the header, where every octet means something, and of the rest.
+    for (round, at) in (0..112).step_by(3).chain((112..4096).step_by(173)).enumerate() {
+        let queue = dir.path().join("queue");
+        let _ = std::fs::remove_dir_all(&queue);
+        std::fs::create_dir_all(queue.join("text")).unwrap();
+        for name in [&queue, &queue.join("text")] {
+            std::fs::set_permissions(name, PermissionsExt::from_mode(0o700)).unwrap();
+        }
+        for name in ["queue.db", "queue.db.head"] {
+            std::fs::copy(whole.join(name), queue.join(name)).unwrap();
+        }
+        let path = queue.join("queue.db");
+        let octet = head::first(&path).unwrap()[at];
+        overwrite(&path, at as u64, &[octet ^ if round % 2 == 0 { 0x01 } else { 0xff }]);
+        let store = open(&queue);
+        let found = all(&store);
+        assert_eq!(found.len(), 30, "octet {at}: {:?}", store.recovered());
+        assert!(found.iter().all(|one| one.hold.is_none() && store.text(one.id).is_ok()), "octet {at}");
+        assert_eq!(store.claim(99, &[], 99).unwrap().len(), 30, "octet {at}");
+    }
+}
+
+#[test]
+fn the_whole_first_page_may_be_gone() {
+    let (found, told) = damaged(|dir| overwrite(&dir.join("queue.db"), 0, &[0; 4096]));
+    assert_eq!(found.len(), 1000, "{told}");
+}
+
+#[test]
+fn a_log_without_its_database_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = dir.path();
+    let store = open(queue);
+    for name in ["a", "b", "c"] {
+        store.accept(new(name, "shop", &["a@example.org"], 5)).unwrap();
+    }
+    std::fs::copy(queue.join("queue.db-wal"), queue.join("log")).unwrap();
+    drop(store);
+    std::fs::remove_file(queue.join("queue.db")).unwrap();
+    std::fs::rename(queue.join("log"), queue.join("queue.db-wal")).unwrap();
+    let store = open(queue);
+    let told = store.recovered().unwrap();
+    assert!(told.contains("it is missing, and its log is there"), "{told}");
+    assert_eq!(ids(&store.claim(9, &[], 9).unwrap()), [1, 2, 3], "{told}");
+}
+
+#[test]
+fn a_log_that_is_missing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (queue, copy) = (dir.path().join("queue"), dir.path().join("copy"));
+    let store = open(&queue);
+    store.accept(new("a", "shop", &["a@example.org"], 1)).unwrap();
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o700)).unwrap();
+    for name in ["queue.db", "lock"] {
+        std::fs::copy(queue.join(name), copy.join(name)).unwrap();
+    }
+    let again = open(&copy);
+    let told = again.recovered().unwrap();
+    assert!(told.contains("queue.db-wal is missing") && told.contains("postrider queue salvage"), "{told}");
+    assert_eq!(aside::list(&copy).unwrap().len(), 1, "{:?}", names(&copy, ""));
+    drop(again);
+    assert!(open(&copy).recovered().is_none(), "it is told once");
+}
+
 #[test]
 fn a_foreign_or_newer_database_is_not_touched() {
     for (pragma, expected) in [("application_id = 7", "another program"), ("user_version = 99", "newer postrider")] {
         let dir = tempfile::tempdir().unwrap();
         filled(dir.path(), 1);
         let path = dir.path().join("queue.db");
-        Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA {pragma}")).unwrap();
+        Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA {pragma}; CREATE TABLE theirs (x)")).unwrap();
         let before = std::io::read_to_string(Latin(OpenOptions::new().read(true).open(&path).unwrap())).unwrap();
         let refused = try_open(dir.path(), true).unwrap_err();
         assert!(matches!(&refused, StoreError::Damaged(what) if what.contains(expected)), "{refused}");

@@ -39,7 +39,8 @@ fn held(directory: &Path) -> BTreeSet<String> {
         println!("not opened: {error}");
         open(directory)
     });
-    assert!(store.recovered().is_none());
+    // A fault may leave a whole text that was refused.
+    assert!(store.recovered().is_none_or(|told| told.contains("that the queue does not know")));
     let found = all(&store);
     assert!(found.iter().all(|one| one.hold.is_none() && store.text(one.id).is_ok()));
     found.into_iter().map(|one| one.header_from).collect()

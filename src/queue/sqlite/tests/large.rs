@@ -106,14 +106,56 @@ fn rows_and_files_are_made_to_agree() {
     std::fs::OpenOptions::new().write(true).open(texts.join(&b)).unwrap().set_len(1000).unwrap();
     std::fs::copy(texts.join(&b), texts.join("00ff")).unwrap();
     let store = open(dir.path());
-    assert!(store.recovered().is_none());
+    let aside = aside::list(dir.path()).unwrap().remove(0);
+    assert!(store.recovered().unwrap().contains(aside.to_str().unwrap()) && aside.join("00ff").exists());
     let found = all(&store);
     assert!(found[0].hold.as_ref().unwrap().contains(&a));
     assert!(found[1].hold.as_ref().unwrap().contains(&b));
     assert!(found[2].hold.is_none());
-    assert_eq!(files(dir.path()), 2, "what no message names is gone");
+    assert_eq!(files(dir.path()), 2, "what no message names is set aside");
     assert_eq!(ids(&store.claim(9, &[], 9).unwrap()), [3]);
     assert!(store.text(MessageId(1)).is_err() && store.text(MessageId(2)).is_err());
+}
+
+#[test]
+fn a_text_that_is_damaged_is_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let large = store.accept(NewMessage { message: big(MIB), ..new("a", "shop", &["a@x.org"], 1) }).unwrap().id;
+    let small = store.accept(new("b", "shop", &["a@x.org"], 1)).unwrap().id;
+    let whole = store.accept(new("c", "shop", &["a@x.org"], 1)).unwrap().id;
+    let file = std::fs::read_dir(dir.path().join("text")).unwrap().next().unwrap().unwrap().path();
+    super::damage::overwrite(&file, 500_000, b"?");
+    lock(&store.operator).execute("UPDATE text SET octets = CAST('From: x' AS BLOB) WHERE id = ?1", [small.0]).unwrap();
+    for id in [large, small] {
+        let refused = store.text(id).unwrap_err();
+        assert!(matches!(&refused, StoreError::Text(what) if what.contains("damaged")), "{refused}");
+    }
+    store.text(whole).unwrap();
+}
+
+#[test]
+fn what_a_kill_leaves_of_a_text_is_told_from_mail() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let one = |submission: &str| NewMessage { message: big(MIB), ..new(submission, "shop", &["a@x.org"], 1) };
+    let id = store.accept(one("a")).unwrap().id;
+    let text = std::fs::read_dir(dir.path().join("text")).unwrap().next().unwrap().unwrap().path();
+    let (done, cut) = (text.with_file_name("00.text"), text.with_file_name("01.text"));
+    std::fs::copy(&text, &done).unwrap();
+    std::fs::copy(&text, &cut).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&cut).unwrap().set_len(500_000).unwrap();
+    store.record(id, 1, &[recorded(0, Fate::Sent, "250")], None).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.recovered().is_none() && files(dir.path()) == 0, "one is done with, one was never accepted");
+    store.accept(one("b")).unwrap();
+    drop(store);
+    std::fs::remove_file(dir.path().join("queue.db")).unwrap();
+    let store = open(dir.path());
+    let told = store.recovered().unwrap();
+    assert!(told.contains("1 large text that the queue does not know"), "{told}");
+    assert_eq!((files(dir.path()), aside::list(dir.path()).unwrap().len()), (0, 1));
 }
 
 #[test]
