@@ -21,6 +21,12 @@ use std::time::Duration;
 /// The most octets that a message may have: what the daemon takes, by whatever way.
 pub const LARGEST: u64 = 100 << 20;
 
+/// The most connections at once, of all listeners together: each has a thread and some memory, of which the unit allows so
+/// much (TasksMax=, MemoryMax=).
+pub const CONNECTIONS: usize = 400;
+/// The most addresses that are listened at.
+pub(super) const ADDRESSES: usize = 64;
+
 /// One `[[listen]]`.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -100,9 +106,9 @@ pub enum ListenAuth {
 /// What one client and all together may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenLimits {
-    /// `max_connections`: connections at once at one address, 1 to 2000.
+    /// `max_connections`: connections at once at one address, 1 to 400, which all addresses share.
     pub connections: usize,
-    /// `max_per_client`: of these, from one client address (IPv6: one /64), 1 to 2000.
+    /// `max_per_client`: of these, from one client address (IPv6: one /64), 1 to 400.
     pub per_client: usize,
     /// `max_size`: octets of a message, at most 100 MiB.
     pub size: u64,

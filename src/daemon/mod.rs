@@ -139,6 +139,9 @@ const QUESTIONS: usize = 4;
 /// Octets of large messages that are coming in, for all and for one user.
 const SPOOL: (u64, u64) = (2 << 30, 512 << 20);
 
+/// Octets of the recipients of messages that are coming in over SMTP, for all and for one client.
+const ENVELOPES: (u64, u64) = (32 << 20, 8 << 20);
+
 /// What all clients together may use up.
 struct Limits {
     seats: Arc<Quota>,
@@ -146,6 +149,8 @@ struct Limits {
     spool: Arc<Quota>,
     /// Octets of large messages that come in over SMTP, by client.
     text: Arc<Quota>,
+    /// Octets of recipients that are named over SMTP, by client.
+    envelopes: Arc<Quota>,
     answers: Arc<Quota>,
     questions: Turns,
     /// Whoever works on a large request or message has it: memory for one of them at a time.
@@ -168,6 +173,7 @@ impl Daemon {
             requests: Quota::new(REQUESTS.0, REQUESTS.1),
             spool: Quota::new(SPOOL.0, SPOOL.1),
             text: Quota::new(SPOOL.0, SPOOL.1),
+            envelopes: Quota::new(ENVELOPES.0, ENVELOPES.1),
             answers: Quota::new(ANSWERS.0, ANSWERS.1),
             questions: Turns::new(QUESTIONS),
             large: Turns::new(1),

@@ -4,7 +4,8 @@ use super::super::account::{Builder, ehlo_name};
 use super::super::error::Place;
 use super::super::toml::{Field, Strings};
 use super::{
-    LARGEST, ListenAddress, ListenAuth, ListenLimits, ListenTimeouts, ListenTls, Listener, PasswordHash, Purpose, User,
+    CONNECTIONS, LARGEST, ListenAddress, ListenAuth, ListenLimits, ListenTimeouts, ListenTls, Listener, PasswordHash,
+    Purpose, User,
 };
 use crate::message::address::Address;
 use crate::secret::Secret;
@@ -92,8 +93,10 @@ impl Builder<'_> {
         }
         let limits = ListenLimits::default();
         let limits = ListenLimits {
-            connections: self.count("max_connections", raw.max_connections, 1..=2000).unwrap_or(limits.connections),
-            per_client: self.count("max_per_client", raw.max_per_client, 1..=2000).unwrap_or(limits.per_client),
+            connections: self
+                .count("max_connections", raw.max_connections, 1..=CONNECTIONS)
+                .unwrap_or(limits.connections),
+            per_client: self.count("max_per_client", raw.max_per_client, 1..=CONNECTIONS).unwrap_or(limits.per_client),
             size: self.field("max_size", raw.max_size, message_size).unwrap_or(limits.size),
             recipients: self.count("max_recipients", raw.max_recipients, 1..=100_000).unwrap_or(limits.recipients),
             errors: self.count("max_errors", raw.max_errors, 1..=1000).unwrap_or(limits.errors),

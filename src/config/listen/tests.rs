@@ -85,7 +85,7 @@ fn faults_of_one_value_have_their_line() {
         ("networks = \"::/0\"", "open relay"),
         ("networks = []", "networks is empty"),
         ("hostname = \"a b\"", "hostname: the host name"),
-        ("max_connections = 0", "max_connections is 1 to 2000"),
+        ("max_connections = 0", "max_connections is 1 to 400"),
         ("max_size = \"1G\"", "max_size: 1K to 100M"),
         ("max_recipients = -1", "max_recipients is 1 to 100000"),
         ("timeouts = { command = \"0s\" }", "timeouts.command: a time limit"),

@@ -4,7 +4,7 @@
 use super::super::error::{ConfigError, Place};
 use super::super::model::Config;
 use super::super::nearest;
-use super::{ListenAddress, ListenAuth, ListenTls, Listener, Purpose};
+use super::{ADDRESSES, ListenAddress, ListenAuth, ListenTls, Listener, Purpose};
 use std::collections::HashMap;
 
 /// Adds what is wrong.
@@ -22,7 +22,15 @@ pub fn validate(config: &Config, errors: &mut Vec<ConfigError>) {
             }
         }
     }
+    if let Some(last) = config.listen.last().filter(|_| addresses(config) > ADDRESSES) {
+        let what = format!("{} addresses to listen at, and there may be {ADDRESSES}", addresses(config));
+        errors.push(ConfigError::at(&last.place, what));
+    }
     users(config, errors);
+}
+
+fn addresses(config: &Config) -> usize {
+    config.listen.iter().map(|listener| listener.addresses.len()).sum()
 }
 
 fn tls(listener: &Listener, errors: &mut Vec<ConfigError>) {

@@ -17,6 +17,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 511;
+/// Octets that the kernel keeps of what a client sends, and of replies that it does not take; it doubles them. Left to
+/// itself it keeps megabytes for each, which count as the daemon's.
+const BUFFERS: (usize, usize) = (128 << 10, 16 << 10);
 
 /// A listening socket.
 #[derive(Debug)]
@@ -84,7 +87,10 @@ impl Socket {
     pub fn open(listener: &Listener, address: &ListenAddress, passed: &mut Inherited) -> Result<Self, String> {
         let fault = |what: String| format!("{}: listen {address}: {what}", listener.place);
         let made = match (passed.take(address), address) {
-            (Some(Passed::Tcp(socket)), _) => socket.set_nonblocking(true).map(|()| Self::Tcp(socket)),
+            (Some(Passed::Tcp(socket)), _) => {
+                keep_little(&socket);
+                socket.set_nonblocking(true).map(|()| Self::Tcp(socket))
+            }
             (Some(Passed::Unix(socket)), _) => UnixSocket::passed(socket).map(Self::Unix),
             (None, ListenAddress::Ip(wanted)) => {
                 return tcp(*wanted).map(Self::Tcp).map_err(|error| fault(explain(*wanted, &error)));
@@ -178,9 +184,17 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    keep_little(&socket);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from(socket))
+}
+
+/// Bounds what the kernel keeps for each connection that comes to a socket.
+fn keep_little(socket: &impl AsFd) {
+    // Where it cannot be set, it is as much as the system has it.
+    let _ = sockopt::set_socket_recv_buffer_size(socket, BUFFERS.0);
+    let _ = sockopt::set_socket_send_buffer_size(socket, BUFFERS.1);
 }
 
 fn explain(address: SocketAddr, error: &io::Error) -> String {

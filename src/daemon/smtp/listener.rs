@@ -5,7 +5,7 @@
 //! threads and memory, and no client can hold up another; see `guard` for who gets a seat.
 
 use super::bind::{Handle, Peer, Socket};
-use super::guard::{Full, Seats};
+use super::guard::{Full, Place};
 use super::{Service, connection};
 use crate::config::ListenTls;
 use crate::daemon::Daemon;
@@ -28,7 +28,7 @@ pub struct Point {
     pub socket: Socket,
     /// How its clients are served; a reload puts another in its place for those who come.
     pub service: RwLock<Arc<Service>>,
-    pub seats: Arc<Seats>,
+    pub place: Place,
     pub stop: Stop,
 }
 
@@ -65,7 +65,7 @@ impl Point {
         let service = self.service.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Ok(handle) = Handle::of(&stream) else { return };
         let limits = &service.listener.limits;
-        let seat = match self.seats.take(peer.client(), limits, clock::instant(), Box::new(handle)) {
+        let seat = match self.place.take(peer.client(), limits, clock::instant(), Box::new(handle)) {
             Ok(seat) => seat,
             Err(full) => return turn_away(&service, &stream, peer, full),
         };

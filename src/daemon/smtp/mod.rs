@@ -64,6 +64,7 @@ type Key = (ListenAddress, usize);
 pub struct Listeners {
     daemon: Arc<Daemon>,
     turns: Arc<Turns>,
+    seats: Arc<Seats>,
     passed: Mutex<Inherited>,
     points: Mutex<HashMap<Key, Arc<Point>>>,
 }
@@ -75,7 +76,13 @@ impl Listeners {
     /// None yet. `passed`: sockets of the service manager.
     #[must_use]
     pub fn new(daemon: Arc<Daemon>, passed: Inherited) -> Self {
-        Self { daemon, turns: Arc::default(), passed: Mutex::new(passed), points: Mutex::default() }
+        Self {
+            daemon,
+            turns: Arc::default(),
+            seats: Arc::default(),
+            passed: Mutex::new(passed),
+            points: Mutex::default(),
+        }
     }
 
     fn points(&self) -> MutexGuard<'_, HashMap<Key, Arc<Point>>> {
@@ -161,7 +168,7 @@ impl Listeners {
             Purpose::Incoming => "incoming",
         };
         let stop = Stop::new().map_err(|error| format!("listen {}: {error}", service.address))?;
-        let point = Arc::new(Point { socket, service: RwLock::new(service), seats: Arc::new(Seats::default()), stop });
+        let point = Arc::new(Point { socket, service: RwLock::new(service), place: self.seats.place(), stop });
         let (running, daemon) = (point.clone(), self.daemon.clone());
         let thread = std::thread::Builder::new().name("smtp-listener".into());
         thread.spawn(move || running.run(&daemon)).map_err(|error| format!("listen: {error}"))?;
@@ -174,10 +181,10 @@ impl Listeners {
         let points: Vec<Arc<Point>> = self.points().drain().map(|(_, point)| point).collect();
         for point in &points {
             point.stop.give();
-            point.seats.dismiss_all();
         }
+        self.seats.dismiss_all();
         let deadline = Deadline::after(grace);
-        while deadline.left().is_some() && points.iter().any(|point| point.seats.taken() > 0) {
+        while deadline.left().is_some() && self.seats.taken() > 0 {
             clock::pause(LOOK);
         }
     }

@@ -69,6 +69,8 @@ struct Transaction {
     begun: bool,
     /// What of the room for large messages it has.
     share: Share,
+    /// What of the room for recipients.
+    room: Share,
     /// Why its text is not kept any more.
     broken: Option<Refusal>,
 }
@@ -155,8 +157,10 @@ impl<'c> Host<'c> {
         }
         let id = random::token().map_err(|_| Refusal::new(451, (4, 3, 0), "No random numbers to be had"))?;
         let share = self.daemon.limits.text.share(self.peer.client().number());
+        let room = self.daemon.limits.envelopes.share(self.peer.client().number());
         let text = Spool::with_memory(MEMORY);
-        self.transaction = Some(Transaction { from, to: Vec::new(), id, text, begun: false, share, broken: None });
+        self.transaction =
+            Some(Transaction { from, to: Vec::new(), id, text, begun: false, share, room, broken: None });
         Ok(())
     }
 
@@ -174,6 +178,9 @@ impl<'c> Host<'c> {
                 tracing::warn!(client = %self.peer, to = %to.address, reason = refusal.text, "refused");
                 return Err(refusal);
             }
+        }
+        if !transaction.room.grow(weight(&to)) {
+            return Err(Refusal::new(452, (4, 5, 3), "Too many recipients at once, try again later"));
         }
         transaction.to.push(to);
         Ok(())
@@ -242,7 +249,9 @@ impl<'c> Host<'c> {
         }
         let text = std::mem::take(&mut transaction.text);
         let client = self.peer.client().number();
-        let _alone = submit::alone(self.daemon, client, text.len()).map_err(Refusal::of)?;
+        // A message to many is as much work as a large one.
+        let work = text.len().max(transaction.to.iter().map(weight).sum());
+        let _alone = submit::alone(self.daemon, client, work).map_err(Refusal::of)?;
         let message = submit::message(text).map_err(Refusal::of)?;
         if trace::is_loop(&message.header, &self.service.host) {
             return Err(Refusal::new(554, (5, 4, 6), "The message goes in circles: too many Received fields"));
@@ -310,6 +319,12 @@ impl<'c> Host<'c> {
             None => format!("smtp:{client}"),
         }
     }
+}
+
+/// What a recipient takes of the memory, about.
+fn weight(to: &RcptTo) -> u64 {
+    let original = to.orcpt.as_ref().map_or(0, |original| original.to_string().len());
+    (512 + 3 * to.address.as_str().len() + original) as u64
 }
 
 fn answer(session: &mut Session, decision: Result<(), Refusal>, text: &str) {

@@ -6,6 +6,7 @@ mod exchange;
 mod guesses;
 mod hostile;
 mod life;
+mod pool;
 mod ports;
 mod relay;
 mod secure;
