@@ -24,6 +24,7 @@ mod msmtp;
 mod nasty;
 mod operator;
 mod outgoing;
+mod ownership;
 mod package;
 mod postfix;
 mod queue;

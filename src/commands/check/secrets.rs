@@ -9,8 +9,9 @@ use super::root::Person;
 use super::service;
 use crate::config::{DefaultRelay, Place, Relay};
 use crate::secret::SecretSource;
-use crate::sys::files;
 use crate::sys::owners::quoted;
+use crate::sys::{files, owners, users};
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,7 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             findings.extend(found.into_iter().map(|one| named(one, "client_key").at(place)));
         }
     }
+    findings.extend(programs(scene, &users));
     let files = &scene.config.files;
     findings.extend(files.iter().flat_map(|file| config_file(scene, &users, file)));
     if findings.len() == before {
@@ -97,6 +99,32 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         };
         findings.push(Finding::ok(AREA, what));
     }
+}
+
+/// Programs that print passwords, and those of rules, that somebody else may change. Of another machine's tree nobody can say
+/// which program a name stands for.
+fn programs(scene: &Scene<'_>, users: &Users) -> Vec<Finding> {
+    let own = users.service.as_ref().map_or(scene.around.who.uid, |service| service.uid);
+    let check = |argv: &[&str], user: Option<u32>, place: &Place| {
+        let argv: Vec<&OsStr> = argv.iter().map(OsStr::new).collect();
+        let users: Vec<u32> = std::iter::once(own).chain(user).collect();
+        let foreign = owners::check_program(&argv, &users).err()?;
+        let what = format!("is not run: {}", foreign.advice("who may change a program decides what is run"));
+        Some(Finding::error(AREA, what).split().at(place))
+    };
+    let secrets = relays(scene).into_iter().flat_map(|(relay, place, _)| {
+        [&relay.password, &relay.client_password].into_iter().flatten().filter_map(move |source| match source {
+            SecretSource::Command(argv) => check(&argv.iter().map(String::as_str).collect::<Vec<_>>(), None, place),
+            SecretSource::Shell(line) => check(&["/bin/sh", "-c", line], None, place),
+            _ => None,
+        })
+    });
+    let rules = scene.config.rules.list.iter().filter_map(|rule| {
+        let pipe = rule.actions.pipe.as_ref()?;
+        let user = pipe.user.as_deref().and_then(users::account).map(|account| account.uid);
+        check(&pipe.argv.iter().map(String::as_str).collect::<Vec<_>>(), user, &rule.place)
+    });
+    if scene.live { secrets.chain(rules).collect() } else { Vec::new() }
 }
 
 fn named(finding: Finding, key: &str) -> Finding {
