@@ -168,8 +168,10 @@ where
         let next = limit.next_free.map_or_else(String::new, |at| format!(", the next {}", time(at, zone, MOMENT)));
         fact("limit", format!("{}: {} used, {} left{next}", named(limit), limit.used, limit.left));
     }
-    if line.limits.is_empty() {
-        fact("limit", line.unknown.clone().unwrap_or_else(|| "none".into()));
+    match &line.unknown {
+        Some(why) => fact("limit", why.clone()),
+        None if line.limits.is_empty() => fact("limit", "none".into()),
+        None => {}
     }
     if let Some(settings) = &line.settings {
         all(settings, line.connected, &mut fact);

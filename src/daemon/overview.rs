@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct SenderLine {
     /// Its name: a sender's, `default relay`, or `msmtprc account NAME`.
     pub name: String,
-    /// `open`, `paused` (by an operator), `trouble` (with its server), `limit` (a limit is reached), `off` (not enabled), or
+    /// `open`, `paused` (by an operator), `trouble` (with its server, or its limits cannot be counted), `limit` (a limit is reached), `off` (not enabled), or
     /// `gone` (messages are left of one that is not configured).
     pub state: String,
     /// Why nothing goes, where an operator or the server's trouble is the reason.
@@ -173,15 +173,17 @@ impl Sources<'_> {
         let halt = halts.iter().find(|halt| halt.lane == name && halt.holds(self.now));
         let trouble = pauses.iter().find(|pause| pause.lane == name && pause.until > self.now);
         let (limits, unknown) = match limits::usage(self.config, &name, self.now) {
-            Ok(usage) => (usage.iter().map(limit_line).collect(), None),
+            Ok(usage) => (usage.iter().map(limit_line).collect(), usage.iter().find_map(|one| one.lost.clone())),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
+        let uncounted = unknown.is_some() && limits.is_empty();
         let reached = limits.iter().any(|limit: &LimitLine| limit.left == 0);
         let state = match (&settings, halt, trouble) {
             (None, ..) => "gone",
             _ if lane::find(self.config, &name).is_none() => "off",
             (_, Some(_), _) => "paused",
             (.., Some(_)) => "trouble",
+            _ if uncounted => "trouble",
             _ if reached => "limit",
             _ => "open",
         };

@@ -71,6 +71,7 @@ pub fn of_trouble(trouble: &Trouble, tempfail: TempFailExit) -> Status {
         Kind::Auth if trouble.permanence == Permanence::Permanent => Status::NoPerm,
         Kind::Secret | Kind::Config => Status::Config,
         Kind::Io => Status::Io,
+        Kind::Counters => unavailable,
         Kind::Auth | Kind::Network | Kind::Tls | Kind::Refused | Kind::RecipientRefused | Kind::Message => unavailable,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! clock   one row: the ledger's time at the last change (ledger)
+//! lost    one row where what was counted before that time is not known any more: it counts as all that a limit lets
+//! anew    whose limits were reset since
 //! slot    what was taken, by whose limit, length of the window and slot of it: a bounded number of rows
 //! lease   reservations that are out, by whose limit; each with its process, and whether that has asked the server
 //! ```
@@ -14,42 +16,18 @@
 use super::Millis;
 use super::decision::Entry;
 use super::ledger::{Mark, Reading};
+use super::open::{self, Fault};
 use super::window::slot;
-use crate::sys::clock;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
-use std::fs::OpenOptions;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use crate::sys::identity::Stead;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-/// "PoRl": marks a database as one of limits.
-const APPLICATION: i32 = 0x506f_526c;
-/// How long to wait for other processes.
-const BUSY: Duration = Duration::from_secs(10);
-/// How long to wait between two tries to open what another process is just making.
-const STEP: Duration = Duration::from_millis(20);
 /// How often what no configuration names any more is swept out.
 const SWEEP: Millis = 86_400_000;
 
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS clock (
-        id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL, wall INTEGER NOT NULL, boot TEXT NOT NULL,
-        uptime INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS slot (
-        subject TEXT NOT NULL, length INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL,
-        recipients INTEGER NOT NULL, messages INTEGER NOT NULL, PRIMARY KEY (subject, length, slot)) STRICT, WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS lease (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, until INTEGER NOT NULL, recipients INTEGER NOT NULL,
-        length INTEGER NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS leased (
-        subject TEXT NOT NULL, lease INTEGER NOT NULL, PRIMARY KEY (subject, lease)) STRICT, WITHOUT ROWID;";
-
-/// The version of the tables: 1 tells whose reservations are, and whether the server was asked.
-const VERSION: i32 = 1;
-const OWNERS: &str = "
-    ALTER TABLE lease ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-    ALTER TABLE lease ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;";
+/// What an entry stands for that takes all of any limit.
+pub const ALL: u64 = u32::MAX as u64;
 
 /// A series of slots: whose limit, and how long its entries count.
 pub type Series = (String, Millis);
@@ -57,6 +35,7 @@ pub type Series = (String, Millis);
 /// The counters of one file.
 #[derive(Debug)]
 pub struct Counters {
+    path: PathBuf,
     connection: Mutex<Connection>,
 }
 
@@ -68,24 +47,14 @@ pub struct View<'c> {
 }
 
 impl Counters {
-    /// Opens the file, and makes it with its directory where it is not there: for this user alone, or with the group where
-    /// the directory is open to it.
+    /// Opens the file, and makes it with its directory where it is not there: for its directory's owner alone, or with the
+    /// group where the directory is open to it. A damaged one is set aside, and counts as all that its limits let.
     ///
     /// # Errors
     /// What the system or the database says, one line.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let deadline = clock::Deadline::after(BUSY);
-        loop {
-            let error = match make(path).and_then(|()| connect(path)) {
-                Ok(connection) => return Ok(Self { connection: Mutex::new(connection) }),
-                Err(error) => error,
-            };
-            let Fault::Busy(what) = error else { return Err(error.text()) };
-            if deadline.left().is_none() {
-                return Err(what);
-            }
-            clock::pause(STEP);
-        }
+        let connection = open::open(path).map_err(Fault::text)?;
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -102,6 +71,7 @@ impl Counters {
         sync: Sync,
         story: impl FnOnce(&View<'_>) -> rusqlite::Result<(T, bool)>,
     ) -> Result<T, String> {
+        let _stead = self.path.parent().map(Stead::of);
         let mut connection = self.lock();
         let done = set(&connection, sync).and_then(|()| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -113,7 +83,10 @@ impl Counters {
             }
             Ok(value)
         });
-        done.map_err(|error| Fault::from(error).text())
+        done.map_err(|error| match Fault::from(error) {
+            Fault::Damaged(what) => open::replace(&self.path, &what).unwrap_or_else(Fault::text),
+            fault => fault.text(),
+        })
     }
 }
 
@@ -183,7 +156,19 @@ impl<'c> View<'c> {
         for lease in leases {
             entries.push(lease?);
         }
+        entries.extend(self.lost(subject)?);
         Ok(entries)
+    }
+
+    /// What is not known of a limit any more, as the counters were damaged: all that it lets, at that time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn lost(&self, subject: &str) -> rusqlite::Result<Option<Entry>> {
+        self.transaction
+            .prepare_cached("SELECT at FROM lost WHERE NOT EXISTS (SELECT 1 FROM anew WHERE subject = ?1)")?
+            .query_row([subject], |row| Ok(Entry { at: row.get(0)?, recipients: ALL, messages: ALL, open: false }))
+            .optional()
     }
 
     fn slots(&self, subject: &str, length: Millis) -> rusqlite::Result<Vec<Entry>> {
@@ -313,98 +298,7 @@ impl<'c> View<'c> {
     pub fn reset(&self, subject: &str) -> rusqlite::Result<()> {
         self.transaction.execute("DELETE FROM slot WHERE subject = ?1", [subject])?;
         self.transaction.execute("DELETE FROM leased WHERE subject = ?1", [subject])?;
+        self.transaction.execute("INSERT OR IGNORE INTO anew VALUES (?1)", [subject])?;
         Ok(())
     }
-}
-
-/// Why the file cannot be used.
-enum Fault {
-    /// Another process is at it.
-    Busy(String),
-    Other(String),
-}
-
-impl Fault {
-    fn text(self) -> String {
-        match self {
-            Self::Busy(what) | Self::Other(what) => what,
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Self::Busy("another process has it locked".into())
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Other(format!("{error}; move it away, and counting begins anew"))
-            }
-            Some(ErrorCode::DiskFull) => Self::Other("no space is left".into()),
-            _ => Self::Other(error.to_string()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Fault {
-    fn from(error: std::io::Error) -> Self {
-        Self::Other(error.to_string())
-    }
-}
-
-/// Makes the file where it is not there.
-fn make(path: &Path) -> Result<(), Fault> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    if !directory.exists() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    // Who may write the directory's group may count; SQLite gives its further files the same mode.
-    let mode = 0o600 | std::fs::metadata(directory)?.mode() & 0o060;
-    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    match OpenOptions::new().read(true).write(true).create_new(true).mode(mode).custom_flags(nofollow).open(path) {
-        // The umask must not take the group's right.
-        Ok(file) => Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?),
-        // Not opened here: closing it would end the locks that SQLite has on it in this process.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            match std::fs::symlink_metadata(path)?.is_file() {
-                true => Ok(()),
-                false => Err(Fault::Other("it is no regular file".into())),
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn connect(path: &Path) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    let application = |c: &Connection| c.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
-    if application(&connection)? != APPLICATION {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have made it in the meantime.
-        let ours = application(&transaction)? == APPLICATION;
-        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if !ours && tables > 0 {
-            return Err(Fault::Other("it is a database of something else; nothing was changed".into()));
-        }
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.commit()?;
-    }
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
-    if version(&connection)? < VERSION {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if version(&transaction)? < VERSION {
-            transaction.execute_batch(OWNERS)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        transaction.commit()?;
-    }
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
-         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;",
-    )?;
-    Ok(connection)
 }

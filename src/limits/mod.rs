@@ -7,6 +7,7 @@
 //! ledger     the time that is counted in: it never jumps              (pure)
 //! scope      which limits an account is under                         (pure)
 //! counters   what was sent, in one SQLite file for all processes
+//! open       that file: made, opened, set aside where it is damaged
 //! ```
 //!
 //! Whoever delivers reserves (`reserve`), notes that the server is asked (`Lease::begin`) and settles afterwards
@@ -17,6 +18,7 @@
 pub mod counters;
 pub mod decision;
 pub mod ledger;
+mod open;
 pub mod scope;
 pub mod window;
 pub mod zone;
@@ -30,8 +32,8 @@ use crate::config::{AtLimit, Config, Sender, Via};
 use crate::deliver::trouble::Permanence;
 use crate::deliver::{Attempt, Verdict};
 use crate::sys::{clock, process};
-use counters::{Counters, Series, Sync, View};
-use decision::{Room, Tally};
+use counters::{ALL, Counters, Series, Sync, View};
+use decision::{Entry, Room, Tally};
 use ledger::Reading;
 use scope::Rule;
 use std::cell::Cell;
@@ -46,8 +48,6 @@ pub type Millis = i64;
 
 /// How much longer a reservation counts than the attempt may take.
 const MARGIN: Millis = 60_000;
-/// When to look again where the counters cannot be read.
-const AGAIN: Millis = 60_000;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +98,6 @@ impl fmt::Display for LimitError {
 }
 
 impl std::error::Error for LimitError {}
-
-impl LimitError {
-    /// What it means for mail that is kept: wait and look again.
-    #[must_use]
-    pub fn wait(&self, class: Class) -> Full {
-        Full { until: clock::millis().saturating_add(AGAIN), what: self.what.clone(), class }
-    }
-}
 
 /// A reservation. Dropped without `settle` it stays counted where the server was asked, and is given back otherwise.
 #[derive(Debug)]
@@ -317,6 +309,8 @@ pub struct Usage {
     pub left: u64,
     /// Where nothing is left: when the next one may go, milliseconds since 1970.
     pub next_free: Option<Millis>,
+    /// Why it counts as reached, where its use is not known.
+    pub lost: Option<String>,
 }
 
 /// The use of every limit of a sender (or of the `default relay`), its own first. Empty where it has none, or where there
@@ -342,14 +336,17 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
             let given = give_back(view, &rules)?;
             let tallies = tallies(view, &rules)?;
             let usage = |(rule, tally): (&Rule, &Tally)| {
+                let lost = tally.entries.iter().find(|entry| entry.recipients == ALL).copied();
                 let (at, left) = (view.mark.at, tally.left(view.mark.at));
                 Usage {
                     what: format!("{}: {}", rule.whose, rule.window),
                     whose: rule.whose.clone(),
-                    used: tally.used(at),
+                    // What is not known counts as all of it.
+                    used: Some(tally.used(at)).filter(|used| *used < ALL).unwrap_or(rule.window.most.into()),
                     limit: rule.window.most.into(),
                     left,
                     next_free: (left == 0).then(|| view.mark.wall(tally.room_at(1, at))),
+                    lost: counts(view, rule, lost).then(|| format!("{} counts as reached: {LOST}", rule.window)),
                 }
             };
             Ok((rules.iter().zip(&tallies).map(usage).collect(), given))
@@ -361,7 +358,7 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
 fn unused(rule: &Rule) -> Usage {
     let limit = u64::from(rule.window.most);
     let what = format!("{}: {}", rule.whose, rule.window);
-    Usage { what, whose: rule.whose.clone(), used: 0, limit, left: limit, next_free: None }
+    Usage { what, whose: rule.whose.clone(), used: 0, limit, left: limit, next_free: None, lost: None }
 }
 
 /// Counts anew for a sender, the `default relay`, or a shared limit of that name; what is being sent at this moment still
@@ -420,6 +417,7 @@ fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask<'_>)
     let time = chrono::DateTime::from_timestamp_millis(until).map(|time| time.with_timezone(&chrono::Local));
     let time = time.map_or_else(|| until.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S %z").to_string());
     let which = rules.get(room.limit);
+    let known = which.is_none_or(|rule| !view.lost(&rule.series.0).is_ok_and(|lost| counts(view, rule, lost)));
     let what = which.map_or_else(String::new, |rule| format!("{} of {}", rule.window, rule.whose));
     let share = match ask.class {
         Class::Bulk if which.is_some_and(|rule| rule.ceiling < rule.window.most.into()) => ", but for what is reserved",
@@ -432,9 +430,20 @@ fn full(view: &View<'_>, rules: &[Rule], room: Room, next: Millis, ask: Ask<'_>)
     };
     Full {
         until,
-        what: format!("the limit of {what} is reached{share}{left}; the next may go at {time}"),
+        what: match known {
+            true => format!("the limit of {what} is reached{share}{left}; the next may go at {time}"),
+            false => format!("the limit of {what} counts as reached, as {LOST}; the next may go at {time}"),
+        },
         class: ask.class,
     }
+}
+
+/// Why a limit counts as reached that nobody knows the use of, and what ends that.
+const LOST: &str = "its counters were damaged and begun anew (postrider senders reset takes it for unused)";
+
+/// Whether what is not known of a limit still counts.
+fn counts(view: &View<'_>, rule: &Rule, lost: Option<Entry>) -> bool {
+    lost.is_some_and(|lost| rule.tally(&view.mark, vec![lost]).used(view.mark.at) > 0)
 }
 
 fn reading() -> Reading {

@@ -12,11 +12,11 @@ use crate::deliver::context::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
 use crate::deliver::status;
-use crate::deliver::trouble::{Kind, Permanence, Trouble, Wait};
-use crate::deliver::{Attempt, Verdict, sorted};
+use crate::deliver::trouble::{self, Kind, Permanence, Trouble, Wait};
+use crate::deliver::{Attempt, Outcome, Verdict, sorted};
 use crate::envelope::Envelope;
 use crate::exit::Status;
-use crate::limits::{self, Ask, Class, Full, Lease, Leave};
+use crate::limits::{self, Ask, Class, Full, Lease, Leave, LimitError};
 use crate::message::Message;
 use crate::message::address::Address;
 use crate::report::{log, transcript::Transcripts};
@@ -65,14 +65,16 @@ pub struct Tried {
     pub results: Vec<Recorded>,
     /// A bounce or a warning, for the store.
     pub report: Option<NewMessage>,
-    /// What it says of the lane.
-    pub effect: Effect,
+    /// What it says of the lane; `None` where it says nothing.
+    pub effect: Option<Effect>,
     /// Why the lane waits, where it does.
     pub reason: String,
     /// How long it waits.
     pub wait: Wait,
     /// Its server cannot be used at all.
     pub down: bool,
+    /// Its messages grow older meanwhile.
+    pub ages: bool,
     /// The status for a caller that waits: 0 where all was sent or is kept.
     pub status: Status,
     /// What went wrong, one line.
@@ -139,8 +141,7 @@ impl Job<'_> {
             Ok(Leave::Go(lease)) => lease,
             Ok(Leave::Full(full)) => return Ran::Full(full),
             Err(error) => {
-                tracing::error!(queued = %self.queued.id, sender = self.queued.lane, "{error}");
-                return Ran::Full(error.wait(class));
+                return Ran::Tried(Box::new(self.judge(&due, self.uncounted(&due, &error), None)));
             }
         };
         due.truncate(lease.allowed(due.len()));
@@ -186,6 +187,21 @@ impl Job<'_> {
             tracing::error!(queued = %self.queued.id, "{error}");
             None
         })
+    }
+
+    /// An attempt that ended before it began.
+    fn uncounted(&self, due: &[&QueuedRecipient], error: &LimitError) -> Attempt {
+        let verdict = || Verdict::Failed(trouble::judge_counters(&error.what));
+        let outcome = |one: &&QueuedRecipient| Outcome { recipient: one.address.clone(), verdict: verdict() };
+        Attempt {
+            outcomes: due.iter().map(outcome).collect(),
+            server: "nothing was sent".into(),
+            tls: "none",
+            login: None,
+            size: self.message.wire_size(),
+            elapsed: std::time::Duration::ZERO,
+            staged: 0,
+        }
     }
 
     fn attempt(
@@ -257,11 +273,14 @@ impl Job<'_> {
         let later = results.iter().filter(|one| matches!(one.result, Fate::Retry { .. })).count();
         let firmness = |trouble: &Trouble| (schedule::effect(trouble), schedule::pause(trouble.wait, self.pauses));
         let worst = attempt.troubles().map(|(_, trouble)| trouble).max_by_key(|trouble| firmness(trouble));
+        let ages = worst.is_some_and(schedule::ages);
         let (status, text) = summary(&attempt, &results, later);
         Tried {
             report: self.report(due, &attempt, &results, now),
             results,
-            effect: worst.map(schedule::effect).unwrap_or_default(),
+            // What bounced leaves its place to the next, which may be as old.
+            effect: worst.map(schedule::effect).filter(|_| !(ages && later == 0)),
+            ages,
             reason: worst.map(|trouble| trouble.line(&attempt.server, None)).unwrap_or_default(),
             wait: worst.map(|trouble| trouble.wait).unwrap_or_default(),
             down: worst.is_some_and(Trouble::is_down),
@@ -301,7 +320,10 @@ impl Job<'_> {
                 Some(bounce::Line::of(recipient, trouble, &attempt.server, matter))
             })
             .collect();
-        report(self.config, self.host, self.queued, self.message, matter, &lines, self.usable)
+        // A report must not wait for what the message waited for in vain.
+        let stuck = attempt.troubles().any(|(_, trouble)| schedule::ages(trouble));
+        let usable = |lane: &str| !(stuck && lane == self.queued.lane) && (self.usable)(lane);
+        report(self.config, self.host, self.queued, self.message, matter, &lines, &usable)
     }
 }
 

@@ -103,40 +103,40 @@ impl Run<'_> {
         };
         let report = tried.report.take();
         let recorded = self.store.record(queued.id, clock::millis(), &tried.results, report);
-        if let Some(lease) = tried.lease {
+        if let Some(lease) = tried.lease.take() {
             lease.settle(limits::taken(&tried.attempt));
         }
         Tried::log(queued, &tried.attempt, &tried.results);
         recorded?;
         match tried.effect {
-            Effect::Pause => {
-                let pause = paused(self.pauses.remove(&queued.lane), queued, &tried.reason, tried.wait, tried.down);
+            Some(Effect::Pause) => {
+                let pause = paused(self.pauses.remove(&queued.lane), queued, &tried);
                 self.store.pause(&pause)?;
                 self.broken.push(queued.lane.as_str().into());
             }
-            Effect::Serves if pauses > 0 => {
+            Some(Effect::Serves) if pauses > 0 => {
                 self.store.resume(&queued.lane, clock::millis())?;
                 self.pauses.remove(&queued.lane);
             }
-            Effect::Serves | Effect::Doubtful => {}
+            Some(Effect::Serves | Effect::Doubtful) | None => {}
         }
         Ok(true)
     }
 }
 
 /// The pause that follows from an attempt, and from those before it.
-fn paused(before: Option<Pause>, queued: &Queued, reason: &str, wait: Wait, down: bool) -> Pause {
+fn paused(before: Option<Pause>, queued: &Queued, tried: &Tried) -> Pause {
     let now = clock::millis();
     let (times, since, known) = before.map_or((0, None, None), |pause| (pause.times, pause.since, pause.down));
-    let length = Millis::try_from(schedule::pause(wait, times).as_millis()).unwrap_or(Millis::MAX);
+    let length = Millis::try_from(schedule::pause(tried.wait, times).as_millis()).unwrap_or(Millis::MAX);
     Pause {
         lane: queued.lane.clone(),
         until: now.saturating_add(length),
-        reason: reason.to_owned(),
+        reason: tried.reason.clone(),
         times: times.saturating_add(1),
-        since: since.or(Some(now)),
-        firm: matches!(wait, Wait::Firm(_)),
-        down: down.then_some(known.unwrap_or(now)),
+        since: since.or((!tried.ages).then_some(now)),
+        firm: matches!(tried.wait, Wait::Firm(_)),
+        down: tried.down.then_some(known.unwrap_or(now)),
     }
 }
 

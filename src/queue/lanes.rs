@@ -36,8 +36,9 @@ pub(super) struct Why<'w> {
     pub(super) wait: Wait,
     /// Its server cannot be used at all.
     pub(super) down: bool,
-    /// A message of its own may be to blame: connections are lost within messages.
-    pub(super) doubtful: bool,
+    /// Its messages grow older meanwhile: one of them may be to blame (connections are lost within messages), or nobody
+    /// would hear of it otherwise.
+    pub(super) ages: bool,
 }
 
 /// One lane.
@@ -215,7 +216,7 @@ impl Lane {
         }
         (self.until, self.firm, self.reason) = (until, firm, why.reason.to_owned());
         (self.pauses, self.strikes) = (self.pauses.saturating_add(1), 0);
-        if !why.doubtful {
+        if !why.ages {
             self.since.get_or_insert(now);
         }
         self.down = why.down.then_some(self.down.unwrap_or(now));

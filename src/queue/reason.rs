@@ -32,5 +32,6 @@ fn kind(kind: Kind) -> &'static str {
         Kind::RecipientRefused => "recipient refused",
         Kind::Message => "message unsuitable",
         Kind::Io => "message unreadable",
+        Kind::Counters => "limits not counted",
     }
 }

@@ -5,7 +5,7 @@
 
 use super::types::{Fate, Millis};
 use crate::config::{QueueConfig, replies};
-use crate::deliver::trouble::{Permanence, Scope, Trouble, Wait};
+use crate::deliver::trouble::{Kind, Permanence, Scope, Trouble, Wait};
 use crate::smtp::phase::Phase;
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ pub enum Effect {
 /// What becomes of a recipient after a failure.
 #[must_use]
 pub fn after(queue: &QueueConfig, trouble: &Trouble, times: Times) -> Fate {
+    // However often it was looked at meanwhile: no server was asked that could have taken it.
+    if ages(trouble) && times.now >= expires(queue, times.created) {
+        return Fate::Failed;
+    }
     if effect(trouble) == Effect::Pause {
         return Fate::Retry { due: times.now.saturating_add(millis(pause(trouble.wait, times.pauses))), counts: false };
     }
@@ -96,6 +100,13 @@ pub fn effect(trouble: &Trouble) -> Effect {
         }
         _ => Effect::Pause,
     }
+}
+
+/// Whether messages grow older while their lane waits for that: what this machine cannot do bounces as what a message
+/// meets itself does, as nobody would hear of it otherwise.
+#[must_use]
+pub fn ages(trouble: &Trouble) -> bool {
+    trouble.kind == Kind::Counters
 }
 
 /// How long a lane waits that was paused so many times in a row.
@@ -164,7 +175,6 @@ fn millis(duration: Duration) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::trouble::Kind;
     use crate::smtp::reply::Reply;
     use proptest::prelude::*;
 
@@ -219,6 +229,18 @@ mod tests {
         assert_eq!(after(&queue, &temporary, times(6 * DAY, 7)), Fate::Failed);
         let at_once = QueueConfig { expire_after: Duration::ZERO, ..QueueConfig::default() };
         assert_eq!(after(&at_once, &temporary, times(0, 0)), Fate::Failed);
+    }
+
+    #[test]
+    fn what_cannot_be_counted_waits_and_bounces_in_time() {
+        let queue = QueueConfig::default();
+        let trouble = crate::deliver::trouble::judge_counters("no");
+        assert_eq!(effect(&trouble), Effect::Pause);
+        assert!(ages(&trouble) && !trouble.is_down(), "no backup takes over what may not be sent");
+        assert_eq!(after(&queue, &trouble, times(0, 0)), Fate::Retry { due: MINUTE, counts: false });
+        let long = Times { pauses: 9, ..times(DAY, 0) };
+        assert_eq!(after(&queue, &trouble, long), Fate::Retry { due: DAY + 5 * MINUTE, counts: false });
+        assert_eq!(after(&queue, &trouble, times(5 * DAY, 0)), Fate::Failed);
     }
 
     #[test]

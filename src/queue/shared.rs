@@ -58,6 +58,8 @@ pub(super) struct Met {
     pub(super) reason: String,
     pub(super) wait: Wait,
     pub(super) down: bool,
+    /// Its messages grow older while it waits.
+    pub(super) ages: bool,
     /// Which sending limit the lane waits for.
     pub(super) full: Option<Full>,
 }
@@ -139,8 +141,8 @@ impl Shared {
             }
             Some(Effect::Doubtful) if !lane.strike() => None,
             Some(effect) => {
-                let doubtful = effect == Effect::Doubtful;
-                lane.pause(name, now, Why { reason: &met.reason, wait: met.wait, down: met.down, doubtful })
+                let ages = met.ages || effect == Effect::Doubtful;
+                lane.pause(name, now, Why { reason: &met.reason, wait: met.wait, down: met.down, ages })
             }
         };
         let waits =

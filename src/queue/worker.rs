@@ -76,7 +76,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         }
         Ran::Full(full) => return Met { full: limited(shared, &job, full), ..nothing },
     };
-    let Tried { results, report, effect, reason, wait, down, status, text, attempt, lease } = tried;
+    let Tried { results, report, effect, reason, wait, down, ages, status, text, attempt, lease } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
     let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
     let reported = report.is_some();
@@ -92,7 +92,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     if reported || split || is_soon(&results) || matches!(way, Way::Rule(_)) && queued.recipients.len() > 1 {
         shared.kick();
     }
-    Met { effect: Some(effect), reason, wait, down, full }
+    Met { effect, reason, wait, down, ages, full }
 }
 
 /// Whether somebody is due again before the dispatcher looks by itself.

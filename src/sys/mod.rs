@@ -4,6 +4,7 @@ pub mod clock;
 pub mod env;
 pub mod exec;
 pub mod files;
+pub mod identity;
 pub mod install;
 pub mod owners;
 pub mod patient;

@@ -5,6 +5,7 @@
 //! an image, a tree of a test.
 
 mod clock;
+mod counters;
 mod cron;
 mod exchange;
 pub mod finding;
@@ -62,7 +63,8 @@ pub(super) struct Scene<'a> {
 type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 
 /// What a configuration says and names.
-const NAMED: [Look; 6] = [host::crossings, host::local, secrets::look, logs::look, trust::look, service::queue];
+const NAMED: [Look; 7] =
+    [host::crossings, host::local, secrets::look, logs::look, counters::look, trust::look, service::queue];
 /// The machine around it.
 const MACHINE: [Look; 6] = [host::name, clock::look, service::service, programs::look, php::look, cron::look];
 

@@ -53,7 +53,7 @@ pub(super) fn relays<'c>(scene: &Scene<'c>) -> Vec<(&'c Relay, &'c Place, String
 /// Whose rights matter.
 pub(super) struct Users {
     /// Users that web servers run as, of those that there are.
-    web: Vec<Person>,
+    pub(super) web: Vec<Person>,
     /// The daemon's, where one is installed.
     pub(super) service: Option<Person>,
 }

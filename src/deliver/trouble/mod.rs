@@ -70,6 +70,8 @@ pub enum Kind {
     Message,
     /// Reading the stored message failed.
     Io,
+    /// What was sent cannot be counted, so that a limit might be broken.
+    Counters,
 }
 
 /// A judged failure.
@@ -106,6 +108,9 @@ pub enum Wait {
     /// So long, and nothing is tried before.
     Firm(Duration),
 }
+
+/// The longest pause of an account whose counters cannot be used.
+const COUNTERS: Duration = Duration::from_secs(300);
 
 /// The most of a reply that goes into one line, characters.
 const REPLY_SHOWN: usize = 500;
@@ -227,6 +232,14 @@ fn late(phase: Phase) -> &'static str {
 #[must_use]
 pub fn at_limit(what: &str) -> Trouble {
     Trouble::new(Scope::Site, Temporary, Kind::Refused, Phase::Mail, what)
+}
+
+/// A recipient that nothing was sent to, as the account's sending limits cannot be counted. A fault of this machine that is
+/// looked at again soon: nobody but its operator can mend it, and mail does not wait for that for ever.
+#[must_use]
+pub fn judge_counters(what: &str) -> Trouble {
+    let trouble = Trouble::new(Scope::Site, Temporary, Kind::Counters, Phase::Local, what);
+    Trouble { wait: Wait::UpTo(COUNTERS), ..trouble }
 }
 
 /// Whether another server of the same account may do better: the connection, TLS, or a greeting that sends everybody away

@@ -27,7 +27,7 @@ fn queued(id: i64, lane: &str) -> Queued {
     }
 }
 
-const WHY: Why<'static> = Why { reason: "535", wait: Wait::Growing, down: false, doubtful: false };
+const WHY: Why<'static> = Why { reason: "535", wait: Wait::Growing, down: false, ages: false };
 
 fn filled(lane: &str, count: i64) -> Lanes {
     let mut lanes = Lanes::default();
@@ -301,7 +301,7 @@ fn a_server_is_down_until_it_serves_or_answers() {
     assert!(lanes.down(10_000_001).is_empty(), "it answers, though it takes nothing");
     lanes.lane("a").pause("a", 20_000_000, down).unwrap();
     assert!(lanes.lane("a").serves(30_000_000) && lanes.down(20_000_001).is_empty());
-    let lost = Why { doubtful: true, ..WHY };
+    let lost = Why { ages: true, ..WHY };
     let mut lanes = filled("b", 1);
     assert_eq!(lanes.lane("b").pause("b", 0, lost).unwrap().0.since, None, "a message of its own may be to blame");
     lanes.shift(500);

@@ -1,5 +1,6 @@
 //! Sending limits through the real program: without the daemon, with it, and in the configuration.
 
+mod damaged;
 mod direct;
 mod explained;
 mod killed;
