@@ -13,6 +13,7 @@ mod tests;
 pub mod thin;
 
 use crate::commands;
+use crate::deliver::as_user;
 use crate::exit::Status;
 use invocation::{Invocation, Mode, Usage};
 use std::ffi::{OsStr, OsString};
@@ -39,6 +40,7 @@ fn called(arguments: Vec<OsString>) -> Status {
         "msmtp" => as_msmtp(&arguments),
         "mailq" => with_mode(&arguments, Mode::PrintQueue),
         "newaliases" => with_mode(&arguments, Mode::NewAliases),
+        as_user::NAME => commands::run_as_user(&arguments),
         _ => admin::run(&arguments),
     };
     let Some(error) = crate::report::lost_output() else { return status };

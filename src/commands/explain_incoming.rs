@@ -158,7 +158,7 @@ fn lines(config: &Config, mail: &Mail<'_>, to: &Address) -> String {
     // A user who cannot be become is known before the first message.
     let own = rustix::process::geteuid().as_raw();
     if own == 0 {
-        lines.extend(sorted::faults(config, own).into_iter().map(|fault| format!("fault:         {fault}")));
+        lines.extend(sorted::faults(config, own, true).into_iter().map(|fault| format!("fault:         {fault}")));
     }
     lines.iter().map(|line| printable(line) + "\n").collect()
 }

@@ -30,10 +30,12 @@ pub mod try_demo;
 pub mod verdict;
 
 use crate::cli::invocation::{Invocation, Mode};
+use crate::deliver::as_user;
 use crate::exit::Status;
 use crate::queue::Filter;
 use crate::report;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 /// `sendmail` in all of its modes; `config` is what `postrider --config` named.
 #[must_use]
@@ -96,6 +98,20 @@ pub fn msmtp(invocation: &Invocation) -> Status {
             Status::Ok
         }
         mode => other("msmtp", mode),
+    }
+}
+
+/// The daemon's helper, which runs programs as other users: what it is started for, and the configuration.
+#[must_use]
+pub fn run_as_user(arguments: &[OsString]) -> Status {
+    let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    match words[..] {
+        [what, config] if what == "keep" => as_user::keeper::run(Path::new(config)),
+        [what, config] if what == "run" => as_user::runner::run(Path::new(config)),
+        _ => {
+            report::stderr(&format!("{}: postrider serve starts this program", as_user::NAME));
+            Status::Usage
+        }
     }
 }
 

@@ -174,7 +174,7 @@ pub fn run(program: &str, config: Option<PathBuf>, verbose: bool) -> Status {
         Err(errors) => return told(&misconfigured::line(&errors), Status::Config),
     };
     let _ = log::open(&config.log, program);
-    let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone() };
+    let host = Host { name: around.hostname.clone(), uid: around.who.uid, home: around.who.home.clone(), keeper: None };
     let ran = open(&config, &directory).and_then(|store| {
         let mut progress = Progress::new("delivering");
         let queued = store.count()?;

@@ -5,12 +5,13 @@
 
 use super::mailq;
 use crate::config::load::{self, MAIN, Sources};
-use crate::config::{Config, ConfigError, QueueConfig};
+use crate::config::{Config, ConfigError, QueueConfig, programs};
 use crate::daemon::inherited::Inherited;
 use crate::daemon::listen::{self, Socket};
 use crate::daemon::smtp::{Listeners, held};
 use crate::daemon::stop::Stop;
 use crate::daemon::{Daemon, Host, Live, Summary, Waiters};
+use crate::deliver::as_user::client::Keeper;
 use crate::deliver::sorted;
 use crate::exit::Status;
 use crate::limits::{self, Ask, Class};
@@ -22,6 +23,7 @@ use crate::sys::{env, rights};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -61,7 +63,7 @@ pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>, drain: Option<Durat
 
 fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>) -> Result<(), Fault> {
     rights::keep_to_itself().map_err(|error| Fault::new(Status::Os, error))?;
-    let source = Source::new(config);
+    let source = Source::new(config).map_err(|error| Fault::new(Status::Os, error))?;
     let config =
         source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;
     if let Some(problem) = log::open(&config.log, "serve") {
@@ -73,7 +75,7 @@ fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>
     let stop = Arc::new(Stop::new().map_err(|error| Fault::new(Status::Os, error))?);
     let directory = config.queue.directory.clone();
     let (live, waiters) = (Arc::new(Live::new(config)), Arc::new(Waiters::new()));
-    let started = runner::start(store.clone(), live.get(), hooks(waiters.clone()));
+    let started = runner::start(store.clone(), live.get(), hooks(waiters.clone(), source.keeper.clone()));
     let runner = Arc::new(started.map_err(|error| Fault::new(Status::Os, error))?);
     let listeners = OnceLock::new();
     let reload = Arc::new(Reload { source, live: live.clone(), runner: runner.clone(), listeners });
@@ -148,11 +150,11 @@ fn open_socket(listeners: &Listeners, config: &Config, path: Option<PathBuf>) ->
 }
 
 /// What delivery needs of this process.
-fn hooks(waiters: Arc<Waiters>) -> Hooks {
+fn hooks(waiters: Arc<Waiters>, keeper: Option<Arc<Keeper>>) -> Hooks {
     let uid = rustix::process::geteuid().as_raw();
     let (enough, lanes) = (Arc::clone(&waiters), Arc::clone(&waiters));
     Hooks {
-        host: delivery::Host { name: env::hostname(), uid, home: None },
+        host: delivery::Host { name: env::hostname(), uid, home: None, keeper },
         is_enough: Box::new(move |id| enough.is_enough(id)),
         paused: Box::new(move |pause| {
             lanes.tell_lane(&pause.lane, || Summary { status: Status::Ok, text: Some(waiting(pause)) });
@@ -234,20 +236,30 @@ fn watchdog(store: &dyn Store, period: Duration, stop: &Stop) {
 }
 
 /// Where the configuration comes from, at the start and at every reload.
-struct Source(Option<PathBuf>);
+struct Source {
+    file: Option<PathBuf>,
+    /// Who runs programs as other users, where this process may have that.
+    keeper: Option<Arc<Keeper>>,
+}
 
 impl Source {
     /// What was named, else the system's. Never one of a user: the daemon has no home.
-    fn new(named: Option<PathBuf>) -> Self {
+    /// From here on this process cannot change its user any more, where it was not root.
+    fn new(named: Option<PathBuf>) -> io::Result<Self> {
         let named = named.or_else(|| env::path("POSTRIDER_CONFIG"));
-        Self(named.or_else(|| Path::new(MAIN).exists().then(|| MAIN.into())))
+        let file = named.or_else(|| Path::new(MAIN).exists().then(|| MAIN.into()));
+        let keeper = Keeper::start(file.as_deref().unwrap_or(Path::new(MAIN)))?.map(Arc::new);
+        Ok(Self { file, keeper })
     }
 
     fn load(&self) -> Result<Config, Vec<ConfigError>> {
         let uid = rustix::process::geteuid().as_raw();
-        let config = load::load(&Sources { explicit: self.0.clone(), home: None, uid, etc: "/etc".into() })?;
+        let config = load::load(&Sources { explicit: self.file.clone(), home: None, uid, etc: "/etc".into() })?;
         // What it has no right to do is known before the first message.
-        let faults = sorted::faults(&config, uid);
+        let mut faults = sorted::faults(&config, uid, self.keeper.is_some());
+        if let Some(file) = self.file.as_deref().filter(|_| sorted::has_others(&config, uid)) {
+            faults.extend(programs::check(file).err());
+        }
         match faults.is_empty() {
             true => Ok(config),
             false => Err(faults),

@@ -27,6 +27,7 @@ pub mod outgoing;
 pub mod parse;
 pub mod pattern;
 pub mod presets;
+pub mod programs;
 mod queue;
 pub mod replies;
 mod rules;

@@ -1,6 +1,7 @@
 //! Delivery: one envelope and message over one account, and what became of each recipient. Every way out leads through the
 //! gate (`[staging]`).
 
+pub mod as_user;
 pub mod attempt;
 pub mod context;
 pub mod courier;

@@ -5,6 +5,7 @@
 //! 126 and 127 (no such program), the end by a signal or by the time limit and a program that cannot be started are tried
 //! again; every other status is final.
 
+use super::as_user::client::Keeper;
 use super::maildir;
 use super::trouble::{self, Trouble};
 use crate::envelope::ReversePath;
@@ -13,6 +14,7 @@ use crate::message::address::Address;
 use crate::rules::Pipe;
 use crate::sys::spawn::{self, Ended, Fed};
 use crate::sys::users::{self, Account};
+use std::io::Write;
 use std::net::IpAddr;
 
 /// Characters of a program's last line that are told.
@@ -35,48 +37,64 @@ pub struct Letter<'l> {
     pub message: &'l Message,
 }
 
-/// Gives a message to a program; its last line where it is delivered.
+/// Gives a message to a program; its last line where it is delivered. The keeper runs those of other users.
 ///
 /// # Errors
 /// It was not delivered: now, or at all.
-pub fn deliver(pipe: &Pipe, letter: &Letter<'_>) -> Result<String, Trouble> {
+pub fn deliver(pipe: &Pipe, letter: &Letter<'_>, keeper: Option<&Keeper>) -> Result<String, Trouble> {
     let later = |what: String| trouble::judge_local(what, None);
-    let own = rustix::process::geteuid().as_raw();
-    let account = rights(pipe.user.as_deref(), own).map_err(later)?;
-    let environment = environment(letter, account.as_ref());
-    let message = letter.message.clone();
-    let head = head(letter);
-    let rights = account.as_ref().filter(|account| account.uid != own).map(|account| (account.uid, account.gid));
-    let fed = Fed { argv: &pipe.argv, environment: &environment, rights, limit: pipe.timeout };
-    let ended = spawn::feed(&fed, move |out| {
+    let runs_as =
+        user_of(pipe.user.as_deref(), rustix::process::geteuid().as_raw(), keeper.is_some()).map_err(later)?;
+    let (message, head) = (letter.message.clone(), head(letter));
+    let write = move |out: &mut dyn Write| {
         out.write_all(head.as_bytes())?;
         maildir::lines(&message, &mut |piece| out.write_all(piece))
-    });
-    match ended {
-        Ok(ended) => verdict(&ended),
-        Err(error) => Err(later(error.to_string())),
-    }
+    };
+    let facts = facts(letter);
+    let ended = match (runs_as, keeper) {
+        (RunsAs::Another, Some(keeper)) => keeper.run(letter.rule, pipe, facts, write),
+        _ => {
+            let account = pipe.user.as_deref().and_then(users::account);
+            let environment: Vec<_> = facts.into_iter().chain(account.iter().flat_map(Account::variables)).collect();
+            let fed = Fed { argv: &pipe.argv, environment: &environment, limit: pipe.timeout };
+            spawn::feed(&fed, write).map_err(|error| error.to_string())
+        }
+    };
+    verdict(&ended.map_err(later)?)
 }
 
-/// The account that a program runs as; `None` for this process's own user.
+/// Whose rights a program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsAs {
+    /// This process's own user's.
+    Own,
+    /// Another's, whom the keeper becomes.
+    Another,
+}
+
+/// Whose rights a program of that user has here, where this process has that id, and a keeper or none.
 ///
 /// # Errors
-/// There is no such user, or only root could become it.
-pub fn rights(user: Option<&str>, own: u32) -> Result<Option<Account>, String> {
-    let Some(name) = user else { return Ok(None) };
+/// There is no such user, or nobody here may become it.
+pub fn user_of(user: Option<&str>, own: u32, keeper: bool) -> Result<RunsAs, String> {
+    let Some(name) = user else { return Ok(RunsAs::Own) };
     let account = users::account(name).ok_or_else(|| format!("there is no user {name}"))?;
     match account.uid {
-        uid if uid == own || own == 0 => Ok(Some(account)),
+        uid if uid == own => Ok(RunsAs::Own),
+        0 => Err("no program is run as root but by a daemon that is root; leave user out, or name another".into()),
+        _ if keeper => Ok(RunsAs::Another),
         _ => Err(format!(
-            "only a daemon that runs as root may run a program as {name}; leave user out, or run it as root"
+            "this daemon may not run a program as {name}: it lacks CAP_SETUID and CAP_SETGID, which the drop-in \
+             pipe-users.conf gives its helper (README: Rules); install it, or leave user out"
         )),
     }
 }
 
-fn environment(letter: &Letter<'_>, account: Option<&Account>) -> Vec<(&'static str, String)> {
+/// What a program is told of a letter: the variables of `as_user::FACTS`.
+fn facts(letter: &Letter<'_>) -> Vec<(&'static str, String)> {
     let local = letter.to.local().to_owned();
     let extension = local.split_once('+').map_or("", |(_, extension)| extension).to_owned();
-    let mut all = vec![
+    vec![
         ("SENDER", letter.from.address().map_or_else(String::new, ToString::to_string)),
         ("RECIPIENT", letter.to.to_string()),
         ("LOCAL", local),
@@ -86,12 +104,7 @@ fn environment(letter: &Letter<'_>, account: Option<&Account>) -> Vec<(&'static 
         ("QUEUE_ID", letter.queued.clone()),
         ("RULE", letter.rule.to_owned()),
         ("SIZE", letter.message.wire_size().to_string()),
-        ("SHELL", "/bin/sh".to_owned()),
-    ];
-    if let Some(Account { name, home, .. }) = account {
-        all.extend([("USER", name.clone()), ("LOGNAME", name.clone()), ("HOME", home.display().to_string())]);
-    }
-    all
+    ]
 }
 
 fn head(letter: &Letter<'_>) -> String {
@@ -144,7 +157,7 @@ mod tests {
         let (from, to) = (ReversePath::Null, Address::parse("bob+box@example.com").unwrap());
         let client = Some("192.0.2.1".parse().unwrap());
         let letter = Letter { from: &from, to: &to, queued: "0000000A".into(), rule: "r", client, message: &message };
-        deliver(&pipe, &letter)
+        deliver(&pipe, &letter, None)
     }
 
     fn permanence(script: &str) -> (Permanence, String) {
@@ -160,6 +173,25 @@ mod tests {
             sh("echo \"$SENDER,$RECIPIENT,$EXTENSION,$CLIENT_ADDRESS,$QUEUE_ID,$RULE,$DOMAIN\"", 20_000).unwrap();
         assert_eq!(text, ",bob+box@example.com,box,192.0.2.1,0000000A,r,example.com");
         assert_eq!(sh("exec <&-; exit 0", 20_000).unwrap(), "", "what is not read is no failure");
+    }
+
+    #[test]
+    fn the_facts_are_those_that_a_runner_takes() {
+        let (from, to) = (ReversePath::Null, Address::parse("bob@example.com").unwrap());
+        let rules = crate::message::read::ReadRules { dot_ends: false };
+        let message = crate::message::read::read(&mut b"x: y\n\n".as_slice(), rules).unwrap();
+        let letter = Letter { from: &from, to: &to, queued: "1".into(), rule: "r", client: None, message: &message };
+        assert!(facts(&letter).iter().map(|(name, _)| *name).eq(crate::deliver::as_user::FACTS));
+    }
+
+    #[test]
+    fn whose_rights_a_program_has() {
+        assert_eq!(user_of(None, 5, false), Ok(RunsAs::Own));
+        assert_eq!(user_of(Some("root"), 0, false), Ok(RunsAs::Own));
+        assert_eq!(user_of(Some("daemon"), 65_000, true), Ok(RunsAs::Another));
+        assert!(user_of(Some("daemon"), 65_000, false).unwrap_err().contains("pipe-users.conf"));
+        assert!(user_of(Some("root"), 65_000, true).unwrap_err().contains("as root"));
+        assert!(user_of(Some("no-such-user"), 0, true).is_err());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! Maildir and program; what was dropped or refused is finished here too, so that it is in the history as everything else.
 
+use super::as_user::client::Keeper;
 use super::maildir;
 use super::outcome::{Attempt, Outcome, Verdict};
-use super::pipe::{self, Letter};
+use super::pipe::{self, Letter, RunsAs};
 use super::trouble::{self, Trouble};
 use crate::config::{Config, ConfigError};
 use crate::message::Message;
@@ -15,11 +16,20 @@ use crate::smtp::reply::Reply;
 use crate::sys::clock;
 use std::net::IpAddr;
 
+/// The place where rules are carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Here<'h> {
+    /// The host's name.
+    pub host: &'h str,
+    /// Who runs programs as other users.
+    pub keeper: Option<&'h Keeper>,
+}
+
 /// Delivers to one recipient as a rule orders.
 #[must_use]
-pub fn attempt(order: Order<'_>, host: &str, queued: &Queued, to: &QueuedRecipient, message: &Message) -> Attempt {
+pub fn attempt(order: Order<'_>, here: Here<'_>, queued: &Queued, to: &QueuedRecipient, message: &Message) -> Attempt {
     let begun = clock::instant();
-    let (server, done) = carry_out(order, host, queued, to, message);
+    let (server, done) = carry_out(order, here, queued, to, message);
     let verdict = match done {
         Ok(text) => Verdict::Sent(Reply { code: 250, enhanced: Some((2, 0, 0)), lines: vec![format!("2.0.0 {text}")] }),
         Err(trouble) => Verdict::Failed(trouble),
@@ -38,7 +48,7 @@ pub fn attempt(order: Order<'_>, host: &str, queued: &Queued, to: &QueuedRecipie
 /// In whose words it is told, and what came of it.
 fn carry_out(
     order: Order<'_>,
-    host: &str,
+    here: Here<'_>,
     queued: &Queued,
     to: &QueuedRecipient,
     message: &Message,
@@ -50,7 +60,7 @@ fn carry_out(
             let shown = printable(&place.path().display().to_string());
             let mut message = message.clone();
             message.header.prepend("Delivered-To", to.address.as_str());
-            let done = maildir::deliver_below(&place.base, &place.below, &queued.from, &message, host);
+            let done = maildir::deliver_below(&place.base, &place.below, &queued.from, &message, here.host);
             let done = done.map(|_| format!("in {shown}"));
             (
                 format!("rule {rule}, maildir {shown}"),
@@ -62,7 +72,7 @@ fn carry_out(
             let client = client(queued);
             let letter = Letter { from: &queued.from, to: &to.address, queued: number, rule, client, message };
             let shown = order.argv.first().map_or("", String::as_str);
-            let done = pipe::deliver(order, &letter).map(|last| match last.as_str() {
+            let done = pipe::deliver(order, &letter, here.keeper).map(|last| match last.as_str() {
                 "" => format!("{shown} took it"),
                 last => format!("{shown} took it: {last}"),
             });
@@ -89,15 +99,22 @@ fn client(queued: &Queued) -> Option<IpAddr> {
     queued.tag.as_deref().filter(|_| own)?.strip_prefix("smtp:")?.parse().ok()
 }
 
-/// Programs that could not be run with the rights of the daemon: one line each.
+/// Programs that could not be run by a daemon with that id, and a keeper or none: one line each.
 #[must_use]
-pub fn faults(config: &Config, own: u32) -> Vec<ConfigError> {
+pub fn faults(config: &Config, own: u32, keeper: bool) -> Vec<ConfigError> {
     let rules = config.rules.list.iter();
     let fault = |rule: &crate::rules::Rule| {
         let user = rule.actions.pipe.as_ref()?.user.as_deref();
-        pipe::rights(user, own)
+        pipe::user_of(user, own, keeper)
             .err()
             .map(|what| ConfigError::at(&rule.place, format!("rule {}: user: {what}", rule.name)))
     };
     rules.filter_map(fault).collect()
+}
+
+/// Whether a rule has a program that runs as another user than this one.
+#[must_use]
+pub fn has_others(config: &Config, own: u32) -> bool {
+    let users = config.rules.list.iter().filter_map(|rule| rule.actions.pipe.as_ref()?.user.as_deref());
+    users.into_iter().any(|user| pipe::user_of(Some(user), own, true) == Ok(RunsAs::Another))
 }

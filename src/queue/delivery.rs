@@ -8,12 +8,14 @@ use super::schedule::{self, Effect, Times};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
 use crate::config::{AtLimit, Config, Sender, TempFailExit, Via};
+use crate::deliver::as_user::client::Keeper;
 use crate::deliver::context::Context;
 use crate::deliver::courier::Courier;
 use crate::deliver::gate::Gate;
+use crate::deliver::sorted::{self, Here};
 use crate::deliver::status;
 use crate::deliver::trouble::{self, Kind, Permanence, Trouble, Wait};
-use crate::deliver::{Attempt, Outcome, Verdict, sorted};
+use crate::deliver::{Attempt, Outcome, Verdict};
 use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::limits::{self, Ask, Class, Full, Lease, Leave, LimitError};
@@ -26,6 +28,7 @@ use crate::smtp::reply::Reply;
 use crate::sys::{clock, random};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What of this host and process a delivery needs.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Host {
     pub uid: u32,
     /// The home directory, for `~/.netrc`.
     pub home: Option<PathBuf>,
+    /// Who runs programs as other users, where the daemon may have that.
+    pub keeper: Option<Arc<Keeper>>,
 }
 
 /// What an attempt is made with.
@@ -130,7 +135,8 @@ impl Job<'_> {
             // One at a time: what was delivered to one is on disk before the next, and no crash delivers it twice.
             Way::Rule(order) => {
                 due.truncate(1);
-                let attempt = sorted::attempt(order, &self.host.name, self.queued, due[0], self.message);
+                let here = Here { host: &self.host.name, keeper: self.host.keeper.as_deref() };
+                let attempt = sorted::attempt(order, here, self.queued, due[0], self.message);
                 return Ran::Tried(Box::new(self.judge(&due, attempt, None)));
             }
         };

@@ -1,6 +1,7 @@
 //! The operating system: safe opening, child processes, users, clock, random, spool. The only unsafe-adjacent room.
 
 pub mod clock;
+pub mod descriptors;
 pub mod env;
 pub mod exec;
 pub mod files;

@@ -1,6 +1,11 @@
 //! What this process has and its children must not have.
 
+use rustix::fs::{Gid, Uid};
 use rustix::io::FdFlags;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid, set_thread_uid,
+};
 use std::os::fd::BorrowedFd;
 use std::sync::Once;
 
@@ -18,6 +23,67 @@ pub fn keep_to_itself() -> std::io::Result<()> {
     match rustix::thread::clear_ambient_capability_set() {
         Err(rustix::io::Errno::INVAL) => Ok(()),
         done => Ok(done?),
+    }
+}
+
+/// With these a process becomes another user.
+const CHANGE: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
+
+/// Whether this process may become any user.
+#[must_use]
+pub fn may_change_user() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.permitted.contains(CHANGE))
+}
+
+/// Lets programs that this process starts change their user too. Root's may anyway.
+///
+/// # Errors
+/// This process may not itself.
+pub fn hand_down_change_of_user() -> std::io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let sets = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { inheritable: sets.inheritable | CHANGE, ..sets })?;
+    for one in [CapabilitySet::SETUID, CapabilitySet::SETGID] {
+        configure_capability_in_ambient_set(one, true)?;
+    }
+    Ok(())
+}
+
+/// Gives up the right to change the user, for this process and all that it will start. Root has it as root.
+///
+/// # Errors
+/// It could not be given up.
+pub fn give_up_change_of_user() -> std::io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let sets = capabilities(None)?;
+    let without = |set: CapabilitySet| set.difference(CHANGE);
+    // What is neither permitted nor inheritable leaves the ambient set by itself.
+    let (effective, permitted) = (without(sets.effective), without(sets.permitted));
+    set_capabilities(None, CapabilitySets { effective, permitted, inheritable: without(sets.inheritable) })?;
+    Ok(())
+}
+
+/// Becomes a user, with these groups, for good, and without any capability. To be called before threads begin.
+///
+/// # Errors
+/// It did not become that user; what it is then is not told.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> std::io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    let is = capabilities(None)?;
+    let free = is.permitted.is_empty() && is.inheritable.is_empty();
+    match free && !rustix::process::geteuid().is_root() && set_thread_uid(Uid::ROOT).is_err() {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::PermissionDenied.into()),
     }
 }
 

@@ -16,9 +16,10 @@ use super::{env, rights};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use talk::{Heard, Keep, Talk};
 
@@ -82,7 +83,7 @@ impl std::error::Error for SpawnError {}
 /// When it cannot be started, fails, prints too much or takes longer than `limit`.
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let child = piped(program, arguments, Stdio::null(), None)?.spawn().map_err(SpawnError::Start)?;
+    let child = piped(program, arguments, Stdio::null())?.spawn().map_err(SpawnError::Start)?;
     let Heard { ended, stdout: printed, stderr } =
         Talk { limit, rest: REST, stdout: Keep::AtMost(most()), stderr: Keep::First(most()), with_group: false }
             .with(child, None::<fn(&mut dyn Write) -> std::io::Result<()>>)?;
@@ -120,7 +121,7 @@ pub fn run(
     input: Vec<u8>,
     limit: Duration,
 ) -> Result<Ended, SpawnError> {
-    let child = piped(program, arguments, Stdio::piped(), None)?
+    let child = piped(program, arguments, Stdio::piped())?
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(SpawnError::Start)?;
@@ -144,15 +145,27 @@ pub fn attached(
     Command::new(program).args(arguments).envs(environment).status().map(number).map_err(SpawnError::Start)
 }
 
+/// Starts this very program once more by another name, with a descriptor as its standard input; of the environment it has
+/// `PATH` and `LANG`. What this program's file is called by now does not matter.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn again(name: &str, arguments: &[&OsStr], input: OwnedFd) -> std::io::Result<Child> {
+    let own = Path::new("/proc/self/exe");
+    let program = own.exists().then(|| own.to_owned()).or_else(env::program);
+    let mut command = Command::new(program.ok_or(std::io::ErrorKind::NotFound)?);
+    command.arg0(name).args(arguments).env_clear().current_dir("/").stdin(input).stdout(Stdio::null()).process_group(0);
+    command.envs(["PATH", "LANG"].into_iter().filter_map(|name| env::var(name).map(|value| (name, value))));
+    command.spawn()
+}
+
 /// A program that is given something to read.
 #[derive(Debug)]
 pub struct Fed<'f> {
     /// The program and its arguments.
     pub argv: &'f [String],
-    /// Its whole environment, besides `PATH` and `LANG`.
+    /// Its whole environment, besides `PATH`, `LANG` and `SHELL`.
     pub environment: &'f [(&'f str, String)],
-    /// The user and group that it runs as, without any other group; this process's own where none is given.
-    pub rights: Option<(u32, u32)>,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -167,16 +180,11 @@ pub fn feed(
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
 ) -> Result<Ended, SpawnError> {
     let (program, arguments) = fed.argv.split_first().ok_or_else(|| SpawnError::Failed("empty command".into()))?;
-    let user = fed.rights.map(|(user, _)| user);
-    let mut command = piped(program, arguments, Stdio::piped(), user)?;
+    let mut command = piped(program, arguments, Stdio::piped())?;
     for name in KEPT.iter().filter(|name| !["PATH", "LANG"].contains(name)) {
         command.env_remove(name);
     }
-    command.envs(fed.environment.iter().map(|(name, value)| (name, value))).current_dir("/");
-    if let Some((user, group)) = fed.rights {
-        // Other groups are given up with the change of user.
-        command.uid(user).gid(group);
-    }
+    command.env("SHELL", "/bin/sh").envs(fed.environment.iter().map(|(name, value)| (name, value))).current_dir("/");
     let child = command.spawn().map_err(SpawnError::Start)?;
     let last = Keep::Last(LAST);
     let talk = Talk { limit: fed.limit, rest: Duration::ZERO, stdout: last, stderr: last, with_group: true };
@@ -197,16 +205,10 @@ fn clean(line: &str) -> String {
 }
 
 /// A child in a process group of its own, with pipes for its output, an environment of the kept variables, and nothing
-/// else that is open here. Only root, this process's user and the one that it is to run as may have written the program.
-fn piped(
-    program: impl AsRef<OsStr>,
-    arguments: &[impl AsRef<OsStr>],
-    input: Stdio,
-    user: Option<u32>,
-) -> Result<Command, SpawnError> {
+/// else that is open here. Only root and this process's user may have written the program.
+fn piped(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>], input: Stdio) -> Result<Command, SpawnError> {
     let argv: Vec<&OsStr> = std::iter::once(program.as_ref()).chain(arguments.iter().map(AsRef::as_ref)).collect();
-    let users: Vec<u32> = std::iter::once(rustix::process::geteuid().as_raw()).chain(user).collect();
-    owners::check_program(&argv, &users).map_err(SpawnError::Foreign)?;
+    owners::check_program(&argv, &[rustix::process::geteuid().as_raw()]).map_err(SpawnError::Foreign)?;
     rights::close_on_exec();
     let kept = |name: &str| match HOMES.contains(&name) {
         true => env::own_directory(name).map(OsString::from),

@@ -168,6 +168,23 @@ pub struct Account {
     pub home: PathBuf,
 }
 
+impl Account {
+    /// The ids of all groups that the user is in.
+    #[must_use]
+    pub fn gids(&self) -> Vec<u32> {
+        let groups = uzers::get_user_groups(&self.name, self.gid).unwrap_or_default();
+        let all: BTreeSet<u32> = groups.iter().map(uzers::Group::gid).chain([self.gid]).collect();
+        all.into_iter().collect()
+    }
+
+    /// The variables that say who it is.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        let home = self.home.display().to_string();
+        [("USER", self.name.clone()), ("LOGNAME", self.name.clone()), ("HOME", home)]
+    }
+}
+
 /// A user of the password database, by name.
 #[must_use]
 pub fn account(name: &str) -> Option<Account> {

@@ -165,6 +165,24 @@ const CASES: &[Case] = &[
         "error",
         &["home/joe/public_html, which a web server hands out"],
     ),
+    (
+        "options that msmtp refuses to a site",
+        |t| {
+            t.link("/usr/bin/postrider-sendmail", "usr/bin/msmtp");
+            t.write("etc/php.ini", "sendmail_path = \"/usr/bin/msmtp -t --passwordeval=x\"\n");
+        },
+        "error",
+        &["sendmail_path says --passwordeval, which msmtp refuses to a site"],
+    ),
+    (
+        "a program as another user",
+        |t| {
+            t.daemon(0);
+            t.sender("[[rule]]\nname = \"web\"\nto = \"web@example.com\"\npipe = [\"/bin/cat\"]\nuser = \"www-data\"");
+        },
+        "error",
+        &["rule web: the daemon may not run its program as www-data", "pipe-users.conf"],
+    ),
     ("the daemon cannot read", |t| t.daemon(70_001), "error", &["cannot be read by postrider", "chgrp postrider"]),
     (
         "the web server can read",

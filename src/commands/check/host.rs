@@ -77,7 +77,7 @@ pub(super) fn local(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     }
     // Whose rights the daemon has only root and the daemon's own user can tell.
     if scene.around.who.uid == 0 {
-        let faults = sorted::faults(scene.config, 0);
+        let faults = sorted::faults(scene.config, 0, true);
         findings.extend(faults.iter().map(|error| Finding { area: "rules", ..Finding::config(error) }));
     }
     let Some(source) = &scene.config.local.aliases else { return };

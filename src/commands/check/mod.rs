@@ -14,6 +14,7 @@ mod logs;
 mod php;
 mod programs;
 mod root;
+mod rules;
 mod secrets;
 mod service;
 mod trust;
@@ -66,7 +67,8 @@ type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 const NAMED: [Look; 7] =
     [host::crossings, host::local, secrets::look, logs::look, counters::look, trust::look, service::queue];
 /// The machine around it.
-const MACHINE: [Look; 6] = [host::name, clock::look, service::service, programs::look, php::look, cron::look];
+const MACHINE: [Look; 7] =
+    [host::name, clock::look, service::service, rules::look, programs::look, php::look, cron::look];
 
 /// Checks; 0 where all is well, 1 with warnings, 2 where some mail does not go or a secret is open.
 #[must_use]

@@ -8,6 +8,10 @@ use super::finding::Finding;
 use super::programs::{self, Program};
 use super::root::Root;
 use super::secrets::WEB_ROOTS;
+use crate::cli::invocation::{Reach, Reaches};
+use crate::cli::msmtp;
+use crate::sys::owners::Way;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const AREA: &str = "php";
@@ -133,10 +137,33 @@ fn judge(root: &Root, value: &str) -> Vec<Finding> {
         }
     };
     found.extend(flags(first, &options).into_iter().map(|finding| finding.fix(wanted)));
+    if program == Program::Ours && Path::new(first).file_name().is_some_and(|name| name == "msmtp") {
+        found.extend(reaching(root, &options));
+    }
     if found.is_empty() {
         found.push(Finding::ok(AREA, format!("sendmail_path is postrider ({value})")));
     }
     found
+}
+
+/// Options of msmtp's that a site may not use: they name programs and files.
+fn reaching(root: &Root, options: &[&str]) -> Vec<Finding> {
+    let words: Vec<OsString> = options.iter().map(OsString::from).collect();
+    let Some(own) = msmtp::parse(&words).ok().and_then(|invocation| invocation.msmtp) else { return Vec::new() };
+    let file = own.file.map(|file| root.at(file));
+    let refused = own.reach.iter().filter(|reach| match reach.reaches {
+        Reaches::Program | Reaches::File | Reaches::Login => true,
+        Reaches::Configuration => file.as_ref().is_some_and(|file| Way::to_run_as(0).check(file).is_err()),
+        Reaches::Search => false,
+    });
+    let finding = |reach: &Reach| {
+        let what = format!("sendmail_path says {}, which msmtp refuses to a site: mail() fails", reach.option);
+        Finding::error(AREA, what).fix(match reach.reaches {
+            Reaches::Configuration => "put the file into /etc, root's own and readable by the site's group".to_owned(),
+            _ => format!("say it in the msmtprc instead, without {}", reach.option),
+        })
+    };
+    refused.map(finding).collect()
 }
 
 /// What is wrong with the options.
@@ -189,6 +216,15 @@ mod tests {
             assert_eq!(setting(line).as_deref(), value, "{line}");
         }
         assert_eq!(settings("a\nsendmail_path = x\n"), [(2, "x".to_owned())]);
+    }
+
+    #[test]
+    fn what_msmtp_refuses_to_a_site() {
+        let root = Root::new(None);
+        let said = |options: &[&str]| reaching(&root, options).len();
+        assert_eq!(said(&["-t", "-i", "-a", "site"]), 0);
+        assert_eq!(said(&["-t", "--logfile=/var/log/x", "--tls-certcheck=off", "--passwordeval", "x"]), 3);
+        assert_eq!(said(&["-t", "-C", "/etc/passwd"]) + said(&["-t", "--nonsense"]), 0);
     }
 
     #[test]

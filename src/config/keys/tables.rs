@@ -297,7 +297,12 @@ const RULE: &[Key] = &[
         "Into this maildir: %u is the part before the @, %d the domain, %e what stands behind a +.",
     ),
     key("pipe", LIST, "", "To this program, with these arguments; no shell."),
-    key("user", TEXT, "the daemon's own", "Whose rights the program has; another's needs a daemon that runs as root."),
+    key(
+        "user",
+        TEXT,
+        "the daemon's own",
+        "Whose rights and groups the program has; another's needs the drop-in pipe-users.conf, or a daemon that is root.",
+    ),
     key("timeout", TIME, "5m", "How long the program may take."),
     key("forward", LIST, "", "On to these addresses."),
     key("via", TEXT, "that of [rules]", "The sender that forwards."),

@@ -31,7 +31,7 @@ fn message(text: &str) -> Message {
 }
 
 fn host() -> Host {
-    Host { name: "host.test".into(), uid: rustix::process::getuid().as_raw(), home: None }
+    Host { name: "host.test".into(), uid: rustix::process::getuid().as_raw(), home: None, keeper: None }
 }
 
 /// `QUEUE` and senders with their servers.
