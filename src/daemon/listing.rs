@@ -16,6 +16,9 @@ const RECIPIENT: usize = 100;
 /// Characters of a reply, or of why a message is on hold.
 const WORDS: usize = 500;
 
+/// What begins the last word about a recipient of whose failure nobody could be told yet.
+const OWED: &str = "failed, and the report waits until it can be kept: ";
+
 /// Messages that fit, oldest first, at most `limit`; fewer where they have many recipients.
 ///
 /// # Errors
@@ -86,7 +89,10 @@ fn line(
         address: recipient.address.to_string(),
         attempts: recipient.attempts,
         due: (recipient.due < NEVER).then_some(recipient.due),
-        last: recipient.last.map(shortened),
+        last: match recipient.failed {
+            Some(failure) => Some(shortened(format!("{OWED}{}", failure.said))),
+            None => recipient.last.map(shortened),
+        },
     });
     Line {
         id: queued.id.to_string(),
@@ -124,6 +130,7 @@ mod tests {
     #[test]
     fn whatever_is_queued_a_line_has_a_size() {
         let recipient = |number: u32| QueuedRecipient {
+            failed: None,
             dsn: Default::default(),
             number,
             address: Address::parse(&format!("u{number}@example.org")).unwrap(),

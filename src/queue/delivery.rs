@@ -5,6 +5,7 @@
 use super::bounce::{self, Matter, Report};
 use super::lane::Way;
 use super::schedule::{self, Effect, Times};
+use super::telling::{self, Telling};
 use super::types::{Fate, Millis, NewMessage, Queued, QueuedRecipient, Recorded};
 use super::{lane, reason, types};
 use crate::config::{AtLimit, Config, Sender, TempFailExit, Via};
@@ -69,7 +70,7 @@ pub struct Tried {
     /// For the store.
     pub results: Vec<Recorded>,
     /// A bounce or a warning, for the store.
-    pub report: Option<NewMessage>,
+    pub telling: Option<Telling>,
     /// What it says of the lane; `None` where it says nothing.
     pub effect: Option<Effect>,
     /// Why the lane waits, where it does.
@@ -126,7 +127,8 @@ impl Job<'_> {
     #[must_use]
     pub fn run(&self, courier: &mut Courier) -> Ran {
         let now = clock::millis();
-        let mut due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(|one| one.due <= now).collect();
+        let is_due = |one: &&QueuedRecipient| one.due <= now && one.failed.is_none();
+        let mut due: Vec<&QueuedRecipient> = self.queued.recipients.iter().filter(is_due).collect();
         if due.is_empty() {
             return Ran::Idle;
         }
@@ -282,7 +284,7 @@ impl Job<'_> {
         let ages = worst.is_some_and(schedule::ages);
         let (status, text) = summary(&attempt, &results, later);
         Tried {
-            report: self.report(due, &attempt, &results, now),
+            telling: self.telling(due, &attempt, &results, now),
             results,
             // What bounced leaves its place to the next, which may be as old.
             effect: worst.map(schedule::effect).filter(|_| !(ages && later == 0)),
@@ -298,13 +300,13 @@ impl Job<'_> {
     }
 
     /// A bounce where recipients failed for good, else a warning where that is due.
-    fn report(
+    fn telling(
         &self,
         due: &[&QueuedRecipient],
         attempt: &Attempt,
         results: &[Recorded],
         now: Millis,
-    ) -> Option<NewMessage> {
+    ) -> Option<Telling> {
         let failed = results.iter().any(|one| one.result == Fate::Failed);
         let late = schedule::is_late(&self.config.queue, self.queued.created, now) && !self.queued.warned;
         let matter = match failed {
@@ -320,21 +322,29 @@ impl Job<'_> {
             Matter::Failed => result.result == Fate::Failed,
             Matter::Delayed(_) => result.result != Fate::Sent,
         });
-        let lines: Vec<bounce::Line> = about
-            .filter_map(|(recipient, _)| {
+        let (lines, failed): (Vec<bounce::Line>, Vec<_>) = about
+            .filter_map(|(recipient, result)| {
                 let trouble = troubles.get(&recipient.address.canonical())?;
-                Some(bounce::Line::of(recipient, trouble, &attempt.server, matter))
+                let line = bounce::Line::of(recipient, trouble, &attempt.server, matter);
+                let failure = telling::failure(&line, &result.reason);
+                Some((line, (recipient.number, failure)))
             })
-            .collect();
+            .unzip();
+        let failed = if matter == Matter::Failed { failed } else { Vec::new() };
         // A report must not wait for what the message waited for in vain.
         let stuck = attempt.troubles().any(|(_, trouble)| schedule::ages(trouble));
         let usable = |lane: &str| !(stuck && lane == self.queued.lane) && (self.usable)(lane);
-        report(self.config, self.host, self.queued, self.message, matter, &lines, &usable)
+        match report(self.config, self.host, self.queued, self.message, matter, &lines, &usable) {
+            Ok(None) => None,
+            mail => Some(Telling { mail: mail.ok().flatten(), failed }),
+        }
     }
 }
 
 /// A report about a message, where anybody is to be told; what keeps it from being made is logged.
-#[must_use]
+///
+/// # Errors
+/// It cannot be composed for now: why, one line.
 pub fn report(
     config: &Config,
     host: &Host,
@@ -343,33 +353,31 @@ pub fn report(
     matter: Matter,
     lines: &[bounce::Line],
     usable: &dyn Fn(&str) -> bool,
-) -> Option<NewMessage> {
+) -> Result<Option<NewMessage>, String> {
     let unsent = |why: &str| {
         if matter == Matter::Failed {
             let to: Vec<&str> = lines.iter().map(|line| line.address.as_str()).take(10).collect();
             tracing::error!(queued = %queued.id, sender = queued.lane, to = to.join(","), "nobody is told: {why}");
         }
     };
+    let later = |why: &str| {
+        tracing::error!(queued = %queued.id, sender = queued.lane, "no report can be composed for now: {why}");
+        why.to_owned()
+    };
     let lines = bounce::wanted(queued, lines, matter);
     let to = bounce::addressee(queued, matter, config.queue.postmaster.as_ref()).filter(|_| !lines.is_empty());
     let Some(to) = to else {
         unsent("there is nobody to tell, or nobody wants to know; queue.postmaster gets what has no sender");
-        return None;
+        return Ok(None);
     };
     let Some(route) = lane::for_report(config, queued, usable) else {
         unsent("no account to send a report over");
-        return None;
+        return Ok(None);
     };
-    let token = match random::token() {
-        Ok(token) => token,
-        Err(error) => {
-            unsent(&format!("no random number: {error}"));
-            return None;
-        }
-    };
+    let token = random::token().map_err(|error| later(&format!("no random number: {error}")))?;
     let lines = &lines;
     let report = Report { matter, queued, original, lines, to, route, host: &host.name, now: clock::now(), token };
-    report.message().inspect_err(|why| unsent(why)).ok()
+    report.message().map(Some).map_err(|why| later(&why))
 }
 
 /// Lines about recipients of which only the last word is known.

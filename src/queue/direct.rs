@@ -4,7 +4,7 @@ use super::delivery::{Host, Job, Ran, Tried};
 use super::schedule::{self, Effect};
 use super::spoilt::spoilt;
 use super::types::{Busy, Millis, Pause, Queued, Recorded, StoreError};
-use super::{Store, backup, gone, lane};
+use super::{Store, backup, gone, lane, telling};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
 use crate::deliver::trouble::Wait;
@@ -72,6 +72,12 @@ impl Run<'_> {
             gone::hold(self.store, std::slice::from_ref(queued))?;
             return Ok(false);
         };
+        let broken = &self.broken;
+        let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
+        let owed = telling::owed(queued, clock::millis());
+        if !owed.is_empty() {
+            return telling::tell(self.store, self.config, self.host, queued, &owed, &usable).map(|()| false);
+        }
         let message = match self.store.text(queued.id) {
             Err(StoreError::Gone) => return Ok(false),
             Err(StoreError::Text(why)) => return spoilt(self.store, queued, &why).map(|()| false),
@@ -82,8 +88,6 @@ impl Run<'_> {
             self.at = Some(queued.lane.clone());
         }
         let pauses = self.pauses.get(&queued.lane).map_or(0, |pause| pause.times);
-        let broken = &self.broken;
-        let usable = |lane: &str| broken.iter().all(|other| other.lane != lane);
         let (config, host) = (self.config, self.host);
         let note = |results: &[Recorded]| {
             let noted = self.store.note(queued.id, clock::millis(), results);
@@ -101,8 +105,7 @@ impl Run<'_> {
                 return Ok(false);
             }
         };
-        let report = tried.report.take();
-        let recorded = self.store.record(queued.id, clock::millis(), &tried.results, report);
+        let recorded = telling::settled(self.store, queued.id, &tried.results, tried.telling.as_ref());
         if let Some(lease) = tried.lease.take() {
             lease.settle(limits::taken(&tried.attempt));
         }

@@ -283,8 +283,9 @@ impl<'s> Dispatcher<'s> {
         let usable = |lane: &str| self.shared.is_usable(lane);
         let report = delivery::report(config, &self.shared.hooks.host, queued, &text, matter, &lines, &usable);
         match report {
-            None => Ok(()),
-            report => self.shared.store.record(queued.id, now, &[], report),
+            // It is due again a little later.
+            Ok(None) | Err(_) => Ok(()),
+            Ok(report) => self.shared.store.record(queued.id, now, &[], report),
         }
     }
 

@@ -20,6 +20,7 @@ mod shared;
 mod spoilt;
 pub mod sqlite;
 pub mod stats;
+mod telling;
 pub mod types;
 mod worker;
 
@@ -88,6 +89,20 @@ pub trait Store: Send + Sync {
         now: Millis,
         results: &[Recorded],
         report: Option<NewMessage>,
+    ) -> Result<(), StoreError>;
+
+    /// Writes results down as `record` does, and that other recipients failed for good, of which nobody could be told yet:
+    /// these stay, due at `due`, and are not tried again (`QueuedRecipient::failed`).
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn owe(
+        &self,
+        id: MessageId,
+        now: Millis,
+        results: &[Recorded],
+        due: Millis,
+        failed: &[(u32, Failure)],
     ) -> Result<(), StoreError>;
 
     /// Writes down what became of some recipients while the attempt goes on for others: the claim stays. `record` may

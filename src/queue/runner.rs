@@ -170,6 +170,7 @@ impl Runner {
         let lines = delivery::last_words(queued, "5.0.0", WHY);
         let (host, usable) = (&self.shared.hooks.host, |lane: &str| self.shared.is_usable(lane));
         let report = delivery::report(config, host, queued, &text, Matter::Failed, &lines, &usable);
+        let report = report.map_err(StoreError::Io)?;
         let results: Vec<Recorded> = queued
             .recipients
             .iter()

@@ -197,6 +197,21 @@ pub struct QueuedRecipient {
     pub last: Option<String>,
     /// After one of them nobody knows whether the server took it (RFC 1047): it must not go over another lane.
     pub unknown: bool,
+    /// It failed for good and is not tried again; it stays until somebody can be told.
+    pub failed: Option<Failure>,
+}
+
+/// A recipient's failure for good, as its report will tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// RFC 3463.
+    pub status: String,
+    /// What happened, in words for people.
+    pub said: String,
+    /// The server, and its own words where it said any.
+    pub server: Option<(String, Option<String>)>,
+    /// Why, in few words for counting.
+    pub reason: String,
 }
 
 /// Messages that are not to be claimed, as enough of their kind are in hand.

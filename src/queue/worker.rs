@@ -8,7 +8,8 @@ use super::lane::Way;
 use super::schedule::Times;
 use super::shared::{Met, Shared, TICK, logged};
 use super::spoilt::spoilt;
-use super::types::{Fate, MessageId, Millis, NewMessage, Queued, Recorded, StoreError};
+use super::telling::{self, Telling};
+use super::types::{Failure, Fate, MessageId, Millis, Queued, QueuedRecipient, Recorded, StoreError};
 use super::{lane, schedule};
 use crate::config::Config;
 use crate::deliver::courier::Courier;
@@ -53,6 +54,12 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         shared.hold_gone(std::slice::from_ref(queued));
         return nothing;
     };
+    let usable = |lane: &str| shared.is_usable(lane);
+    let owed = telling::owed(queued, clock::millis());
+    if !owed.is_empty() {
+        tell(shared, config, queued, &owed, &usable);
+        return nothing;
+    }
     let message = match shared.store.text(queued.id) {
         Ok(message) => message,
         Err(StoreError::Text(why)) => {
@@ -65,7 +72,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
             return nothing;
         }
     };
-    let (pauses, usable) = (shared.pauses(&queued.lane), |lane: &str| shared.is_usable(lane));
+    let pauses = shared.pauses(&queued.lane);
     let (host, note) = (&shared.hooks.host, |results: &[Recorded]| note(shared, queued.id, results));
     let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable, note: &note };
     let tried = match job.run(courier) {
@@ -76,11 +83,11 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
         }
         Ran::Full(full) => return Met { full: limited(shared, &job, full), ..nothing },
     };
-    let Tried { results, report, effect, reason, wait, down, ages, status, text, attempt, lease } = tried;
+    let Tried { results, telling, effect, reason, wait, down, ages, status, text, attempt, lease } = tried;
     // Whoever waits hears of the failure at once, and not by mail as well.
-    let report = report.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
-    let reported = report.is_some();
-    record(shared, queued.id, &results, report);
+    let telling = telling.filter(|_| status == Status::Ok || !(shared.hooks.is_enough)(queued.id));
+    let reported = telling.is_some();
+    record(shared, queued.id, &results, telling.as_ref());
     let full = lease.as_ref().and_then(|lease| lease.rest().cloned()).filter(|_| !job.waits_alone());
     let split = full.is_none() && lease.as_ref().is_some_and(|lease| lease.rest().is_some());
     if let Some(lease) = lease {
@@ -143,9 +150,29 @@ fn limited(shared: &Shared, job: &Job<'_>, full: Full) -> Option<Full> {
 fn put_off(shared: &Shared, job: &Job<'_>, full: Full) {
     let now = clock::millis();
     let full = Full { until: full.until.min(now.saturating_add(PUT_OFF)), ..full };
-    let due = job.queued.recipients.iter().filter(|one| one.due <= now);
+    let due = job.queued.recipients.iter().filter(|one| one.due <= now && one.failed.is_none());
     let results: Vec<Recorded> = due.map(|one| job.waits(one, &full, now)).collect();
     record(shared, job.queued.id, &results, None);
+}
+
+/// Somebody hears of failures of before, of which no report could be kept then.
+fn tell(
+    shared: &Shared,
+    config: &Config,
+    queued: &Queued,
+    owed: &[(&QueuedRecipient, &Failure)],
+    usable: &dyn Fn(&str) -> bool,
+) {
+    match telling::compose(shared.store.as_ref(), config, &shared.hooks.host, queued, owed, usable) {
+        Ok(Some((results, telling))) => record(shared, queued.id, &results, telling.as_ref()),
+        Ok(None) => {}
+        Err(error) => {
+            telling::postponed(queued.id, &error);
+            let failed = owed.iter().map(|(one, failure)| (one.number, (*failure).clone())).collect();
+            record(shared, queued.id, &[], Some(&Telling { mail: None, failed }));
+        }
+    }
+    shared.kick();
 }
 
 /// A text that cannot be read now may be readable later; one that is gone was deleted.
@@ -163,6 +190,7 @@ fn unreadable(shared: &Shared, config: &Config, queued: &Queued, error: &StoreEr
     let results: Vec<Recorded> = queued
         .recipients
         .iter()
+        .filter(|one| one.failed.is_none())
         .map(|one| Recorded {
             number: one.number,
             result: again(one.attempts),
@@ -194,13 +222,22 @@ fn note(shared: &Shared, id: MessageId, results: &[Recorded]) -> bool {
     }
 }
 
-/// Writes the result down, however long that takes; only the end of the process ends it.
-fn record(shared: &Shared, id: MessageId, results: &[Recorded], mut report: Option<NewMessage>) {
+/// Writes the result down, however long that takes; only the end of the process ends it. Where the report about it does not
+/// fit, the failure is kept in its place, and told of later.
+fn record(shared: &Shared, id: MessageId, results: &[Recorded], telling: Option<&Telling>) {
+    let store = shared.store.as_ref();
     let mut wait = STORE_WAIT;
-    loop {
-        // The report is given away, so that another try needs another one.
-        let offered = report.as_ref().map(again);
-        match shared.store.record(id, clock::millis(), results, offered) {
+    // A commit may fail for a reason that is over a moment later.
+    for tried in 0u32.. {
+        let whole = telling::record(store, id, results, telling, false);
+        let recorded = match whole {
+            Err(error) if telling.is_some() && tried > 0 && !matches!(error, StoreError::Gone) => {
+                let later = telling::record(store, id, results, telling, true);
+                later.inspect(|()| telling::postponed(id, &error))
+            }
+            whole => whole,
+        };
+        match recorded {
             Ok(()) => return,
             Err(StoreError::Gone) => {
                 tracing::warn!(queued = %id, "deleted during the attempt; the result is not kept");
@@ -213,25 +250,5 @@ fn record(shared: &Shared, id: MessageId, results: &[Recorded], mut report: Opti
             return;
         }
         wait = (wait * 2).min(STORE_LONGEST);
-        // Without room for the report, the result alone may fit; who is not told by mail is told by the log.
-        if wait >= STORE_LONGEST && report.take().is_some() {
-            tracing::error!(queued = %id, "its report is given up for want of space");
-        }
-    }
-}
-
-/// The same report once more: its submission id makes it one message however often it is offered.
-fn again(report: &NewMessage) -> NewMessage {
-    NewMessage {
-        submission: report.submission.clone(),
-        lane: report.lane.clone(),
-        header_from: report.header_from.clone(),
-        envelope: report.envelope.clone(),
-        tag: report.tag.clone(),
-        message: report.message.clone(),
-        hold: report.hold.clone(),
-        counted: report.counted.clone(),
-        in_doubt: Vec::new(),
-        ..*report
     }
 }

@@ -6,7 +6,7 @@ use super::text::{Kept, Text};
 use super::{counts, halts, portion, read};
 use crate::envelope::Dsn;
 use crate::queue::{
-    Accepted, Counted, Fate, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, StoreError, schedule,
+    Accepted, Counted, Failure, Fate, MessageId, Millis, NEVER, NewMessage, Pause, Recorded, StoreError, schedule,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -176,6 +176,23 @@ pub(super) fn record(
     let files = settle(c, id.0, warning)?;
     let report = report.map(|parcel| accept(c, parcel)).transpose()?;
     Ok(Done { files, report_again: report.is_some_and(|report| report.again) })
+}
+
+/// Writes results down, and failures that nobody was told of yet.
+pub(super) fn owe(
+    c: &Connection,
+    id: MessageId,
+    now: Millis,
+    results: &[Recorded],
+    due: Millis,
+    failed: &[(u32, Failure)],
+) -> Result<Done, StoreError> {
+    let due = due.saturating_sub(portion::to_be_shifted(c, id.0)?);
+    for (number, failure) in failed {
+        c.prepare_cached("UPDATE recipient SET due = ?3, last = ?4, failed = ?5 WHERE message = ?1 AND number = ?2")?
+            .execute(params![id.0, number, due, cut(&failure.said), json(failure)?])?;
+    }
+    record(c, id, now, results, None)
 }
 
 /// Counts an attempt that is to be followed by another one.

@@ -37,8 +37,8 @@ mod writer;
 mod tests;
 
 use super::{
-    Accepted, Action, Busy, Filter, Halt, Load, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded, Source,
-    Stats, Store, StoreError,
+    Accepted, Action, Busy, Failure, Filter, Halt, Load, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded,
+    Source, Stats, Store, StoreError,
 };
 use crate::message::Message;
 use crate::sys::clock::Deadline;
@@ -298,6 +298,22 @@ impl Store for SqliteStore {
         }
         if !matches!(done, Ok(change::Done { report_again: false, .. })) {
             self.drop_text(file);
+        }
+        done.map(|done| self.texts.remove(&done.files))
+    }
+
+    fn owe(
+        &self,
+        id: MessageId,
+        now: Millis,
+        results: &[Recorded],
+        due: Millis,
+        failed: &[(u32, Failure)],
+    ) -> Result<(), StoreError> {
+        let (results, failed) = (results.to_vec(), failed.to_vec());
+        let done = self.writer.change_patiently(move |c| change::owe(c, id, now, &results, due, &failed));
+        if matches!(done, Ok(_) | Err(StoreError::Gone)) {
+            lock(&self.claims).remove(&id);
         }
         done.map(|done| self.texts.remove(&done.files))
     }

@@ -309,7 +309,7 @@ fn recipients(
     Room { recipients: most, octets }: Room,
 ) -> Result<Result<Vec<QueuedRecipient>, String>, StoreError> {
     let mut statement = c.prepare_cached(
-        "SELECT number, address, attempts, due, last, dsn, unknown FROM recipient WHERE message = ?1 ORDER BY number",
+        "SELECT number, address, attempts, due, last, dsn, unknown, failed FROM recipient WHERE message = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([id.0])?;
     let (mut recipients, mut used) = (Vec::new(), 0);
@@ -325,8 +325,12 @@ fn recipients(
             Err(why) => return Ok(Err(why)),
         };
         let (due, last, unknown): (_, Option<String>, _) = (row.get(3)?, row.get(4)?, row.get(6)?);
+        let failed = match options(row.get(7)?) {
+            Ok(failed) => failed,
+            Err(why) => return Ok(Err(why)),
+        };
         used += address.as_str().len() + last.as_deref().map_or(0, str::len);
-        recipients.push(QueuedRecipient { number, address, dsn, attempts, due, last, unknown });
+        recipients.push(QueuedRecipient { number, address, dsn, attempts, due, last, unknown, failed });
     }
     Ok(Ok(recipients))
 }
@@ -370,7 +374,7 @@ fn head(id: MessageId, row: &Row<'_>) -> rusqlite::Result<Result<Queued, String>
 fn options<T: DeserializeOwned + Default>(text: Option<String>) -> Result<T, String> {
     let read = text.map(|text| serde_json::from_str(&text)).transpose();
     read.map(Option::unwrap_or_default)
-        .map_err(|error| format!("the queue holds DSN options that cannot be read: {error}"))
+        .map_err(|error| format!("the queue holds DSN options or a failure that cannot be read: {error}"))
 }
 
 /// Where a text is: in the database, or the file and the size that it must have.

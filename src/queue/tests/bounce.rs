@@ -12,6 +12,7 @@ use std::io::Read;
 
 fn queued(from: Option<&str>, dsn: Dsn) -> Queued {
     let recipient = |number, text: &str| QueuedRecipient {
+        failed: None,
         dsn: Default::default(),
         number,
         address: address(text),

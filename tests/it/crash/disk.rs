@@ -2,7 +2,7 @@
 
 use super::ledger::copies;
 use super::{Site, words};
-use crate::support::script::Script;
+use crate::support::script::{Fault, Script};
 use crate::support::skip;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -173,4 +173,52 @@ fn a_disk_that_turns_read_only() {
     site.stop();
     let tally = site.ledger.check(&copies(&server.connections()));
     assert!(tally.refused >= 2, "{tally:?}");
+}
+
+/// A message whose report is larger than the room that is left, and which the server refuses for good.
+fn refused_mail() -> String {
+    let text = "x".repeat(70) + "\n";
+    format!("From: shop@example.com\nTo: nobody@example.org\nSubject: returned\n\n{}", text.repeat(2000))
+}
+
+#[test]
+fn a_report_waits_for_room_and_is_never_given_up() {
+    // The first recipient is refused for good; reports are taken.
+    let server = Script::new().on_nth("RCPT", 1, Fault::Reply("550 5.1.1 no such user".into())).start();
+    let mut site = Site::plain("min_free = \"0\"", server.port);
+    let Some(disk) = Disk::new("a_report_waits_for_room_and_is_never_given_up", &site, 8192) else { return };
+    site.start(&disk.through());
+    site.home.run("sendmail", &["-odq", "-i", "-R", "full", "nobody@example.org"], refused_mail()).expect(0);
+    // What was in the log goes into the database, so that there is no room left in it.
+    site.stop();
+    site.start(&disk.through());
+    let filled = disk.run(&["sh", "-c", &format!("head -c 16M /dev/zero > {}/ballast", disk.place)]);
+    assert!(!filled.status.success(), "the disk is full");
+    let length = std::fs::metadata(disk.path("ballast")).unwrap().len();
+    // Enough for the failure, and not for the report.
+    std::fs::OpenOptions::new().write(true).open(disk.path("ballast")).unwrap().set_len(length - (100 << 10)).unwrap();
+    site.flush();
+    let waits = |site: &Site| {
+        let lines = site.lines().unwrap_or_default();
+        let last = lines.first().and_then(|line| line.recipients.first()?.last.clone());
+        last.is_some_and(|last| last.contains("the report waits") && last.contains("550 5.1.1 no such user"))
+    };
+    crate::daemon::until("the failure is kept without its report", || waits(&site));
+    assert!(site.log().contains("the message stays until it can"), "{}", site.log());
+    // A run while there is still no room changes nothing, nor does a restart.
+    site.flush();
+    site.kill();
+    std::fs::remove_file(disk.path("ballast")).unwrap();
+    site.start(&disk.through());
+    assert!(waits(&site), "{:?}", site.lines());
+    site.drain();
+    site.stop();
+    let commands: Vec<String> = server.connections().into_iter().flat_map(|one| one.commands).collect();
+    let rcpts = commands.iter().filter(|line| line.starts_with("RCPT")).count();
+    assert_eq!(rcpts, 2, "what failed for good is not tried again: {commands:?}");
+    let arrived = server.messages();
+    assert_eq!(arrived.len(), 1);
+    let text = String::from_utf8_lossy(&arrived[0].text).into_owned();
+    assert!(text.contains("Undelivered mail") && text.contains("550 5.1.1 no such user"), "{text}");
+    assert!(text.contains("Subject: returned") && text.matches("xxxxx").count() > 1000);
 }
