@@ -8,7 +8,7 @@ use super::deadline::TimedStream;
 use super::wire::Wire;
 use crate::sys::files;
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslAcceptor, SslContextBuilder, SslMethod, SslMode, SslOptions, SslVersion};
+use openssl::ssl::{SslAcceptor, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion};
 use std::path::Path;
 
 /// What a listener makes handshakes with.
@@ -52,6 +52,8 @@ impl Acceptor {
 fn protect(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     builder.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
+    // Who comes again brings a ticket; strangers' sessions are not kept here, thousands of them.
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_mode(SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::RELEASE_BUFFERS);
     Ok(())
 }

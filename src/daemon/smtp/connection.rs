@@ -154,6 +154,10 @@ impl Connection<'_> {
             if chunk.len() != octets {
                 chunk = vec![0; octets];
             }
+            // TLS takes a buffer as soon as it is asked for octets: not before there are some.
+            if self.wire()?.is_protected() {
+                self.wire()?.is_silent();
+            }
             match self.wire()?.read(&mut chunk) {
                 Ok(count) if count > 0 => {
                     self.session.feed(chunk.get(..count).unwrap_or_default());

@@ -2,7 +2,8 @@
 //!
 //! Whoever has fewer wrong logins behind it goes first, then the connection with fewer, then who came first; so a right
 //! login goes past any number of guesses. A client that guesses hears after a moment that it guesses too much; all others
-//! wait for as long as their phase allows. When nobody checks or waits any more, the memory goes back to the system.
+//! wait for as long as their phase allows. Clients that were wrong never have all the places. Memory that the next check
+//! does not take over goes back to the system.
 
 use super::counts::{Counts, Standing, Who};
 use crate::smtp::auth::WorkMemory;
@@ -53,8 +54,9 @@ struct State {
     next: u64,
     waiting: Vec<Waiter>,
     running: Vec<Asked>,
-    /// Memory that is used again.
+    /// Memory that is used again, and how many of the running have not taken any yet.
     idle: Vec<WorkMemory>,
+    bare: usize,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,6 @@ impl Turns {
             let Some(_) = state.waiting.iter().position(|waiter| waiter.number == number) else { break };
             let Some(left) = state.left(&asked, stands, since, now) else {
                 state.waiting.retain(|waiter| waiter.number != number);
-                state.leave();
                 return Err(if stands.client_alone { Denied::Guessing } else { Denied::Busy });
             };
             state = wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -128,7 +129,7 @@ impl State {
     /// Gives free places to those who may have one.
     fn dispatch(&mut self, places: usize, now: Instant) {
         while self.running.len() < places {
-            let may = |waiter: &&Waiter| self.may(&waiter.asked, now);
+            let may = |waiter: &&Waiter| self.may(&waiter.asked, places, now);
             let rank = |waiter: &&Waiter| {
                 (self.counts.standing(waiter.asked.who, now).wrong, waiter.asked.refused, waiter.number)
             };
@@ -138,20 +139,23 @@ impl State {
             let Some(at) = self.waiting.iter().position(|waiter| waiter.number == next) else { return };
             let waiter = self.waiting.swap_remove(at);
             self.running.push(waiter.asked);
+            self.bare += 1;
             waiter.wake.notify_one();
         }
     }
 
     /// Whether somebody who waits could be checked now.
-    fn may(&self, asked: &Asked, now: Instant) -> bool {
-        let Standing { not_before, client_alone, name_alone, .. } = self.counts.standing(asked.who, now);
+    fn may(&self, asked: &Asked, places: usize, now: Instant) -> bool {
+        let Standing { wrong, not_before, client_alone, name_alone } = self.counts.standing(asked.who, now);
+        let were_wrong = |running: &&Asked| self.counts.standing(running.who, now).wrong > 0;
+        let guesses = if wrong > 0 { self.running.iter().filter(were_wrong).count() } else { 0 };
         let taken: usize = self.running.iter().map(|running| running.kib).sum();
         let fits = self.running.is_empty() || taken.saturating_add(asked.kib) <= MEMORY;
         let alone = self.running.iter().all(|running| {
             !(client_alone && running.who.client == asked.who.client
                 || name_alone && running.who.name == asked.who.name)
         });
-        fits && alone && not_before.is_none_or(|time| time <= now)
+        fits && alone && guesses < places.saturating_sub(1).max(1) && not_before.is_none_or(|time| time <= now)
     }
 
     /// How long somebody who waits is to sleep before it looks again; `None` when it has waited for long enough.
@@ -165,17 +169,16 @@ impl State {
 
     /// Memory of at least that size: what another has left, or new.
     fn memory(&mut self, kib: usize) -> Option<WorkMemory> {
+        self.bare -= 1;
         match self.idle.pop() {
             Some(memory) if memory.kib() >= kib => Some(memory),
             _ => WorkMemory::new(kib),
         }
     }
 
-    /// Gives memory back to the system when nobody is there who needs it.
-    fn leave(&mut self) {
-        if self.running.is_empty() && self.waiting.is_empty() {
-            self.idle.clear();
-        }
+    /// Gives memory back to the system that nobody takes over.
+    fn tidy(&mut self) {
+        self.idle.truncate(self.bare);
     }
 }
 
@@ -200,7 +203,7 @@ impl Drop for Turn<'_> {
         }
         state.idle.extend(self.memory.take().filter(|memory| memory.kib() <= MEMORY));
         state.dispatch(self.turns.places, clock::instant());
-        state.leave();
+        state.tidy();
     }
 }
 
