@@ -445,6 +445,11 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.until > now).map(|(name, _)| name.clone()).collect()
     }
 
+    /// How a lane is paused for a trouble of its own, where it is.
+    pub(super) fn trouble_of(&self, name: &str, now: Millis) -> Option<Pause> {
+        self.lanes.get(name).filter(|lane| lane.until > now).map(|lane| lane.state(name))
+    }
+
     /// The lanes that have been in trouble and are still to show that they serve.
     pub(super) fn troubled(&self) -> Vec<String> {
         let troubled = |lane: &Lane| lane.until > 0 && lane.pauses > 0;

@@ -88,7 +88,7 @@ impl Runner {
         let was = self.shared.lock().lanes.resume(lane);
         if was {
             tracing::info!(sender = lane, "the sender tries again, as an operator says");
-            self.shared.store.resume(lane, clock::millis())?;
+            self.shared.keep_pause(lane, None)?;
             self.kick();
         }
         Ok(was)

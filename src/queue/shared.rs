@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The longest sleep of the dispatcher: so often the clock is looked at.
 pub(super) const TICK: Duration = Duration::from_secs(20);
+/// How often the store is told again what became of a lane meanwhile.
+const AGREED: usize = 8;
 /// However long a sending limit says to wait: so often it is looked at again, as it may have been reset or raised.
 const LOOK: Millis = 60_000;
 
@@ -154,7 +156,7 @@ impl Shared {
         drop(state);
         if opened {
             tracing::info!(sender = name, "the sender's server serves again");
-            logged(self.store.resume(name, now));
+            logged(self.keep_pause(name, None));
         }
         if let Some((pause, back)) = paused {
             self.note_pause(&pause, &back);
@@ -179,7 +181,7 @@ impl Shared {
         let seconds = (pause.until - clock::millis()).max(0) / 1000;
         let (name, reason) = (&pause.lane, &pause.reason);
         tracing::warn!(sender = name, seconds, reason, "the sender is paused; its messages wait");
-        logged(self.store.pause(pause));
+        logged(self.keep_pause(name, Some(pause.clone())));
         self.give_back(back, reason);
         (self.hooks.paused)(pause);
     }
@@ -216,8 +218,26 @@ impl Shared {
     /// Paused lanes try one message.
     pub(super) fn open_lanes(&self) {
         let opened = self.lock().lanes.open();
-        let now = clock::millis();
-        opened.iter().for_each(|name| logged(self.store.resume(name, now)));
+        opened.iter().for_each(|name| logged(self.keep_pause(name, None)));
+    }
+
+    /// Writes a lane's pause or its end down. The lanes here and those of the store are not changed in one moment: where
+    /// another thread paused or opened this one meanwhile, the store is told again, so that both agree in the end.
+    pub(super) fn keep_pause(&self, name: &str, mut pause: Option<Pause>) -> Result<(), StoreError> {
+        for _ in 0..AGREED {
+            let now = clock::millis();
+            match &pause {
+                Some(pause) => self.store.pause(pause)?,
+                None => self.store.resume(name, now)?,
+            }
+            let is = self.lock().lanes.trouble_of(name, now);
+            // A pause that is over by itself stays known until its lane serves.
+            if is == pause || is.is_none() && pause.is_some_and(|pause| pause.until <= now) {
+                break;
+            }
+            pause = is;
+        }
+        Ok(())
     }
 }
 

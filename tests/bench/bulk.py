@@ -66,7 +66,8 @@ def submit():
     command = [SENDMAIL, "-i", "-odq", "-f", "shop@example.com", TO]
     done = subprocess.run(command, check=False, capture_output=True, input=MESSAGE, env=surroundings())
     if done.returncode:
-        sys.exit(f"a submission failed: {done.stderr}")
+        # It gave up waiting: its time is what it waited.
+        print(f"a submission failed: {done.stderr}", file=sys.stderr)
     return time.perf_counter() - began
 
 
