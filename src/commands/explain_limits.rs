@@ -50,28 +50,43 @@ pub(super) fn explain(config: &Config, plan: &Plan<'_>, source: &Source, line: &
             for rule in &rules {
                 line("limit:", format!("{}: {}: its use is not shown", rule.whose, rule.window));
             }
-            line("at limit:", format!("not known whether it is reached ({why}); {}", meant(plan, false, None)));
+            let told = match why {
+                Unknown::Sends(why) => format!("it cannot be counted, so that nothing is sent ({why})"),
+                Unknown::Asks(why) => format!("not known whether it is reached ({why}); {}", meant(plan, false, None)),
+            };
+            line("at limit:", told);
         }
     }
 }
 
+/// Why the use is not known.
+enum Unknown {
+    /// Whoever asks sends himself, and cannot count.
+    Sends(String),
+    /// The daemon sends.
+    Asks(String),
+}
+
 /// What is known of the use; else why not.
-fn look(config: &Config, plan: &Plan<'_>, source: &Source) -> Result<Room, String> {
+fn look(config: &Config, plan: &Plan<'_>, source: &Source) -> Result<Room, Unknown> {
     let (recipients, bulk) = (plan.envelope.recipients().len(), plan.bulk.is_some());
     let read = || {
         let room = room::room(config, plan.via, recipients, bulk, clock::millis());
         room.map_err(|error| format!("{}: {}", limits::file(config).display(), error.cause))
     };
-    let Source::Daemon(socket) = source else { return read() };
+    let Source::Daemon(socket) = source else { return read().map_err(Unknown::Sends) };
     let request = Request::Room { name: plan.via.name(), recipients, bulk };
+    let asks = |why: String| move |own: String| Unknown::Asks(format!("{why}; {own}"));
     match client::ask(socket, &request) {
         // The one that the caller's configuration has is another one, of the same name.
-        Ok(Reply::Room(room)) if room.defined != plan.via.place().to_string() => read(),
+        Ok(Reply::Room(room)) if room.defined != plan.via.place().to_string() => read().map_err(Unknown::Asks),
         Ok(Reply::Room(room)) => Ok(room),
-        Ok(Reply::Refused(why)) => read().map_err(|error| format!("the daemon says: {why}; {error}")),
-        Ok(_) => read().map_err(|error| format!("the daemon answers something else; {error}")),
-        Err(AskError::Absent(_)) => read().map_err(|error| format!("the daemon does not run, and {error}")),
-        Err(error) => read().map_err(|own| format!("{error}; {own}")),
+        Ok(Reply::Refused(why)) => read().map_err(asks(format!("the daemon says: {why}"))),
+        Ok(_) => read().map_err(asks("the daemon answers something else".into())),
+        Err(AskError::Absent(_)) => {
+            read().map_err(|error| Unknown::Sends(format!("the daemon does not run, and {error}")))
+        }
+        Err(error) => read().map_err(asks(error.to_string())),
     }
 }
 

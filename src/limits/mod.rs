@@ -326,8 +326,11 @@ pub fn usage(config: &Config, sender: &str, now: Millis) -> Result<Vec<Usage>, L
     }
     match file(config).try_exists() {
         Ok(true) => {}
-        // Who looks makes no file.
-        Ok(false) => return Ok(rules.iter().map(unused).collect()),
+        // Who looks makes no file; but who could not make one sends nothing.
+        Ok(false) => {
+            open::may_make(&file(config)).map_err(|error| unusable(config, via, &error.to_string()))?;
+            return Ok(rules.iter().map(unused).collect());
+        }
         Err(error) => return Err(unusable(config, via, &error.to_string())),
     }
     let read = Reading { wall: now, ..reading() };

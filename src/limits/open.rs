@@ -103,6 +103,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
     for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
         identity::give(&file)?;
     }
+    // The way there may have links, as /var/run is one.
+    let path = &directory.canonicalize()?.join(path.file_name().unwrap_or_default());
     let deadline = clock::Deadline::after(BUSY);
     loop {
         let stead = Stead::of(directory);
@@ -122,6 +124,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
         }
         clock::pause(STEP);
     }
+}
+
+/// Whether this process could make the file, where it is not there; nothing is made.
+pub(super) fn may_make(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD};
+    let above = directory(path).ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    Ok(rustix::fs::accessat(CWD, above, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
 fn directory(path: &Path) -> &Path {
@@ -268,7 +277,9 @@ fn open_directory(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// No link is followed: others may lay one where a group counts.
+const FLAGS: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
 fn connect(path: &Path) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(path, FLAGS)?;

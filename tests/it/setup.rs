@@ -1,5 +1,6 @@
 //! `postrider setup`: by options, and by a person at a terminal.
 
+use crate::daemon::{as_nobody, nobody};
 use crate::support::certs::{Authority, Kind};
 use crate::support::pty::Pty;
 use crate::support::run::{Finished, Home};
@@ -128,4 +129,55 @@ fn a_person_is_asked() {
     assert_eq!(files(&home), ["postrider.toml", "shop.password", "shop.toml"]);
     assert_eq!(mode(&home, "etc/shop.password"), 0o600);
     assert_eq!(std::fs::read_to_string(home.path("etc/shop.password")).unwrap(), format!("{PASSWORD}\n"));
+}
+
+#[test]
+fn a_group_that_sends_without_the_daemon_can_count_and_is_told_the_truth() {
+    let test = "setup::a_group_that_sends_without_the_daemon_can_count_and_is_told_the_truth";
+    if !nobody(test) {
+        return;
+    }
+    let authority = Authority::new();
+    let server = server(&authority);
+    let home = home(&authority);
+    let state = home.path("state/queue");
+    let main = format!("log = {{ to = \"off\" }}\naliases = \"off\"\n[queue]\ndirectory = \"{}\"\n", state.display());
+    let main = home.write("etc/postrider.toml", main);
+    for (path, mode) in [(home.path("etc"), 0o755), (main.clone(), 0o644), (home.path("ca.pem"), 0o644)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let options = ["--provider", "yandex", "--address", "shop@example.com", "--group", "nogroup"];
+    let run = setup(&home, &server, &options, PASSWORD).expect(0);
+    assert!(run.stdout.contains("state/limits/limits.db: what the group nogroup sends"), "{}", run.stdout);
+    assert!(std::fs::read_to_string(&main).unwrap().ends_with("state/limits/limits.db\"\n"));
+    let home = home.env("POSTRIDER_CONFIG", &main);
+    let mail = "From: shop@example.com\nTo: you@example.org\n\nhello\n";
+    let as_other = |name: &str, arguments: &[&str]| {
+        let mut all = as_nobody(&home, arguments);
+        all[3] = home.path(&format!("bin/{name}")).display().to_string();
+        home.program(std::path::Path::new("/usr/bin/setpriv"), &all, mail)
+    };
+    as_other("sendmail", &["-t"]).expect(0);
+    home.run("sendmail", &["-t"], mail).expect(0);
+    as_other("sendmail", &["-t"]).expect(0);
+    let explained = as_other("postrider", &["explain", "-t"]).expect(0).stdout;
+    assert!(explained.contains("3 used, 497 left"), "{explained}");
+    let check = home.run("postrider", &["check"], "").stdout;
+    let line = check.lines().find(|line| line.contains("counters of sending limits")).unwrap_or_default();
+    assert!(line.starts_with("ok: ") && line.contains("nobody"), "{check}");
+
+    // What was counted is there, and out of reach; then not even that.
+    let directory = home.path("state/limits");
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for gone in [false, true] {
+        if gone {
+            std::fs::remove_dir_all(&directory).unwrap();
+        }
+        as_other("sendmail", &["-t"]).expect(69);
+        let explained = as_other("postrider", &["explain", "-t"]).expect(0).stdout;
+        assert!(explained.contains("it cannot be counted, so that nothing is sent"), "{explained}");
+        let check = home.run("postrider", &["check"], "").expect(2).stdout;
+        assert!(check.contains("nobody cannot make the counters of sending limits"), "{check}");
+    }
+    assert_eq!(server.messages().len(), 3);
 }

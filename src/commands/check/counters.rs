@@ -3,12 +3,17 @@
 use super::Scene;
 use super::finding::Finding;
 use super::root::Person;
-use super::secrets::Users;
+use super::secrets::{self, Users};
 use crate::config::{DefaultRelay, Via};
 use crate::limits::{self, Class, scope};
+use crate::secret::SecretSource;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const AREA: &str = "limits";
+
+/// The most users that are tried.
+const MOST: usize = 50;
 
 /// Looks at them, where anything has a limit.
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
@@ -48,8 +53,17 @@ fn senders(scene: &Scene<'_>) -> Vec<Person> {
     };
     let own = scene.around.who.uid;
     let web = |person: &Person| system && users.web.contains(person);
+    // Whoever may read a password sends by himself.
+    let secrets: Vec<_> = secrets::relays(scene)
+        .into_iter()
+        .filter_map(|(relay, ..)| match &relay.password {
+            Some(SecretSource::File(path)) => Some(scene.root.at(path)),
+            _ => None,
+        })
+        .collect();
+    let reads = |person: &Person| person.uid != 0 && secrets.iter().any(|path| scene.root.may_read(person, path));
     let people = scene.root.people();
-    people.into_iter().filter(|person| person.uid == own || named(person) || web(person)).collect()
+    people.into_iter().filter(|one| one.uid == own || named(one) || web(one) || reads(one)).take(MOST).collect()
 }
 
 /// Why a user cannot count.
@@ -78,6 +92,9 @@ fn unusable(scene: &Scene<'_>, person: &Person, file: &Path) -> Option<Finding> 
 fn mend(directory: &Path, name: &str) -> String {
     let place = directory.with_file_name("limits");
     match name {
+        super::service::USER if directory.metadata().is_ok_and(|facts| facts.mode() & 0o020 != 0) => {
+            format!("usermod -a -G \"$(stat -c %G {})\" {name} && systemctl restart postrider", directory.display())
+        }
         super::service::USER => format!("chown {name}: {}/limits.db*", directory.display()),
         name => format!(
             "install -d -m 2770 -o root -g \"$(id -gn {name})\" {0}, and in the configuration: [limits] file = \"{0}/limits.db\"",

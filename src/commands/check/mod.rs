@@ -70,6 +70,11 @@ const NAMED: [Look; 7] =
 const MACHINE: [Look; 7] =
     [host::name, clock::look, service::service, rules::look, programs::look, php::look, cron::look];
 
+/// Whether the daemon is installed on this machine.
+pub(super) fn installed() -> bool {
+    service::installed(&Root::new(None))
+}
+
 /// Checks; 0 where all is well, 1 with warnings, 2 where some mail does not go or a secret is open.
 #[must_use]
 pub fn run(check: &Check) -> Status {

@@ -4,6 +4,7 @@
 //! overwritten, and nothing stays behind where a step fails.
 
 mod ask;
+mod counters;
 mod write;
 
 use super::surroundings::Surroundings;
@@ -113,9 +114,10 @@ fn made(config: Option<PathBuf>, answers: Answers) -> Result<String, Failed> {
     told_early(before.as_ref(), &profile)?;
     let text = write::sender(&profile);
     let password = password(&answers, &profile)?;
-    let plan =
-        write::Plan { main, sender, profile, text, password, group: answers.group.clone(), fresh: before.is_none() };
-    let tried = rehearsed(&plan, &around, answers.no_test)?;
+    let group = answers.group.clone();
+    let mut plan =
+        write::Plan { main, sender, profile, text, password, group, fresh: before.is_none(), counters: None };
+    let tried = rehearsed(&mut plan, &around, answers.no_test)?;
     if answers.dry_run {
         return Ok(format!("{tried}{}", plan.shown()));
     }
@@ -243,7 +245,7 @@ fn password(answers: &Answers, profile: &Profile) -> Result<Option<Secret>, Fail
 }
 
 /// Reads the sender as it will be read, in a place of its own, and tries its login.
-fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result<String, Failed> {
+fn rehearsed(plan: &mut write::Plan, around: &Surroundings, no_test: bool) -> Result<String, Failed> {
     let trial = plan.trial()?;
     let config = read(&trial.main).map_err(|errors| {
         let what = super::misconfigured::line(&errors).replace(&trial.directory(), &plan.folder());
@@ -251,6 +253,7 @@ fn rehearsed(plan: &write::Plan, around: &Surroundings, no_test: bool) -> Result
     })?;
     let named = config.senders.iter().find(|sender| sender.name == plan.profile.name);
     let sender = named.ok_or((Status::Software, "the sender cannot be read back".to_owned()))?;
+    plan.counters = counters::needed(&config, sender, plan);
     if no_test {
         return Ok(String::new());
     }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "configuration files are written here")]
 
+use super::counters::Counters;
 use super::{Failed, Profile};
 use crate::commands::surroundings::Surroundings;
 use crate::exit::Status;
@@ -63,6 +64,8 @@ pub(super) struct Plan {
     pub group: Option<String>,
     /// There is no main file yet.
     pub fresh: bool,
+    /// Where what the group sends is counted, where the sender has limits.
+    pub counters: Option<Counters>,
 }
 
 /// A copy of the configuration with the sender in it.
@@ -125,14 +128,16 @@ impl Plan {
             None => String::new(),
         };
         let main = if self.fresh { format!("# {}\n{MAIN}", self.main.display()) } else { String::new() };
-        format!("{main}{password}# {}\n{}", self.sender.display(), self.text)
+        let counters = self.counters.as_ref().map_or_else(String::new, Counters::shown);
+        format!("{main}{password}# {}\n{}{counters}", self.sender.display(), self.text)
     }
 
     /// What was written, and what comes next.
     pub(super) fn done(&self) -> String {
         let name = self.profile.name.replace('\'', "'\\''");
+        let counters = self.counters.as_ref().map_or_else(String::new, Counters::done);
         format!(
-            "{}: the sender {} is there\nTry it: postrider test '{name}' --send-to YOU@example.org\n\
+            "{}: the sender {} is there\n{counters}Try it: postrider test '{name}' --send-to YOU@example.org\n\
              A running daemon takes it up with: postrider reload\n",
             self.sender.display(),
             self.profile.name
@@ -179,7 +184,10 @@ impl Plan {
             put(path, text, mode, group).map_err(|error| failed(path, &error))?;
             made.push(path);
         }
-        Ok(())
+        match (&self.counters, group) {
+            (Some(counters), Some(group)) => counters.make(&self.main, group),
+            _ => Ok(()),
+        }
     }
 }
 

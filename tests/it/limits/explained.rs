@@ -94,8 +94,10 @@ fn the_daemon_tells_everybody_of_his_senders() {
         "{explained}"
     );
     let file = open.home.path("queue/limits.db");
-    let why =
-        format!("not known whether it is reached (the daemon does not run, and {}: Permission denied", file.display());
+    let why = format!(
+        "it cannot be counted, so that nothing is sent (the daemon does not run, and {}: Permission denied",
+        file.display()
+    );
     assert!(explained.contains(&why), "{explained}");
 }
 
