@@ -114,7 +114,13 @@ impl Drop for Socket {
 /// Makes the socket's directory, or sees that nobody else can put another socket in its place.
 fn directory(path: &Path) -> Result<(), String> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    install::directory(parent).map_err(|error| format!("the directory {}: {error}", parent.display()))?;
+    install::directory(parent).map_err(|error| match error.kind() {
+        // Who else may change it, and which directory that is.
+        ErrorKind::PermissionDenied if error.get_ref().is_some() => {
+            format!("{error}; name a path in a directory of its own, such as {PATH}")
+        }
+        _ => format!("the directory {}: {error}", parent.display()),
+    })?;
     let facts = std::fs::metadata(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
     let own = rustix::process::geteuid().as_raw();
     if facts.uid() != own && facts.uid() != 0 {

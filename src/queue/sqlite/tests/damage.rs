@@ -236,11 +236,11 @@ fn only_an_own_directory_is_used() {
     for (path, mode) in [(queue.clone(), 0o700), (queue.join("queue.db"), 0o600), (queue.join("text"), 0o700)] {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }
+    let refused = try_open(&queue.join("queue.db"), true).unwrap_err();
+    assert!(refused.to_string().contains("is no directory"), "{refused}");
     std::fs::set_permissions(&queue, PermissionsExt::from_mode(0o777)).unwrap();
     let refused = try_open(&queue, true).unwrap_err();
     assert!(refused.to_string().contains("nobody else may write"), "{refused}");
-    let refused = try_open(&queue.join("queue.db"), true).unwrap_err();
-    assert!(refused.to_string().contains("is no directory"), "{refused}");
     std::fs::set_permissions(&queue, PermissionsExt::from_mode(0o700)).unwrap();
     std::fs::remove_file(queue.join("lock")).unwrap();
     symlink("/etc/passwd", queue.join("lock")).unwrap();
