@@ -62,7 +62,10 @@ pub(super) fn open(config: &StoreConfig<'_>) -> Result<Opened, StoreError> {
 fn own_directory(path: &Path) -> Result<(), StoreError> {
     let fail = |error: io::Error| error::file(path, &error);
     if let Err(error @ WayError::Foreign(_)) = Way::to_write().passes(path.parent().unwrap_or(path)) {
-        return Err(StoreError::Io(format!("{}: {error}; set queue.directory to a directory that nobody else may write", path.display())));
+        return Err(StoreError::Io(format!(
+            "{}: {error}; set queue.directory to a directory that nobody else may write",
+            path.display()
+        )));
     }
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
