@@ -3,6 +3,7 @@
 
 use super::surroundings::Surroundings;
 use crate::config::Config;
+use crate::deliver::maildir::MAILBOXES;
 use crate::deliver::sorted;
 use crate::envelope::{Dsn, Envelope};
 use crate::exit::Status;
@@ -84,8 +85,13 @@ fn explain(asked: &Asked, config: Option<PathBuf>) -> Result<Status, (Status, Ve
     let to = asked.to.iter().map(|text| Address::parse(text).or_else(|_| Address::parse(&format!("{text}@{domain}"))));
     let to = to.collect::<Result<Vec<_>, _>>().map_err(|error| data(format!("--to: {error}")))?;
     let Some(envelope) = Envelope::new(from, to, Dsn::default()) else { return Err(data("no recipient".into())) };
-    let mail =
-        Mail { envelope: &envelope, message: &message, listener: asked.listener.as_deref(), client: asked.client };
+    let mail = Mail {
+        envelope: &envelope,
+        message: &message,
+        listener: asked.listener.as_deref(),
+        client: asked.client,
+        mailboxes: MAILBOXES,
+    };
     for to in envelope.recipients() {
         let text = if asked.json { json(&config, &mail, to) } else { lines(&config, &mail, to) };
         report::stdout(&text);
@@ -118,7 +124,7 @@ fn outcome(mail: &Mail<'_>, config: &Config, to: &Address, decision: &Decision<'
         .iter()
         .map(|delivery| match (delivery.kind, &delivery.rule.actions) {
             (Kind::Maildir, actions) => {
-                let template = actions.maildir.as_deref().unwrap_or_default();
+                let template = actions.maildir.as_ref().map_or("", |maildir| maildir.template.as_str());
                 format!("{}: {}", lane(&delivery.rule.name, delivery.kind), path::expand(template, to).path().display())
             }
             (Kind::Forward, actions) => {

@@ -5,6 +5,7 @@ use crate::cli::invocation::{Invocation, MsmtpOptions, Options};
 use crate::config::load::{self, Sources};
 use crate::config::msmtprc::Overrides;
 use crate::config::{Config, ConfigError, DefaultRelay};
+use crate::deliver::maildir;
 use crate::route::Request;
 use crate::sys::users::Caller;
 use crate::sys::{clock, env, files, random};
@@ -145,6 +146,7 @@ impl Surroundings {
             now: self.now,
             token: &self.token,
             aliases: &alias_files::read,
+            mailboxes: maildir::MAILBOXES,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::pattern::Pattern;
 use super::toml::{Field, Strings};
 use crate::message::address::Address;
 use crate::rules::condition::{LOCAL, PathPattern, Text};
-use crate::rules::{Actions, Conditions, End, NOBODY, OTHERWISE, Pipe, Rule, Rules, path};
+use crate::rules::{Actions, Conditions, End, Maildir, NOBODY, OTHERWISE, Pipe, Rule, Rules, path};
 use ::toml::Spanned;
 use ipnet::IpNet;
 use regex::RegexBuilder;
@@ -57,6 +57,7 @@ pub struct RawRule {
     not: Option<RawConditions>,
     mark: Option<BTreeMap<Spanned<String>, String>>,
     maildir: Field<String>,
+    existing: Option<bool>,
     pipe: Field<Strings>,
     user: Field<String>,
     timeout: Field<String>,
@@ -257,9 +258,14 @@ impl Builder<'_> {
             (None, false, false) => End::Next,
             (Some(_), true, _) => return self.fault(place, "this rule has drop and refuse; leave one of them out"),
         };
+        if raw.existing.is_some() && raw.maildir.is_none() {
+            return self.fault(place, "existing goes only with maildir");
+        }
+        let maildir = self.field("maildir", raw.maildir, |text| path::check(text).map(|()| Maildir::new(text)));
+        let existing = raw.existing;
         let actions = Actions {
             mark: self.marks(raw.mark.unwrap_or_default()),
-            maildir: self.field("maildir", raw.maildir, |text| path::check(text).map(|()| text.to_owned())),
+            maildir: maildir.map(|usual| Maildir { existing: existing.unwrap_or(usual.existing), ..usual }),
             pipe,
             forward: self.each("forward", raw.forward, Address::parse).unwrap_or_default(),
             via: raw.via.map(Spanned::into_inner),
@@ -347,7 +353,7 @@ fn otherwise_does(text: &str) -> Result<Actions, &'static str> {
         _ => {
             let path = text.strip_prefix("maildir:").ok_or(FORM)?;
             path::check(path)?;
-            Ok(Actions { maildir: Some(path.to_owned()), ..Actions::default() })
+            Ok(Actions { maildir: Some(Maildir::new(path)), ..Actions::default() })
         }
     }
 }

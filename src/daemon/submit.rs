@@ -11,9 +11,9 @@ use super::turns::Turn;
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
-use crate::config::{Config, Via};
+use crate::config::{Config, Sender, Via};
 use crate::exit::{Contract, Status};
-use crate::limits::{self, Ask, Class};
+use crate::limits::{self, Ask, Class, Full, Lease, Leave};
 use crate::message::Message;
 use crate::message::read::{self, ReadRules};
 use crate::queue::{Accepted, Filter, MessageId, NEXT_RUN, NewMessage};
@@ -157,7 +157,7 @@ pub(super) fn queue(
     let refuses = limits::refuses(plan.via) || !besides.is_empty();
     let _turn = refuses.then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
     refuse_beyond(daemon, &config, &plan, plan.via)?;
-    besides.iter().try_for_each(|sender| refuse_beyond(daemon, &config, &plan, Via::Sender(sender)))?;
+    let counted = besides.iter().map(|sender| count(daemon, &config, &plan, sender)).collect::<Result<Vec<_>, _>>()?;
     let mut new = vec![new_message(&plan, around, asked)];
     if !parts.is_empty() {
         // The submission's id stands for all of it.
@@ -167,6 +167,10 @@ pub(super) fn queue(
         new.extend(others.map_err(|what| (Status::Os, what))?);
     }
     let (accepted, hold) = parcels::keep(daemon, &config, Some(&who), new).map_err(not_kept)?;
+    if !accepted.again {
+        let recipients = plan.envelope.recipients().len();
+        counted.into_iter().for_each(|lease| lease.settle(recipients));
+    }
     log_sorted(&accepted, &found, asked, around);
     let id = accepted.id.to_string();
     log::queued(&plan, &id, accepted.again, asked.tag.as_deref(), around.who.uid);
@@ -181,32 +185,37 @@ fn log_sorted(accepted: &Accepted, found: &local::Sorted, asked: &Submit, around
     }
 }
 
-/// Where a sender says so, a message for which its limits leave no room is refused now: one that goes over it, or that has
-/// an address of it in From and goes over another account.
+/// Where the sender says so, a message for which its limits leave no room is refused now.
 fn refuse_beyond(daemon: &Daemon, config: &Config, plan: &Plan<'_>, via: Via<'_>) -> Result<(), (Status, String)> {
-    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
-    let ask = Ask { recipients: plan.envelope.recipients().len(), class, whole: true, besides: &[] };
+    let ask = ask(plan);
     // What the queue cannot tell is not there: the limit itself holds at delivery.
-    let queued = || {
-        let own = daemon.store.waiting(&via.name()).unwrap_or_default();
-        own.saturating_add(if plan.via.name() == via.name() { 0 } else { elsewhere(daemon, plan, &via.name()) })
-    };
+    let queued = || daemon.store.waiting(&via.name()).unwrap_or_default();
     match limits::refusal(config, via, ask, queued) {
         Ok(None) => Ok(()),
-        Ok(Some(full)) => Err((Status::Unavailable, format!("{}: {}; nothing was kept", via.name(), full.what))),
+        Ok(Some(full)) => Err(beyond(via, &full)),
         Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
     }
 }
 
-/// How many recipients wait outside of a lane for mail of the same From.
-fn elsewhere(daemon: &Daemon, plan: &Plan<'_>, lane: &str) -> u64 {
-    /// Messages that are looked at.
-    const MOST: usize = 1000;
-    let Some(from) = plan.from.as_ref().map(ToString::to_string) else { return 0 };
-    let filter = Filter { sender: Some(from.clone()), held: Some(false), ..Filter::default() };
-    let found = daemon.store.list(&filter, MOST).unwrap_or_default();
-    let same = found.iter().filter(|queued| queued.lane != lane && queued.header_from == from);
-    same.map(|queued| queued.recipients.len() as u64).sum()
+/// The same of a sender that has an address in From of a message that goes over another account: nobody counts it at
+/// delivery, so that it counts from now on. Dropped, it does not.
+fn count(daemon: &Daemon, config: &Config, plan: &Plan<'_>, sender: &Sender) -> Result<Lease, (Status, String)> {
+    let via = Via::Sender(sender);
+    refuse_beyond(daemon, config, plan, via)?;
+    match limits::reserve(config, via, ask(plan)) {
+        Ok(Leave::Go(lease)) => Ok(lease),
+        Ok(Leave::Full(full)) => Err(beyond(via, &full)),
+        Err(error) => Err((Status::Unavailable, format!("{error}; nothing was kept"))),
+    }
+}
+
+fn ask(plan: &Plan<'_>) -> Ask<'static> {
+    let class = if plan.bulk.is_some() { Class::Bulk } else { Class::Single };
+    Ask { recipients: plan.envelope.recipients().len(), class, whole: true, besides: &[] }
+}
+
+fn beyond(via: Via<'_>, full: &Full) -> (Status, String) {
+    (Status::Unavailable, format!("{}: {}; nothing was kept", via.name(), full.what))
 }
 
 fn new_message(plan: &Plan<'_>, around: &Surroundings, asked: &Submit) -> NewMessage {

@@ -4,9 +4,10 @@
 //! It cannot be gone around: an attempt takes a `Context`, a context a `Gate`, a gate comes from the configuration alone,
 //! and the courier has no other way to send.
 
+use super::maildir::{self, Mail};
+use super::mbox;
 use super::outcome::{Attempt, Outcome, Verdict};
 use super::trouble::{self, Trouble};
-use super::{maildir, mbox};
 use crate::config::{Config, Staging, StagingTarget};
 use crate::envelope::{Dsn, Envelope, Notify};
 use crate::message::Message;
@@ -28,19 +29,21 @@ pub struct Gate<'c> {
     staging: Option<&'c Staging>,
     /// Which sender the message takes, in words.
     sender: String,
+    /// `queue.min_free`: so many octets stay free where it is kept.
+    floor: u64,
 }
 
 impl<'c> Gate<'c> {
     /// The gate of a configuration, for a message of a sender: its name, as `Via::name` has it.
     #[must_use]
     pub fn of(config: &'c Config, sender: String) -> Self {
-        Self { staging: config.staging.as_ref(), sender }
+        Self { staging: config.staging.as_ref(), sender, floor: config.queue.min_free }
     }
 
     /// One that lets everything through.
     #[cfg(test)]
     pub(crate) fn open() -> Self {
-        Self { staging: None, sender: String::new() }
+        Self { staging: None, sender: String::new(), floor: 0 }
     }
 
     /// What is held back of an envelope; `None` where nothing is.
@@ -48,7 +51,14 @@ impl<'c> Gate<'c> {
         let staging = self.staging?;
         let (through, held): (Vec<Address>, Vec<Address>) =
             envelope.recipients().iter().cloned().partition(|recipient| staging.allows(recipient));
-        (!held.is_empty()).then(|| Staged { staging, sender: self.sender.clone(), envelope, through, held })
+        (!held.is_empty()).then(|| Staged {
+            staging,
+            sender: self.sender.clone(),
+            floor: self.floor,
+            envelope,
+            through,
+            held,
+        })
     }
 }
 
@@ -66,6 +76,7 @@ pub fn note<'r>(staging: Option<&Staging>, mut recipients: impl Iterator<Item = 
 pub(super) struct Staged<'c, 'e> {
     staging: &'c Staging,
     sender: String,
+    floor: u64,
     envelope: &'e Envelope,
     through: Vec<Address>,
     held: Vec<Address>,
@@ -145,9 +156,10 @@ impl Staged<'_, '_> {
 
     fn capture(&self, host: &str, message: &Message) -> Attempt {
         let marked = self.marked(message);
+        let mail = Mail { from: &self.envelope.from, message: &marked, host, floor: self.floor };
         let kept = match &self.staging.to {
-            StagingTarget::Maildir(path) => maildir::deliver(path, &self.envelope.from, &marked, host).map(drop),
-            StagingTarget::Mbox(path) => mbox::append(path, &self.envelope.from, &marked, clock::now()),
+            StagingTarget::Maildir(path) => maildir::deliver(path, &mail).map(drop),
+            StagingTarget::Mbox(path) => mbox::append(path, &mail, clock::now()),
             StagingTarget::Redirect(_) => Err(io::Error::other("it is redirected")),
         };
         let verdict = match kept {

@@ -1,12 +1,13 @@
 //! Appending to a mailbox file in the mboxrd form: a `From ` line, lines that begin like one quoted with `>`, an empty line
 //! at the end. Locked with flock; what could not be written whole is taken back.
 
-use super::maildir;
+use super::maildir::{self, Mail};
 use crate::envelope::ReversePath;
 use crate::message::Message;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::files;
 use crate::sys::owners::Way;
+use crate::sys::space;
 use chrono::{DateTime, FixedOffset};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
@@ -23,15 +24,16 @@ const LOCK_TRY: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What the system said, or a lock that is held too long; the file is as before then.
-pub fn append(path: &Path, from: &ReversePath, message: &Message, now: DateTime<FixedOffset>) -> io::Result<()> {
+pub fn append(path: &Path, mail: &Mail<'_>, now: DateTime<FixedOffset>) -> io::Result<()> {
     let place = Way::to_write().beside(path)?;
     let file = files::append_at(&place)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    space::demand(&file, mail.floor, mail.message.wire_size())?;
     lock(&file)?;
     let before = file.metadata()?.len();
-    let written = write(&file, from, message, now).and_then(|()| file.sync_all());
+    let written = write(&file, mail.from, mail.message, now).and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = file.set_len(before);
     } else if before == 0 {

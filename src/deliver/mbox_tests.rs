@@ -16,8 +16,23 @@ fn messages_stand_one_behind_the_other() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("box");
     let from = ReversePath::Address(Address::parse("shop@example.com").unwrap());
-    append(&file, &from, &message("Subject: a\n\nFrom here\n>From there\nFromage\n From x\n"), now()).unwrap();
-    append(&file, &ReversePath::Null, &message("Subject: b\n\n>>"), now()).unwrap();
+    append(
+        &file,
+        &Mail {
+            from: &from,
+            message: &message("Subject: a\n\nFrom here\n>From there\nFromage\n From x\n"),
+            host: "h",
+            floor: 0,
+        },
+        now(),
+    )
+    .unwrap();
+    append(
+        &file,
+        &Mail { from: &ReversePath::Null, message: &message("Subject: b\n\n>>"), host: "h", floor: 0 },
+        now(),
+    )
+    .unwrap();
     let want = "From shop@example.com Tue Feb  3 01:05:06 2026\nSubject: a\n\n>From here\n>>From there\nFromage\n From x\n\n\
                 From MAILER-DAEMON Tue Feb  3 01:05:06 2026\nSubject: b\n\n>>\n\n";
     assert_eq!(String::from_utf8(crate::sys::files::read(&file).unwrap().0).unwrap(), want);
@@ -28,8 +43,13 @@ fn what_is_no_file_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("box");
     std::os::unix::fs::symlink(place.path().join("target"), &file).unwrap();
-    assert!(append(&file, &ReversePath::Null, &message("\n"), now()).is_err());
-    assert!(append(place.path(), &ReversePath::Null, &message("\n"), now()).is_err());
+    assert!(
+        append(&file, &Mail { from: &ReversePath::Null, message: &message("\n"), host: "h", floor: 0 }, now()).is_err()
+    );
+    assert!(
+        append(place.path(), &Mail { from: &ReversePath::Null, message: &message("\n"), host: "h", floor: 0 }, now())
+            .is_err()
+    );
     assert!(!place.path().join("target").exists());
 }
 

@@ -3,7 +3,7 @@
 //! Maildir and program; what was dropped or refused is finished here too, so that it is in the history as everything else.
 
 use super::as_user::client::Keeper;
-use super::maildir;
+use super::maildir::{self, Fault, Mail};
 use super::outcome::{Attempt, Outcome, Verdict};
 use super::pipe::{self, Letter, RunsAs};
 use super::trouble::{self, Trouble};
@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::message::Message;
 use crate::queue::{Queued, QueuedRecipient};
 use crate::report::printable;
-use crate::rules::{LANE, Order, path};
+use crate::rules::{LANE, NOBODY, Order, path};
 use crate::smtp::reply::Reply;
 use crate::sys::clock;
 use std::net::IpAddr;
@@ -21,6 +21,8 @@ use std::net::IpAddr;
 pub struct Here<'h> {
     /// The host's name.
     pub host: &'h str,
+    /// `queue.min_free`: so many octets stay free.
+    pub floor: u64,
     /// Who runs programs as other users.
     pub keeper: Option<&'h Keeper>,
 }
@@ -55,17 +57,20 @@ fn carry_out(
 ) -> (String, Result<String, Trouble>) {
     let rule = name(&queued.lane);
     match order {
-        Order::Maildir(template) => {
-            let place = path::expand(template, &to.address);
+        Order::Maildir(order) => {
+            let place = path::expand(&order.template, &to.address);
             let shown = printable(&place.path().display().to_string());
-            let mut message = message.clone();
-            message.header.prepend("Delivered-To", to.address.as_str());
-            let done = maildir::deliver_below(&place.base, &place.below, &queued.from, &message, here.host);
-            let done = done.map(|_| format!("in {shown}"));
-            (
-                format!("rule {rule}, maildir {shown}"),
-                done.map_err(|error| trouble::judge_local(error.to_string(), None)),
-            )
+            let mail = Mail { from: &queued.from, message, host: here.host, floor: here.floor };
+            let done = match maildir::deliver_at(&place, order.existing, &mail) {
+                Ok(_) => Ok(format!("in {shown}")),
+                Err(Fault::Io(error)) => Err(trouble::judge_local(error.to_string(), None)),
+                // It was there when the message came.
+                Err(Fault::Absent) => {
+                    let status = ((5, 1, 1), NOBODY.to_owned());
+                    Err(trouble::judge_local("it is not there".into(), Some(status)))
+                }
+            };
+            (format!("rule {rule}, maildir {shown}"), done)
         }
         Order::Pipe(order) => {
             let number = queued.id.to_string();

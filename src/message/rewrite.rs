@@ -92,9 +92,12 @@ pub fn strip_bcc(message: &mut Message) -> Vec<String> {
     removed.iter().filter(|(_, count)| *count > 0).map(|(name, _)| format!("removed {name}")).collect()
 }
 
-/// Qualifies local names without `@` (`To: root`) with `domain` and drops source routes (`<@a,@b:user@host>`) in every
-/// address field that holds one. Other fields and those that do not parse keep their octets, and so do local names where a
-/// field is no UTF-8 and could not be written again as it was.
+/// Those of them that say who a message is from: a source route there shows somebody else's address.
+const AUTHORS: [&str; 6] = ["From", "Sender", "Reply-To", "Resent-From", "Resent-Sender", "Resent-Reply-To"];
+
+/// Qualifies local names without `@` (`To: root`) with `domain` in every address field that holds one, and drops source
+/// routes (`<@a,@b:user@host>`) from those that say who the message is from. Other fields and those that do not parse keep
+/// their octets, and so do local names where a field is no UTF-8 and could not be written again as it was.
 pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
     let mut notes = Vec::new();
     for name in ADDRESSES {
@@ -103,7 +106,8 @@ pub fn qualify(message: &mut Message, domain: &str) -> Vec<String> {
         let Ok(lists) = lists else { continue };
         let garbled = message.header.all(name).any(|field| std::str::from_utf8(field.raw()).is_err());
         let found: Vec<Mailbox> = lists.into_iter().flatten().collect();
-        let (bare, routed) = (found.iter().any(|one| one.bare) && !garbled, found.iter().any(|one| one.routed));
+        let bare = found.iter().any(|one| one.bare) && !garbled;
+        let routed = found.iter().any(|one| one.routed) && AUTHORS.contains(&name);
         if bare || routed {
             message.header.replace(name, &format_list(&found));
         }

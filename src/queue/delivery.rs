@@ -56,6 +56,8 @@ pub struct Job<'j> {
     pub config: &'j Config,
     /// The host.
     pub host: &'j Host,
+    /// It is in its user's own queue.
+    pub own: bool,
     /// How often the lane was paused in a row.
     pub pauses: u32,
     /// Whether a lane is not paused, for reports.
@@ -137,7 +139,8 @@ impl Job<'_> {
             // One at a time: what was delivered to one is on disk before the next, and no crash delivers it twice.
             Way::Rule(order) => {
                 due.truncate(1);
-                let here = Here { host: &self.host.name, keeper: self.host.keeper.as_deref() };
+                let floor = self.config.queue.min_free;
+                let here = Here { host: &self.host.name, floor, keeper: self.host.keeper.as_deref() };
                 let attempt = sorted::attempt(order, here, self.queued, due[0], self.message);
                 return Ran::Tried(Box::new(self.judge(&due, attempt, None)));
             }
@@ -164,9 +167,16 @@ impl Job<'_> {
         if self.queued.bulk { Class::Bulk } else { Class::Single }
     }
 
-    /// Senders whose limits hold for the message besides those of the account that carries it.
+    /// Senders whose limits hold for the message besides those of the account that carries it: the one that it was
+    /// accepted for, where it goes over a backup. Of others it was counted when it was accepted, and what rules forward is
+    /// nobody's; but what is in a user's own queue was counted by nobody.
     fn limiting(&self, via: Via<'_>) -> Vec<&Sender> {
-        authors::limiting(self.config, &self.message.header, via)
+        if self.own {
+            return authors::limiting(self.config, &self.message.header, via);
+        }
+        let from = self.queued.moved.as_ref().map(|moved| moved.from.as_str());
+        let senders = self.config.senders.iter();
+        senders.filter(|sender| Some(sender.name.as_str()) == from && limits::refuses(Via::Sender(sender))).collect()
     }
 
     /// Whether it waits for itself alone where it finds no room, as the lane's other mail may well go.

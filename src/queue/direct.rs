@@ -93,7 +93,7 @@ impl Run<'_> {
             let noted = self.store.note(queued.id, clock::millis(), results);
             noted.inspect_err(|error| tracing::error!(queued = %queued.id, "who has it: {error}")).is_ok()
         };
-        let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable, note: &note };
+        let job = Job { queued, message: &message, way, config, host, own: true, pauses, usable: &usable, note: &note };
         let mut tried = match job.run(&mut self.courier) {
             Ran::Tried(tried) => *tried,
             Ran::Idle => {

@@ -74,7 +74,7 @@ fn serve(shared: &Shared, config: &Config, queued: &Queued, courier: &mut Courie
     };
     let pauses = shared.pauses(&queued.lane);
     let (host, note) = (&shared.hooks.host, |results: &[Recorded]| note(shared, queued.id, results));
-    let job = Job { queued, message: &message, way, config, host, pauses, usable: &usable, note: &note };
+    let job = Job { queued, message: &message, way, config, host, own: false, pauses, usable: &usable, note: &note };
     let tried = match job.run(courier) {
         Ran::Tried(tried) => *tried,
         Ran::Idle => {

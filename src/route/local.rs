@@ -42,13 +42,13 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
     let found = recipients::all(config, request, message, None)?;
     let domains = domains(config, request);
     let local = Local { domain: request.domain, domains: &domains, default: None };
-    let said = Said::of(request, message)?;
+    let (said, mailboxes) = (Said::of(request, message)?, request.mailboxes);
     let from = reverse_path(&said);
     let completed = completed(request, &said, &from, message);
     let (mut taken, mut rest) = (Vec::new(), Vec::new());
     for mailbox in found.recipients {
         let envelope = envelope(&from, vec![mailbox.address.clone()], request, BTreeMap::new())?;
-        let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None };
+        let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None, mailboxes };
         let is_taken = local.has(&mailbox)
             && !matches!(mail.decide(&config.rules, &mailbox.address, &mut |_, _| {}).fate, Fate::Nobody);
         if is_taken { taken.push(mailbox.address) } else { rest.push(mailbox) }
@@ -59,7 +59,7 @@ pub fn sort(config: &Config, request: &Request<'_>, message: &Message) -> Result
     said.allowed(config, request.who)?;
     let rest = (!rest.is_empty()).then(|| others(request.options, rest, &found.asked));
     let envelope = envelope(&from, taken.clone(), request, found.asked)?;
-    let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None };
+    let mail = Mail { envelope: &envelope, message: &completed, listener: None, client: None, mailboxes };
     let parts = self::sorted(config, &mail)?;
     let lanes = parts.iter().map(|part| part.lane.clone()).collect();
     Ok(Sorted { parts, lanes, taken, rest })

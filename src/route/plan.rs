@@ -14,6 +14,7 @@ use crate::message::address::{self, Address, AddressError, Mailbox};
 use crate::message::bulk;
 use crate::message::rewrite::{self, Completion, Switches};
 use crate::message::{Message, recipients as named};
+use crate::rules::Mailboxes;
 use crate::sys::users::Caller;
 use chrono::{DateTime, FixedOffset};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Request<'a> {
     pub token: &'a str,
     /// Reads an alias file.
     pub aliases: &'a ReadAliases,
+    /// Which maildirs of rules are there.
+    pub mailboxes: Mailboxes<'a>,
 }
 
 /// What will be sent, how, and why.

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Actions {
     /// `mark`: fields that the message gets, for everything from here on.
     pub mark: Vec<(String, String)>,
-    /// `maildir`: the path, with `%u` and the like (`rules::path`).
-    pub maildir: Option<String>,
+    /// `maildir`.
+    pub maildir: Option<Maildir>,
     /// `pipe`.
     pub pipe: Option<Pipe>,
     /// `forward`: on to these addresses.
@@ -33,6 +33,23 @@ pub enum End {
     Drop,
     /// `refuse = "text"`.
     Refuse(String),
+}
+
+/// A maildir that gets the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maildir {
+    /// The path, with `%u` and the like (`rules::path`).
+    pub template: String,
+    /// `existing`: only where it is there. Otherwise it is made.
+    pub existing: bool,
+}
+
+impl Maildir {
+    /// As it is where nothing is said: one for each recipient is not made, as whoever writes invents the names.
+    #[must_use]
+    pub fn new(template: &str) -> Self {
+        Self { existing: super::path::varies(template), template: template.to_owned() }
+    }
 }
 
 /// A program that gets the message on its standard input.
@@ -101,7 +118,7 @@ impl fmt::Display for Actions {
     /// In words: `maildir /srv/%u, stop`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = self.mark.iter().map(|(name, value)| format!("mark {name}: {value}")).collect();
-        words.extend(self.maildir.iter().map(|path| format!("maildir {path}")));
+        words.extend(self.maildir.iter().map(|maildir| format!("maildir {}", maildir.template)));
         words.extend(self.pipe.iter().map(|pipe| match &pipe.user {
             Some(user) => format!("pipe {} as {user}", pipe.argv.join(" ")),
             None => format!("pipe {}", pipe.argv.join(" ")),

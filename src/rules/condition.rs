@@ -2,6 +2,7 @@
 //!
 //! A fact that is not known yet (the header while RCPT is answered) is told from one that does not hold. Pure.
 
+use super::path::Mailboxes;
 use crate::config::pattern::Pattern;
 use crate::envelope::ReversePath;
 use crate::message::address::{Address, parse_list};
@@ -29,6 +30,8 @@ pub struct Facts<'f> {
     pub client: Option<IpAddr>,
     /// The message, once it is there.
     pub content: Option<Content<'f>>,
+    /// Which maildirs are there.
+    pub mailboxes: Mailboxes<'f>,
 }
 
 /// A message that is there.

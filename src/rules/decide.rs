@@ -2,7 +2,7 @@
 //! decision, in the daemon as in `postrider explain`.
 
 use super::condition::{Facts, Miss};
-use super::{End, Kind, Rule, Rules};
+use super::{End, Kind, Rule, Rules, path};
 
 /// The most deliveries that the rules make of one recipient.
 pub const MOST: usize = 50;
@@ -62,15 +62,16 @@ pub fn decide<'r>(rules: &'r Rules, facts: &Facts<'_>, asked: Asked<'_, 'r>) -> 
             return Decision { deliveries, fate: Fate::TooMany };
         }
         if let Some(fate) = fate {
-            return finish(rules, deliveries, marks, fate, asked);
+            return finish(rules, facts, deliveries, marks, fate, asked);
         }
     }
-    finish(rules, deliveries, marks, Fate::Nobody, asked)
+    finish(rules, facts, deliveries, marks, Fate::Nobody, asked)
 }
 
 /// What nobody took goes to `otherwise`.
 fn finish<'r>(
     rules: &'r Rules,
+    facts: &Facts<'_>,
     mut deliveries: Vec<Delivery<'r>>,
     mut marks: Vec<(String, String)>,
     fate: Fate<'r>,
@@ -79,6 +80,10 @@ fn finish<'r>(
     let fate = match fate {
         Fate::Nobody if !deliveries.is_empty() => Fate::Taken,
         Fate::Nobody => match &rules.otherwise {
+            Some(rule) if rule.misses_mailbox(facts) => {
+                asked(rule, Some(&Miss::Fails("existing".into())));
+                Fate::Nobody
+            }
             Some(rule) => {
                 asked(rule, None);
                 rule.act(&mut deliveries, &mut marks)
@@ -101,9 +106,17 @@ impl Rule {
         let not = self.not.as_ref().map_or(Ok(()), |not| not.hold_not(facts));
         match (self.conditions.hold(facts), not) {
             (Err(Miss::Fails(why)), _) | (_, Err(Miss::Fails(why))) => Err(Miss::Fails(why)),
+            // Where the mailbox is missing, it does not matter what is not known yet.
+            _ if self.misses_mailbox(facts) => Err(Miss::Fails("existing".into())),
             (Ok(()), Ok(())) => Ok(()),
             _ => Err(Miss::Unknown),
         }
+    }
+
+    /// Whether it delivers into maildirs that are there alone, and this recipient has none.
+    fn misses_mailbox(&self, facts: &Facts<'_>) -> bool {
+        let maildir = self.actions.maildir.as_ref().filter(|maildir| maildir.existing);
+        maildir.is_some_and(|maildir| !(facts.mailboxes.0)(&path::expand(&maildir.template, facts.to)))
     }
 
     /// Does what it does; how it ends, where no further rule is asked.

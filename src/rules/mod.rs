@@ -17,9 +17,10 @@ pub mod decide;
 pub mod path;
 pub mod sort;
 
-pub use action::{Actions, End, Kind, Pipe};
+pub use action::{Actions, End, Kind, Maildir, Pipe};
 pub use condition::{Conditions, Content, Facts};
 pub use decide::{Decision, Fate, decide};
+pub use path::Mailboxes;
 
 use crate::config::error::Place;
 
@@ -73,7 +74,7 @@ impl Rules {
         let kind = Kind::parse(kind)?;
         let actions = self.list.iter().chain(&self.otherwise).find(|rule| rule.name == name).map(|rule| &rule.actions);
         match kind {
-            Kind::Maildir => actions?.maildir.as_deref().map(Order::Maildir),
+            Kind::Maildir => actions?.maildir.as_ref().map(Order::Maildir),
             Kind::Pipe => actions?.pipe.as_ref().map(Order::Pipe),
             Kind::Drop => Some(Order::Drop),
             Kind::Refuse => Some(match actions.map(|actions| &actions.end) {
@@ -88,8 +89,8 @@ impl Rules {
 /// What is to be done with a message in a lane of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order<'r> {
-    /// Into the maildir of this path.
-    Maildir(&'r str),
+    /// Into this maildir.
+    Maildir(&'r Maildir),
     /// To this program.
     Pipe(&'r Pipe),
     /// Away with it.

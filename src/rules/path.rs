@@ -26,6 +26,23 @@ impl Place {
     }
 }
 
+/// What is known of the maildirs on this machine: whether one is there, or may be. A disk that is not there says nothing
+/// of what is on it.
+#[derive(Clone, Copy)]
+pub struct Mailboxes<'m>(pub &'m dyn Fn(&Place) -> bool);
+
+impl std::fmt::Debug for Mailboxes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailboxes")
+    }
+}
+
+/// Whether the path hangs on the recipient.
+#[must_use]
+pub fn varies(template: &str) -> bool {
+    template.replace("%%", "").contains('%')
+}
+
 /// Checks a path as it is configured: absolute, without `..`, of the substitutions `%u` `%d` `%e` `%%` alone.
 ///
 /// # Errors
@@ -54,7 +71,7 @@ pub fn expand(template: &str, to: &Address) -> Place {
     let (mut base, mut below) = (PathBuf::from("/"), Vec::new());
     for component in template.split('/').filter(|component| !component.is_empty()) {
         let plain = component.replace("%%", "%");
-        if below.is_empty() && component.replace("%%", "") == component.replace("%%", "").replace('%', "") {
+        if below.is_empty() && !varies(component) {
             base.push(plain);
         } else {
             below.push(component_of(component, to));

@@ -7,7 +7,7 @@
 //! is told there. The null sender stays one, so that a report makes no reports.
 
 use super::decide::{Asked, Decision, Delivery, Fate, decide};
-use super::{Content, End, Facts, Kind, NOBODY, OTHERWISE, Rule, Rules, lane};
+use super::{Content, End, Facts, Kind, Mailboxes, NOBODY, OTHERWISE, Rule, Rules, lane};
 use crate::config::{Config, Sender, Via};
 use crate::envelope::{Dsn, Envelope, ReversePath};
 use crate::message::Message;
@@ -27,6 +27,8 @@ pub struct Mail<'m> {
     pub listener: Option<&'m str>,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// Which maildirs are there.
+    pub mailboxes: Mailboxes<'m>,
 }
 
 /// One message of the queue.
@@ -67,8 +69,8 @@ impl Mail<'_> {
     #[must_use]
     pub fn facts<'f>(&'f self, to: &'f Address) -> Facts<'f> {
         let content = Content { header: &self.message.header, size: self.message.wire_size() };
-        let (listener, client) = (self.listener, self.client);
-        Facts { from: &self.envelope.from, to, listener, client, content: Some(content) }
+        let Self { listener, client, mailboxes, .. } = *self;
+        Facts { from: &self.envelope.from, to, listener, client, content: Some(content), mailboxes }
     }
 
     /// What the rules make of it for one recipient.
@@ -100,18 +102,18 @@ pub fn sort_kept(config: &Config, mail: &Mail<'_>) -> Result<Vec<Part>, Unsortab
 fn sorted(config: &Config, mail: &Mail<'_>) -> Result<(Vec<Part>, Option<Unsorted>), Unsortable> {
     let mut groups = Groups { config, mail, forwards: Vec::new(), groups: Vec::new() };
     let (mut taken, mut refusal) = (false, None);
-    let mut away: Vec<(String, &Address)> = Vec::new();
+    let mut away: Vec<(&str, &Address)> = Vec::new();
     for to in mail.envelope.recipients() {
         let Decision { deliveries, fate } = mail.decide(&config.rules, to, &mut |_, _| {});
         match fate {
             Fate::TooMany => return Err(Unsortable::TooMany),
             Fate::Refused(rule) => {
                 refusal.get_or_insert_with(|| refused(rule));
-                away.push((lane(&rule.name, Kind::Refuse), to));
+                away.push((&rule.name, to));
             }
             Fate::Nobody => {
                 refusal.get_or_insert(Unsorted::Nobody);
-                away.push((lane(OTHERWISE, Kind::Refuse), to));
+                away.push((OTHERWISE, to));
             }
             // With the message there nothing is unknown.
             Fate::Taken | Fate::Unknown => {}
@@ -121,7 +123,7 @@ fn sorted(config: &Config, mail: &Mail<'_>) -> Result<(Vec<Part>, Option<Unsorte
             groups.add(delivery, to)?;
         }
     }
-    away.into_iter().for_each(|(lane, to)| groups.group(lane, &[], to));
+    away.into_iter().for_each(|(rule, to)| groups.group(rule, Kind::Refuse, &[], to));
     Ok((groups.finish(), refusal.filter(|_| !taken)))
 }
 
@@ -145,6 +147,7 @@ struct Groups<'g> {
 /// Recipients whose message goes into one lane with the same marks.
 struct Group {
     lane: String,
+    kind: Kind,
     marks: Vec<(String, String)>,
     to: Vec<Address>,
 }
@@ -161,22 +164,28 @@ impl Groups<'_> {
             }
             // Such a rule is a fault of the configuration; what was read before waits in the rule's lane, on hold.
         }
-        self.group(lane(&delivery.rule.name, delivery.kind), &delivery.marks, to);
+        self.group(&delivery.rule.name, delivery.kind, &delivery.marks, to);
         Ok(())
     }
 
-    fn group(&mut self, lane: String, marks: &[(String, String)], to: &Address) {
+    fn group(&mut self, rule: &str, kind: Kind, marks: &[(String, String)], to: &Address) {
+        let lane = lane(rule, kind);
         match self.groups.iter_mut().find(|group| group.lane == lane && group.marks == marks) {
             Some(group) => group.to.push(to.clone()),
-            None => self.groups.push(Group { lane, marks: marks.to_vec(), to: vec![to.clone()] }),
+            None => self.groups.push(Group { lane, kind, marks: marks.to_vec(), to: vec![to.clone()] }),
         }
     }
 
     fn finish(self) -> Vec<Part> {
         let Mail { envelope, message, .. } = self.mail;
-        let part = |Group { lane, marks, to }| {
+        let part = |Group { lane, kind, marks, to }| {
+            let mut message = marked(message, &marks);
+            // The files of several recipients are one file with several names, so that none of them is in it.
+            if let (Kind::Maildir, [only]) = (kind, to.as_slice()) {
+                message.header.prepend("Delivered-To", only.as_str());
+            }
             let envelope = Envelope::new(envelope.from.clone(), to, envelope.dsn.clone())?;
-            Some(Part { lane, envelope, message: marked(message, &marks), forward: false })
+            Some(Part { lane, envelope, message, forward: false })
         };
         self.groups.into_iter().filter_map(part).chain(self.forwards).collect()
     }

@@ -13,6 +13,9 @@ fn message(text: &str) -> Message {
     read::read(&mut text.as_bytes(), ReadRules { dot_ends: false }).unwrap()
 }
 
+/// Every maildir is there.
+const ALL: Mailboxes<'static> = Mailboxes(&|_| true);
+
 const TEXT: &str = "From: Ann <ann@example.org>\r\nTo: x@example.com, Bob <bob@example.com>\r\n\
     Subject: =?utf-8?Q?Your_invoice_=E2=84=96_12?=\r\nX-Spam-Score: 7.5\r\nList-Id: <news.example.org>\r\n\r\nhello\r\n";
 
@@ -24,7 +27,7 @@ fn taken(rules: &str, from: &str, to: &str) -> (Vec<String>, String) {
     let envelope = Envelope::new(from, vec![to.clone()], Dsn::default()).unwrap();
     let message = message(TEXT);
     let client = Some("::ffff:192.0.2.7".parse().unwrap());
-    let mail = Mail { envelope: &envelope, message: &message, listener: Some("0.0.0.0:25"), client };
+    let mail = Mail { envelope: &envelope, message: &message, listener: Some("0.0.0.0:25"), client, mailboxes: ALL };
     let decision = mail.decide(&rules, &to, &mut |_, _| {});
     let lanes = decision.deliveries.iter().map(|one| lane(&one.rule.name, one.kind)).collect();
     let fate = match decision.fate {
@@ -102,7 +105,8 @@ fn what_is_not_known_at_rcpt_decides_nothing() {
     let decide_early = |rules: &str, to: &str| {
         let rules = parse::rules(rules).unwrap();
         let (from, to) = (ReversePath::Null, Address::parse(to).unwrap());
-        let facts = Facts { from: &from, to: &to, listener: Some("0.0.0.0:25"), client: None, content: None };
+        let facts =
+            Facts { from: &from, to: &to, listener: Some("0.0.0.0:25"), client: None, content: None, mailboxes: ALL };
         format!("{:?}", decide(&rules, &facts, &mut |_, _| {}).fate).split('(').next().unwrap().to_owned()
     };
     let early = "[[rule]]\nname = \"a\"\nto = \"a@example.com\"\nrefuse = \"no\"\n";
@@ -160,7 +164,7 @@ proptest! {
             let message = message(&format!("Subject: {subject}\r\n\r\nx\r\n"));
             let to = Address::parse("a@b.example").unwrap();
             let envelope = Envelope::new(ReversePath::Null, vec![to.clone()], Dsn::default()).unwrap();
-            let mail = Mail { envelope: &envelope, message: &message, listener: None, client: None };
+            let mail = Mail { envelope: &envelope, message: &message, listener: None, client: None, mailboxes: ALL };
             let _ = mail.decide(&rules, &to, &mut |_, _| {});
         }
         if let Ok(to) = Address::parse(&format!("\"{}\"@b.example", local.replace(['"', '\\'], ""))) {

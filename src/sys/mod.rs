@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod rights;
 pub mod signals;
+pub mod space;
 pub mod spawn;
 pub mod spool;
 pub mod stdin;

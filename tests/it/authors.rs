@@ -273,6 +273,40 @@ fn nor_does_it_with_the_daemon() {
     until("others go", || server.messages().len() == 3);
 }
 
+#[test]
+fn a_backup_leads_round_no_limit_and_strangers_use_none_up() {
+    let server = taking();
+    let daemon = Daemon::start_with(&server, |place| {
+        let port = server.port;
+        format!(
+            "[limits]\nfile = \"{place}/limits.db\"\n\
+             [[sender]]\nname = \"lim\"\nfrom = \"lim@example.com\"\nserver = \"smtp+plain://127.0.0.1:9\"\n\
+             limits = [{{ messages = 2, per = \"1h\" }}]\nat_limit = \"refuse\"\nbackup = [\"open\"]\nbackup_after = \"0s\"\n\
+             [[sender]]\nname = \"open\"\nfrom = \"open@example.com\"\nserver = \"smtp+plain://127.0.0.1:{port}\"\n\
+             [[listen]]\naddress = \"127.0.0.1:0\"\npurpose = \"incoming\"\ndomains = [\"example.net\"]\n\
+             [[rule]]\nname = \"on\"\nforward = \"y@example.org\"\nvia = \"open\"\n"
+        )
+    });
+    let port = ports(&daemon, 1)[0];
+    for number in 1..=3 {
+        let mut talk = Talk::hello(port);
+        talk.expect("MAIL FROM:<lim@example.com>", "250");
+        talk.expect("RCPT TO:<a@example.net>", "250");
+        talk.expect("DATA", "354");
+        talk.expect("From: lim@example.com\r\n\r\nforged\r\n.", "250");
+        until("it is forwarded", || server.messages().len() == number);
+    }
+    let home = daemon.home();
+    let send = || home.run("sendmail", &["-i", "x@example.org"], mail("lim"));
+    for number in 4..=5 {
+        send().expect(0);
+        until("the backup carries it", || server.messages().len() == number);
+    }
+    until("it is recorded", || daemon.queued() == 0);
+    let run = send().expect(69);
+    assert!(run.stderr.contains("sender lim is reached"), "{}", run.stderr);
+}
+
 const VICTIM: &str = "victim@bank.example";
 
 /// Names and header lines of forged identities, with arguments.

@@ -11,6 +11,7 @@ mod exchange;
 pub mod finding;
 mod host;
 mod logs;
+mod mailboxes;
 mod php;
 mod programs;
 mod root;
@@ -64,8 +65,16 @@ pub(super) struct Scene<'a> {
 type Look = fn(&Scene<'_>, &mut Vec<Finding>);
 
 /// What a configuration says and names.
-const NAMED: [Look; 7] =
-    [host::crossings, host::local, secrets::look, logs::look, counters::look, trust::look, service::queue];
+const NAMED: [Look; 8] = [
+    host::crossings,
+    host::local,
+    secrets::look,
+    logs::look,
+    counters::look,
+    trust::look,
+    mailboxes::look,
+    service::queue,
+];
 /// The machine around it.
 const MACHINE: [Look; 7] =
     [host::name, clock::look, service::service, rules::look, programs::look, php::look, cron::look];

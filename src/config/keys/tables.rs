@@ -296,6 +296,13 @@ const RULE: &[Key] = &[
         "",
         "Into this maildir: %u is the part before the @, %d the domain, %e what stands behind a +.",
     ),
+    key(
+        "existing",
+        SWITCH,
+        "true where the path of maildir holds %u, %d or %e",
+        "Only where the maildir is there: the rule does not take mail for others. false: what is not there is made, for \
+         every name that a stranger invents.",
+    ),
     key("pipe", LIST, "", "To this program, with these arguments; no shell."),
     key(
         "user",

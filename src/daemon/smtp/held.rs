@@ -7,6 +7,7 @@
 
 use crate::daemon::Daemon;
 use crate::daemon::parcels::new_messages;
+use crate::deliver::maildir::MAILBOXES;
 use crate::queue::lane::{INCOMING, NO_RULE};
 use crate::queue::{self, Action, Filter, MessageId, Queued, StoreError};
 use crate::report::printable;
@@ -88,7 +89,7 @@ fn one(daemon: &Daemon, queued: &Queued) -> Result<(), StoreError> {
     let Some(envelope) = queued.envelope(&all) else { return Ok(()) };
     let message = daemon.store.text(queued.id)?;
     let (tag, listener, client) = origin(queued.tag.as_deref().unwrap_or_default());
-    let mail = Mail { envelope: &envelope, message: &message, listener, client };
+    let mail = Mail { envelope: &envelope, message: &message, listener, client, mailboxes: MAILBOXES };
     let parts = match sort_kept(&config, &mail) {
         Ok(parts) => parts,
         Err(why) => return keep(daemon, queued.id, &why),

@@ -8,6 +8,7 @@ use super::held;
 use super::policy::Refusal;
 use crate::daemon::brake::Who;
 use crate::daemon::{Daemon, parcels};
+use crate::deliver::maildir::MAILBOXES;
 use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::message::Message;
@@ -70,7 +71,13 @@ pub fn take(daemon: &Daemon, incoming: Incoming) -> Result<Accepted, Refusal> {
             (Some(NO_RULE), held::noted(&tag, &listener), vec![part])
         }
         false => {
-            let mail = Mail { envelope: &envelope, message: &message, listener: Some(&listener), client };
+            let mail = Mail {
+                envelope: &envelope,
+                message: &message,
+                listener: Some(&listener),
+                client,
+                mailboxes: MAILBOXES,
+            };
             (None, tag, sort(&config, &mail).map_err(|why| refusal(&why))?)
         }
     };

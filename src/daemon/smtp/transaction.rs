@@ -17,6 +17,7 @@ use crate::daemon::brake::Who;
 use crate::daemon::protocol::Submit;
 use crate::daemon::quota::Share;
 use crate::daemon::{Daemon, submit};
+use crate::deliver::maildir::MAILBOXES;
 use crate::envelope::{Dsn, Envelope, RecipientDsn};
 use crate::message::Message;
 use crate::message::address::Address;
@@ -173,7 +174,8 @@ impl<'c> Host<'c> {
         if self.service.listener.purpose == Purpose::Incoming {
             let listener = self.service.address.to_string();
             let (from, client) = (&transaction.from.path, self.peer.address);
-            let facts = Facts { from, to: &to.address, listener: Some(&listener), client, content: None };
+            let facts =
+                Facts { from, to: &to.address, listener: Some(&listener), client, content: None, mailboxes: MAILBOXES };
             if let Err(refusal) = incoming::recipient(self.daemon, &facts) {
                 tracing::warn!(client = %self.peer, to = %to.address, reason = refusal.text, "refused");
                 return Err(refusal);

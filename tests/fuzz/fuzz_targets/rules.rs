@@ -12,7 +12,7 @@ use postrider::envelope::{Dsn, Envelope, ReversePath};
 use postrider::message::address::Address;
 use postrider::message::read::{self, ReadRules};
 use postrider::rules::sort::{Mail, sort, sort_kept};
-use postrider::rules::{Facts, Fate, Kind, Rules, decide, lane, path};
+use postrider::rules::{Mailboxes, Facts, Fate, Kind, Rules, decide, lane, path};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a letter stands for: a key, and what surrounds the value.
@@ -83,8 +83,8 @@ fn check(mail: &Mail<'_>, rules: &Rules) {
         let (early, already) = fate(rules, &Facts { content: None, ..facts });
         assert!(early == "Unknown" || (early, already) == (with, lanes));
         for rule in &rules.list {
-            if let Some(template) = &rule.actions.maildir {
-                let place = path::expand(template, to).path();
+            if let Some(maildir) = &rule.actions.maildir {
+                let place = path::expand(&maildir.template, to).path();
                 assert!(place.starts_with("/m") && place.components().all(|part| part.as_os_str() != ".."));
             }
         }
@@ -104,7 +104,7 @@ fuzz_target!(|data: &[u8]| {
     let from = named(b'e').next().map_or(ReversePath::Null, ReversePath::Address);
     let Some(envelope) = Envelope::new(from, named(b'r').collect(), Dsn::default()) else { return };
     let client = Some("192.0.2.7".parse().expect("an address"));
-    let mail = Mail { envelope: &envelope, message: &message, listener: Some("0.0.0.0:25"), client };
+    let mail = Mail { envelope: &envelope, message: &message, listener: Some("0.0.0.0:25"), client, mailboxes: Mailboxes(&|place| place.below.len() % 2 == 0) };
     check(&mail, &rules);
     let forwards = rules.list.iter().any(|rule| rule.actions.has(Kind::Forward));
     let config = Config { rules, ..Config::empty() };

@@ -141,10 +141,14 @@ impl Drop for Daemon {
     }
 }
 
+/// Lines of `sender` that begin with `[queue] ` are keys of that table.
 fn write_config(directory: &Path, port: u16, sender: &str) {
     let place = directory.display();
+    let (queue, sender): (Vec<&str>, Vec<&str>) = sender.lines().partition(|line| line.starts_with("[queue] "));
+    let queue: String = queue.iter().map(|line| line.replace("[queue] ", "") + "\n").collect();
+    let sender = sender.join("\n");
     let toml = format!(
-        "log = {{ to = \"{place}/log\" }}\n[queue]\ndirectory = \"{place}/queue\"\n[default]\nrelay = \"refuse\"\n\
+        "log = {{ to = \"{place}/log\" }}\n[queue]\ndirectory = \"{place}/queue\"\n{queue}[default]\nrelay = \"refuse\"\n\
          [[sender]]\nname = \"shop\"\nfrom = \"shop@example.com\"\nserver = \"smtp+plain://127.0.0.1:{port}\"\n{sender}\n"
     );
     let path = directory.join("postrider.toml");

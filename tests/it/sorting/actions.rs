@@ -13,7 +13,7 @@ fn mail_is_sorted_into_maildirs_marked_dropped_and_refused() {
         [[rule]]\nname = \"spam\"\nsubject = \"*buy*\"\nmark = { X-Spam = \"yes\" }\n\
         [[rule]]\nname = \"junk\"\nheader = { X-Spam = \"yes\" }\nmaildir = \"@/never\"\n\
         [[rule]]\nname = \"worm\"\nsubject = { regex = \"(?i)^worm [0-9]+$\" }\ndrop = true\n\
-        [[rule]]\nname = \"mail\"\nto = \"(at)example.com\"\nmaildir = \"@/%u\"\nstop = true\n\
+        [[rule]]\nname = \"mail\"\nto = \"(at)example.com\"\nmaildir = \"@/%u\"\nexisting = false\nstop = true\n\
         [[rule]]\nname = \"late\"\nto = \"(at)example.com\"\nmaildir = \"@/late\"\n";
     let (daemon, port) = sorting(&server, rules);
     assert!(send(port, "Bob+x@example.com", "please buy").starts_with("250 "));
@@ -115,7 +115,7 @@ fn php_takes_mail() {
 fn explain_names_the_rule_and_the_ones_before() {
     let home = Home::new().config(
         "[[rule]]\nname = \"a\"\nto = \"a@example.com\"\ndrop = true\n[[rule]]\nname = \"big\"\nlarger = \"1M\"\ndrop = true\n\
-         [[rule]]\nname = \"mail\"\nsubject = \"*hi*\"\nmaildir = \"/srv/%d/%u\"\n",
+         [[rule]]\nname = \"mail\"\nsubject = \"*hi*\"\nmaildir = \"/srv/%d/%u\"\nexisting = false\n",
     );
     let run = |arguments: &[&str], text: &str| {
         let all: Vec<&str> = ["explain", "--incoming"].iter().chain(arguments).copied().collect();

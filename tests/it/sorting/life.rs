@@ -91,7 +91,7 @@ fn a_rule_that_is_gone_holds_its_mail_until_it_is_back() {
 #[test]
 fn a_maildir_that_takes_nothing_is_tried_again() {
     let server = Script::new().start();
-    let (daemon, port) = sorting(&server, "[[rule]]\nname = \"m\"\nmaildir = \"@/deep/%u\"\n");
+    let (daemon, port) = sorting(&server, "[[rule]]\nname = \"m\"\nmaildir = \"@/deep/%u\"\nexisting = false\n");
     assert!(send(port, "a@example.com", "one").starts_with("250 "));
     until("it is put off", || daemon.log().contains("deferred"));
     assert_eq!(daemon.queued(), 1);

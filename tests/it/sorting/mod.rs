@@ -4,6 +4,7 @@ mod actions;
 mod disk;
 mod held;
 mod life;
+mod mailboxes;
 mod reports;
 mod user;
 
