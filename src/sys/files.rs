@@ -2,7 +2,7 @@
 //!
 //! The checks are made on the open descriptor, never on a path that could be exchanged in between.
 
-use super::owners::{Acl, Place, Way, quoted};
+use super::owners::{Acl, Place, Way, WayError, quoted};
 use super::users;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::File;
@@ -149,8 +149,8 @@ fn standard(path: &Path) -> Option<File> {
 ///
 /// # Errors
 /// The command that mends it, in the text.
-pub fn check_secret(path: &Path, guard: &Guard, uid: u32) -> Result<(), String> {
-    let (shown, path) = (path.display(), quoted(path));
+pub fn check_secret(place: &Path, guard: &Guard, uid: u32) -> Result<(), String> {
+    let (shown, path) = (place.display(), quoted(place));
     if guard.uid != uid && guard.uid != 0 {
         return Err(format!(
             "{shown} belongs to {} and may be replaced by that user; mend it with: chown {} {path}",
@@ -164,6 +164,10 @@ pub fn check_secret(path: &Path, guard: &Guard, uid: u32) -> Result<(), String> 
             "{shown} holds a secret and its mode is {:04o}; mend it with: chmod {mode:04o} {path}",
             guard.mode
         ));
+    }
+    // In a directory of another user it could be exchanged for a link to any file that this process may read.
+    if let Err(WayError::Foreign(foreign)) = Way::to_run_as(uid).go(place) {
+        return Err(foreign.advice("who may change it may exchange the secret"));
     }
     if let Some(entry) = guard.acl.as_ref().and_then(|acl| acl.reader(&[uid, guard.uid])) {
         return Err(format!(
@@ -199,6 +203,46 @@ pub fn first_word(path: &Path, words: &[&[u8]]) -> io::Result<Option<usize>> {
         best = earlier.iter().position(|word| memchr::memmem::find(&block, word).is_some()).or(best);
         if best == Some(0) {
             return Ok(best);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    #[test]
+    fn secrets_that_others_can_read_or_exchange() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let form = super::super::install::Form { mode: 0o640, ..Default::default() };
+        super::super::install::file(&path, b"x", form).unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let judge = || check_secret(&path, &read(&path).unwrap().1, own);
+        assert_eq!(judge(), Ok(()));
+        // user::rw-, user:70001:r--, group::r--, mask::r--, other::---
+        let mut list = vec![2, 0, 0, 0];
+        for (tag, rights, id) in
+            [(1_u16, 6_u16, u32::MAX), (2, 4, 70_001), (4, 4, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)]
+        {
+            list.extend(tag.to_le_bytes());
+            list.extend(rights.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        match rustix::fs::setxattr(&path, "system.posix_acl_access", &list, flags) {
+            Ok(()) => {
+                assert!(judge().is_err_and(|what| what.contains("lets u:70001 read it; mend it with: setfacl -x")))
+            }
+            Err(error) => eprintln!("skipped: no access control lists here: {error}"),
+        }
+        let _ = rustix::fs::removexattr(&path, "system.posix_acl_access");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(judge(), Ok(()));
+        if own == 0 {
+            chown(folder.path(), Some(70_001), None).unwrap();
+            assert!(judge().is_err_and(|what| what.contains("belongs to 70001") && !what.contains("mend it with")));
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A link is followed only in a directory that nobody of those asked about can change: `/var/run` of root is, one that a
 //! web server's user laid is not. A sticky directory (`/tmp`) lets others add, but not exchange what root or this user has
-//! there. A group that nobody else is in is as good as none.
+//! there, a link neither. A group that nobody else is in is as good as none.
 
 use super::users;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -349,7 +349,7 @@ impl Way {
                 },
             };
             match FileType::from_raw_mode(facts.st_mode) {
-                FileType::Symlink if here.shared || self.is_foreign(facts.st_uid) => {
+                FileType::Symlink if (here.shared && !here.sticky) || self.is_foreign(facts.st_uid) => {
                     return Err(self.foreign(&at, Kind::Link, By::Owner(facts.st_uid)));
                 }
                 FileType::Symlink if last && in_proc(&here.fd) => return Ok(here.place(&name, true)),
@@ -429,6 +429,8 @@ impl Way {
         let (uid, gid, mode) = (facts.st_uid, facts.st_gid, facts.st_mode & 0o7777);
         match &self.whom {
             _ if self.is_foreign(uid) => Some(By::Owner(uid)),
+            // What is mounted to be read alone is changed by nobody here, whatever its bits say (volumes of containers).
+            _ if mode & 0o022 != 0 && is_read_only(&fd) => None,
             _ if mode & 0o002 != 0 => Some(By::Everybody(mode)),
             // Nobody but the owner: an access control list gives no more than the group's bits.
             _ if mode & 0o020 == 0 => None,
@@ -547,6 +549,11 @@ fn make_in(here: &Here, name: &OsStr, mode: u32) -> io::Result<()> {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_read_only(fd: impl AsFd) -> bool {
+    let flags = rustix::fs::fstatvfs(fd).map(|facts| facts.f_flag);
+    flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn in_proc(directory: impl AsFd) -> bool {

@@ -77,7 +77,9 @@ fn what_runs_is_asked_for_its_owner() {
     tree.file("tmp/bad", "x", 0o644, BOB);
     symlink("/good", tree.at("link")).unwrap();
     symlink("../good", tree.at("tmp/link")).unwrap();
-    for fine in ["good", "tmp/good", "link", "etc/../good"] {
+    std::os::unix::fs::lchown(tree.at("tmp/link"), Some(BOB), None).unwrap();
+    symlink("../good", tree.at("tmp/own")).unwrap();
+    for fine in ["good", "tmp/good", "link", "tmp/own", "etc/../good"] {
         assert_eq!(tree.runs(fine), Ok(()), "{fine}");
     }
     for (path, words) in [

@@ -5,9 +5,11 @@ use super::Scene;
 use super::finding::{AS_ROOT, Finding};
 use super::root::Person;
 use super::secrets::Users;
+use super::service;
 use crate::config::{DefaultRelay, LogTarget, Place};
 use crate::sys::owners::{Foreign, Kind, Way, WayError, quoted};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const AREA: &str = "log";
@@ -17,9 +19,14 @@ const FOLDER: &str = "/var/log/postrider";
 /// Looks at every log.
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let users = Users::of(scene);
-    let service = users.service.as_ref();
+    let people = scene.root.people();
+    let daemon = people.iter().find(|person| person.name == service::USER);
     for (path, name) in named(scene) {
-        findings.push(of(scene, service, &scene.root.at(path), &name));
+        let path = scene.root.at(path);
+        // What lies in the daemon's own directory the daemon writes, installed or not (a container).
+        let folder = path.parent().and_then(|parent| std::fs::metadata(parent).ok());
+        let owner = daemon.filter(|daemon| folder.is_some_and(|facts| facts.uid() == daemon.uid));
+        findings.push(of(scene, users.service.as_ref().or(owner), &path, &name));
     }
 }
 
@@ -105,7 +112,6 @@ fn who(foreign: &Foreign) -> String {
 }
 
 fn several(facts: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
     facts.nlink() > 1
 }
 
