@@ -54,8 +54,8 @@ fn is_trusted(ids: Ids) -> bool {
         || person::is_at_terminal(ids)
 }
 
-/// Whether the file of `-C` is the caller's own msmtprc, which is read without it too, or one that he could not have
-/// written.
+/// Whether the file of `-C` is the caller's own msmtprc, which is read without it too, or one that neither he nor another
+/// person could have written.
 fn file_is_harmless(own: &MsmtpOptions, ids: Ids) -> bool {
     let Some(file) = &own.file else { return true };
     let real = Caller::current();
@@ -67,7 +67,8 @@ fn file_is_harmless(own: &MsmtpOptions, ids: Ids) -> bool {
     let gids = [real.gids(), effective.gids()].concat();
     let written = |uid| owners::could_have_written(file, uid, gids.clone());
     [ids.users.0, ids.users.1].into_iter().all(|uid| match written(uid) {
-        Ok(written) => !written,
+        // Nor may another person, who would have his commands run as this caller.
+        Ok(written) => !written && owners::is_the_systems(file),
         // It cannot be read either, which is told as of any file.
         Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied),
     })
@@ -78,7 +79,7 @@ fn refuse(reach: &Reach, invocation: &Invocation, ids: Ids) -> Status {
     let what = match reach.reaches {
         Reaches::Program => "names a program",
         Reaches::File => "names a file",
-        Reaches::Configuration => "names a configuration that the caller could have written",
+        Reaches::Configuration => "names a configuration that the caller, or another person, could have written",
         Reaches::Login => "takes the protection from the account's password",
         Reaches::Search => "has a password looked for, for a server that the command line names",
     };

@@ -5,7 +5,7 @@
 //! web server's user laid is not. A sticky directory (`/tmp`) lets others add, but not exchange what root or this user has
 //! there, a link neither. A group that nobody else is in is as good as none.
 
-use super::users;
+use super::{person, users};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -13,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The most links on a way.
@@ -484,6 +485,14 @@ pub fn could_have_written(path: &Path, uid: u32, gids: Vec<u32>) -> io::Result<b
         Err(WayError::Foreign(_)) => Ok(true),
         Err(WayError::Io(_, error)) => Err(error),
     }
+}
+
+/// Whether a file is in the hands of root and of the system's own users alone: its owner is one of them, and nobody else may
+/// change it.
+#[must_use]
+pub fn is_the_systems(path: &Path) -> bool {
+    let owner = std::fs::metadata(path).map(|facts| facts.uid());
+    owner.is_ok_and(|uid| !person::is(uid) && Way::to_run_as(0).or(uid).check(path).is_ok())
 }
 
 /// Whether nobody but root and these users may change a program that is about to run, and the script that it is to run

@@ -70,14 +70,24 @@ impl Process {
     }
 }
 
+/// Whether that user is a person rather than one of the system's own.
+#[must_use]
+pub fn is(uid: u32) -> bool {
+    is_person(uid, &defs())
+}
+
+/// What /etc/login.defs says; nothing where it cannot be read.
+fn defs() -> String {
+    let read = files::read(Path::new("/etc/login.defs")).ok();
+    read.map(|(text, _)| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+}
+
 /// Whether the user of this process is a person who sits at a terminal: the process's own, or that of a process of the
 /// same user that started it (a mail program starts it in a session of its own).
 #[must_use]
 pub fn is_at_terminal(ids: Ids) -> bool {
-    let defs = files::read(Path::new("/etc/login.defs")).ok();
-    let defs = defs.map(|(text, _)| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
     let by_web_server = || CGI.iter().any(|name| env::var(name).is_some());
-    ids.only().is_some_and(|uid| is_person(uid, &defs)) && !by_web_server() && sits(&line())
+    ids.only().is_some_and(is) && !by_web_server() && sits(&line())
 }
 
 /// Whether a user id is that of a person, by what /etc/login.defs says.

@@ -228,8 +228,8 @@ fn msmtp_1() -> String {
              only where --host stands beside it), are for root and for a person at a terminal: a user whose id is not below \
              UID_MIN of /etc/login.defs, in the foreground of a terminal that is not a container's own, and not in a program \
              that a web server or PHP started. Elsewhere --file takes the caller's own ~/.msmtprc and ~/.config/msmtp/config, \
-             and a file that the caller could not have written: another user's, that he cannot write, in directories that he \
-             cannot write. Everything else ends in 64, and nothing is sent. They are:",
+             and a file that neither the caller nor another person could have written: root's, or that of one of the system's \
+             users, in such directories. Everything else ends in 64, and nothing is sent. They are:",
         )
         .text(&reaching().join(", "));
     page.section("ENVIRONMENT").items(&[(

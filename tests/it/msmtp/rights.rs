@@ -187,40 +187,53 @@ fn a_file_of_the_callers_making_is_no_configuration() {
     }
     assert!(!home.path("trap").exists() && server.connections().is_empty());
     run(&home, WEB, &[], &["-C", &home.path(".msmtprc").display().to_string(), "v@example.net"]).expect(0);
-    // Below directories in which the caller may put nothing, as /etc is; in /tmp he may.
-    let etc = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    std::fs::set_permissions(etc.path(), Permissions::from_mode(0o755)).unwrap();
-    let put = |name: &str, owner: u32, mode: u32, text: &str| {
-        let path = etc.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        chown(&path, Some(owner), Some(owner)).unwrap();
-        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        path.display().to_string()
-    };
-    let theirs = put("rc", 0, 0o640, &good);
-    chown(&theirs, Some(0), Some(WEB)).unwrap();
-    run(&home, WEB, &[], &["-C", &theirs, "v@example.net"]).expect(0);
-    let without = good.replace("password tanstaaf", "");
-    run(&home, WEB, &[], &["-C", &put("other", 1, 0o644, &without), "-P", "v@example.net"]).expect(0);
-    let greetings: Vec<String> = server.connections().into_iter().map(|one| one.commands[0].clone()).collect();
-    assert_eq!(greetings, ["EHLO localhost", "EHLO theirs.example"]);
-    refused(run(&home, WEB, &[], &["-C", &put("open", 0, 0o666, &good), "v@example.net"]), "--file");
-    let grouped = put("grouped", 0, 0o664, &good);
-    chown(&grouped, Some(0), Some(WEB)).unwrap();
-    refused(run(&home, WEB, &[], &["-C", &grouped, "v@example.net"]), "--file");
     // Nothing but the file's place is told of one that is no msmtprc, and of one that is not there.
     let passwd = run(&home, WEB, &[], &["-C", "/etc/passwd", "v@example.net"]).expect(78);
     assert!(passwd.stderr.contains("/etc/passwd:1") && !passwd.stderr.contains("root:"), "{}", passwd.stderr);
     run(&home, WEB, &[], &["-C", "/etc/none", "v@example.net"]).expect(74);
 }
 
+#[test]
+fn a_file_of_the_systems_is_a_configuration() {
+    let test = "msmtp::rights::a_file_of_the_systems_is_a_configuration";
+    let server = script().start();
+    let home = Home::new().config("[log]\nto = \"off\"\n[default]\nrelay = \"refuse\"\n");
+    symlink("/usr/sbin/sendmail", home.path("msmtp")).unwrap();
+    let Some(mut namespace) = Namespace::new(test, &home) else { return };
+    let msmtp = home.path("msmtp").display().to_string();
+    // In /etc, where a site may put nothing.
+    let file = namespace.file("/etc/hosts", &rc(&server, ""));
+    let words =
+        ["setpriv", "--reuid", "33", "--regid", "33", "--groups", "100", &msmtp, "-C", "/etc/hosts", "v@example.net"];
+    let send = |owner: (u32, u32), mode: u32| {
+        chown(&file, Some(owner.0), Some(owner.1)).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        namespace.run(&words, MESSAGE)
+    };
+    send((0, 0), 0o644).expect(0);
+    send((1, 1), 0o644).expect(0);
+    send((0, 33), 0o640).expect(0);
+    assert_eq!(server.messages().len(), 3);
+    for (owner, mode) in
+        [((33, 33), 0o444), ((0, 33), 0o664), ((0, 100), 0o664), ((0, 0), 0o666), ((PERSON, PERSON), 0o644)]
+    {
+        refused(send(owner, mode), "--file");
+    }
+    assert_eq!(server.messages().len(), 3);
+}
+
 /// Runs a line of sh on a terminal of its own, and gives its status and what was shown.
 fn at_terminal(home: &Home, line: &str) -> (i32, String) {
     home.write("message", MESSAGE);
     std::fs::set_permissions(home.path("message"), Permissions::from_mode(0o644)).unwrap();
-    let mut terminal = Pty::start(home, line);
-    let status = terminal.ends();
-    (status, terminal.shown())
+    // What is shown comes behind the end of the program: the last word is waited for.
+    let mut terminal = Pty::start(home, &format!("({line}); echo ended: $?"));
+    terminal.ends();
+    terminal.shows("ended: ");
+    terminal.until("a status", || terminal.shown().ends_with('\n'));
+    let shown = terminal.shown();
+    let (_, status) = shown.rsplit_once("ended: ").unwrap();
+    (status.trim().parse().unwrap(), shown)
 }
 
 #[test]
