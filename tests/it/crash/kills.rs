@@ -37,21 +37,26 @@ fn random(below: u64) -> u64 {
 /// Submits until all messages are accepted and there were enough kills, kills the daemon all the while, and gives the
 /// number of kills.
 fn storm(site: &mut Site, each: usize) -> usize {
+    storm_by(site, each, life(), |host, id, _| host.send(id).status == 0)
+}
+
+/// The same; `send` submits a message by one of its ways and tells whether it was accepted.
+pub fn storm_by(site: &mut Site, each: usize, life: u64, send: impl Fn(&Host, &str, usize) -> bool + Sync) -> usize {
     let (done, killed, wanted) = (AtomicUsize::new(0), AtomicUsize::new(0), kills());
     let host = site.host.clone();
     std::thread::scope(|scope| {
         for submitter in 0..SUBMITTERS {
-            let (host, done, killed) = (&host, &done, &killed);
+            let (host, done, killed, send) = (&host, &done, &killed, &send);
             scope.spawn(move || {
                 // Counted however it ends: the killer must not go on for ever.
                 let _counted = Counted(done);
                 let goes_on = |number: &usize| *number < each || killed.load(Ordering::SeqCst) < wanted;
-                (0..).take_while(goes_on).for_each(|number| submit(host, submitter, number));
+                (0..).take_while(goes_on).for_each(|number| submit(host, submitter, number, send));
             });
         }
         while done.load(Ordering::SeqCst) < SUBMITTERS {
             site.spawn(&[]);
-            std::thread::sleep(Duration::from_millis(random(life())));
+            std::thread::sleep(Duration::from_millis(random(life)));
             site.kill();
             if killed.fetch_add(1, Ordering::SeqCst) % 500 == 499 {
                 say(&format!("{} kills so far", killed.load(Ordering::SeqCst)));
@@ -75,10 +80,10 @@ impl Drop for Counted<'_> {
 }
 
 /// Tries until the message is accepted; each try is a message of its own. One in twenty is kept as a file.
-fn submit(host: &Host, submitter: usize, number: usize) {
+fn submit(host: &Host, submitter: usize, number: usize, send: &impl Fn(&Host, &str, usize) -> bool) {
     let lines = if number % 20 == 7 { 6000 } else { 5 + number % 50 };
     for attempt in 0..1000 {
-        if host.send(&format!("{submitter}-{number}-{attempt}-{lines}")).status == 0 {
+        if send(host, &format!("{submitter}-{number}-{attempt}-{lines}"), submitter + number) {
             return;
         }
         std::thread::sleep(Duration::from_millis(random(50)));

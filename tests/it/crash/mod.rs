@@ -8,6 +8,7 @@ mod faults;
 mod frozen;
 mod kills;
 mod ledger;
+mod mixed;
 mod parts;
 mod power;
 mod start;
