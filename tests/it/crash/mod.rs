@@ -109,14 +109,23 @@ impl Host {
         client::ask(&self.socket(), &Request::Flush { filter: Filter::default() }).unwrap();
     }
 
+    /// A run of the queue leaves alone what may have arrived, so it is called by its number.
+    fn retry_what_is_in_doubt(&self) {
+        let ids: Vec<_> = self.lines().unwrap_or_default().iter().filter_map(|line| line.id.parse().ok()).collect();
+        if !ids.is_empty() {
+            client::ask(&self.socket(), &Request::Retry { filter: Filter { ids, ..Filter::default() } }).unwrap();
+        }
+    }
+
     /// Everything that is queued is sent.
     #[track_caller]
     pub fn drain(&self) {
         self.flush();
         let end = Instant::now() + PATIENCE;
         while self.lines().is_none_or(|lines| !lines.is_empty()) {
+            self.retry_what_is_in_doubt();
             assert!(Instant::now() < end, "still queued: {:?}\n{}", self.lines(), self.log());
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 }
