@@ -19,7 +19,7 @@ use crate::queue::runner::{self, Hooks, Runner};
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
 use crate::queue::{Filter, Halt, Millis, Pause, Store, StoreError, delivery, drain, lane};
 use crate::report::{self, log};
-use crate::sys::{env, rights};
+use crate::sys::{env, memory, rights};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -63,6 +63,7 @@ pub fn run(config: Option<PathBuf>, socket: Option<PathBuf>, drain: Option<Durat
 
 fn serve(config: Option<PathBuf>, path: Option<PathBuf>, drain: Option<Duration>) -> Result<(), Fault> {
     rights::keep_to_itself().map_err(|error| Fault::new(Status::Os, error))?;
+    memory::share();
     let source = Source::new(config).map_err(|error| Fault::new(Status::Os, error))?;
     let config =
         source.load().map_err(|errors| Fault(Status::Config, errors.iter().map(ToString::to_string).collect()))?;

@@ -3,7 +3,9 @@
 //! Whatever a client does wrong costs that client alone. Who it is says the kernel.
 
 use super::peer::Peer;
-use super::protocol::{PIECE, REPLY, REQUEST, Reply, Request, Verdict};
+use super::protocol::{PIECE, REPLY, REQUEST, Reply, Request, Submit, Verdict};
+use super::quota::Share;
+use super::turns::Large;
 use super::wire::{self, WireError};
 use super::{Daemon, control, submit};
 use crate::config::listen::LARGEST;
@@ -11,6 +13,8 @@ use crate::exit::Status;
 use crate::net::deadline::{Stream, Timed, TimedStream};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::spool::Spool;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -49,6 +53,12 @@ pub fn run(daemon: &Daemon, peer: Peer, stream: UnixStream) {
     }
 }
 
+/// What kind of a request it is, without its values.
+#[derive(Deserialize)]
+struct Kind {
+    submit: Option<IgnoredAny>,
+}
+
 /// A reply as it goes out.
 struct Answer {
     frame: Vec<u8>,
@@ -84,21 +94,49 @@ struct Conversation<'d> {
 impl Conversation<'_> {
     fn converse(&mut self) -> Result<Answer, WireError> {
         wire::read_magic(&mut self.input)?;
-        match self.request()? {
-            Err(reply) => Answer::of(&reply),
-            Ok(Request::Submit(asked)) => Answer::of(&match self.message()? {
-                Ok(_) if self.is_withdrawn() => {
-                    let what = "the message was taken back before it was read; nothing was kept";
-                    Reply::Busy(what.into())
-                }
-                Ok(text) => Reply::Done(submit::submit(self.daemon, self.peer, *asked, text)),
-                Err(verdict) => Reply::Done(verdict),
-            }),
-            Ok(_) if self.is_withdrawn() => {
+        // Held until all is done: as long as what it is for is in memory.
+        let mut share = self.daemon.limits.requests.share(self.peer.uid);
+        let Some(frame) = self.request(&mut share)? else {
+            return Answer::of(&Reply::Busy("the daemon has too many large requests".into()));
+        };
+        // A large one stays octets, which are a fraction of the value, until it is its turn.
+        let large = frame.len() > MEMORY;
+        if large && wire::value::<Kind>(&frame).is_ok_and(|kind| kind.submit.is_some()) {
+            return match self.message()? {
+                Ok(text) => self.submission(&frame, text),
+                Err(verdict) => Answer::of(&Reply::Done(verdict)),
+            };
+        }
+        let _large = large.then(|| submit::large(self.daemon, self.peer.uid));
+        match wire::value(&frame)? {
+            Request::Submit(asked) => match self.message()? {
+                Ok(text) => self.submitted(*asked, text, None),
+                Err(verdict) => Answer::of(&Reply::Done(verdict)),
+            },
+            _ if self.is_withdrawn() => {
                 Answer::of(&Reply::Busy("the request was taken back before it was read".into()))
             }
-            Ok(request) => self.question(request),
+            request => self.question(request),
         }
+    }
+
+    /// A large submission whose message is there, once it is its turn.
+    fn submission(&self, frame: &[u8], text: Spool) -> Result<Answer, WireError> {
+        let Some(turn) = submit::large(self.daemon, self.peer.uid) else {
+            return Answer::of(&Reply::Busy("the daemon has too many large requests".into()));
+        };
+        match wire::value(frame)? {
+            Request::Submit(asked) => self.submitted(*asked, text, Some(turn)),
+            _ => Err(WireError::Content("a submission and something else".into())),
+        }
+    }
+
+    fn submitted(&self, asked: Submit, text: Spool, turn: Option<Large<'_>>) -> Result<Answer, WireError> {
+        if self.is_withdrawn() {
+            let what = "the message was taken back before it was read; nothing was kept";
+            return Answer::of(&Reply::Busy(what.into()));
+        }
+        Answer::of(&Reply::Done(submit::submit(self.daemon, self.peer, asked, text, turn)))
     }
 
     /// Answers anything but a submission. A user has one turn at a time, root and the daemon's user need none; once the
@@ -115,22 +153,17 @@ impl Conversation<'_> {
         Answer::of(&control::answer(daemon, peer, request))
     }
 
-    /// The request. A large one is read with the user's leave and made a value one at a time.
-    fn request(&mut self) -> Result<Result<Request, Reply>, WireError> {
+    /// The request's octets; none where there is no room for so many.
+    fn request(&mut self, share: &mut Share) -> Result<Option<Vec<u8>>, WireError> {
         self.limit(FRAME);
         let length = wire::read_length(&mut self.input, REQUEST)?;
         let large = length as usize > MEMORY;
-        let mut share = self.daemon.limits.requests.share(self.peer.uid);
         if large && !share.grow(length.into()) {
-            return Ok(Err(Reply::Busy("the daemon has too many large requests".into())));
+            return Ok(None);
         }
         let mut frame = Vec::new();
         wire::read_octets(&mut self.input, length, &mut frame)?;
-        let turn = large.then(|| self.daemon.limits.large.take(self.peer.uid, Deadline::after(TURN)));
-        match turn {
-            Some(None) => Ok(Err(Reply::Busy("the daemon has too many large requests".into()))),
-            _ => wire::value(&frame).map(Ok),
-        }
+        Ok(Some(frame))
     }
 
     /// The message up to its END, or why it is not taken.

@@ -7,7 +7,7 @@ use super::brake::Who;
 use super::parcels::{self, new_messages, not_kept};
 use super::peer::Peer;
 use super::protocol::{Submit, Verdict};
-use super::turns::Turn;
+use super::turns::Large;
 use super::{Daemon, Summary};
 use crate::cli::invocation::{DeliveryMode, ErrorMode, Options};
 use crate::commands::surroundings::Surroundings;
@@ -37,7 +37,7 @@ const HEADER: u64 = 4 << 20;
 
 /// Takes a message; what the client is told. Where it waits for the result, the delivery was begun; otherwise whoever
 /// called begins it, once the client has its answer.
-pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdict {
+pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool, turn: Option<Large<'_>>) -> Verdict {
     if asked.id.len() != 32 || !asked.id.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return Verdict::refused(Status::Protocol, "the submission's id is not 32 hex digits".into());
     }
@@ -49,7 +49,7 @@ pub fn submit(daemon: &Daemon, peer: Peer, asked: Submit, text: Spool) -> Verdic
     let around = Surroundings::of(Caller::of(peer.uid, peer.gid));
     let wait = waits(&asked);
     let begun = wait.then(|| daemon.waiters.begin(asked.errors == ErrorMode::Mail));
-    let (accepted, lane, kept) = match keep(daemon, &around, &asked, text) {
+    let (accepted, lane, kept) = match keep(daemon, &around, &asked, text, turn) {
         // Nothing happens to it until somebody releases it: there is nothing to wait for.
         Ok(Kept { accepted, hold: Some(hold), .. }) => {
             return Verdict { text: Some(format!("kept, on hold: {hold}")), ..kept(accepted.id) };
@@ -94,10 +94,17 @@ pub(super) struct Kept {
 }
 
 /// Reads, plans and keeps the message.
-fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> Result<Kept, (Status, String)> {
-    // Many recipients take as much as a long text.
-    let recipients: u64 = asked.recipients.iter().map(|recipient| recipient.len() as u64).sum();
-    let _alone = alone(daemon, around.who.uid, text.len() + recipients)?;
+fn keep(
+    daemon: &Daemon,
+    around: &Surroundings,
+    asked: &Submit,
+    text: Spool,
+    turn: Option<Large<'_>>,
+) -> Result<Kept, (Status, String)> {
+    let _alone = match turn {
+        Some(turn) => Some(turn),
+        None => alone(daemon, around.who.uid, text.len())?,
+    };
     let message = message(text)?;
     queue(daemon, around, asked, message)
 }
@@ -107,13 +114,17 @@ fn keep(daemon: &Daemon, around: &Surroundings, asked: &Submit, text: Spool) -> 
 ///
 /// # Errors
 /// Its turn did not come.
-pub(super) fn alone(daemon: &Daemon, user: u32, octets: u64) -> Result<Option<Turn<'_>>, (Status, String)> {
+pub(super) fn alone(daemon: &Daemon, user: u32, octets: u64) -> Result<Option<Large<'_>>, (Status, String)> {
     if octets <= LARGE {
         return Ok(None);
     }
     let what = "too many large messages are coming in at once; nothing was kept, try again later";
-    let turn = daemon.limits.large.take(user, Deadline::after(TURN));
-    turn.map(Some).ok_or_else(|| (Status::Unavailable, what.to_owned()))
+    large(daemon, user).map(Some).ok_or_else(|| (Status::Unavailable, what.to_owned()))
+}
+
+/// A turn at something large; `None` where it did not come.
+pub(super) fn large(daemon: &Daemon, user: u32) -> Option<Large<'_>> {
+    daemon.limits.large.take(user, Deadline::after(TURN)).map(Large::new)
 }
 
 /// Reads what came as a message.

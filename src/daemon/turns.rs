@@ -3,6 +3,7 @@
 //! However much one user asks, another waits for one turn of each who asked before, and never for all that they asked.
 
 use crate::sys::clock::Deadline;
+use crate::sys::memory;
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,23 @@ struct User {
     waiting: usize,
     /// When the last turn was given.
     last: u64,
+}
+
+/// A turn at something large; dropped, the memory that it took is given back, and then it is the next one's.
+#[derive(Debug)]
+pub(super) struct Large<'t>(#[expect(dead_code, reason = "given back when all is done")] Turn<'t>);
+
+impl<'t> Large<'t> {
+    /// With this turn.
+    pub(super) fn new(turn: Turn<'t>) -> Self {
+        Self(turn)
+    }
+}
+
+impl Drop for Large<'_> {
+    fn drop(&mut self) {
+        memory::give_back();
+    }
 }
 
 /// A turn; dropped, it is the next one's.

@@ -11,6 +11,9 @@ use crate::message::address::{self, Address, Mailbox};
 use crate::message::{Message, recipients};
 use std::collections::BTreeMap;
 
+/// The most recipients of a message.
+const MOST: usize = 50_000;
+
 /// The recipients of a message.
 pub(super) struct Found {
     /// In the caller's order, some perhaps twice.
@@ -36,6 +39,7 @@ pub(super) fn all(
 ) -> Result<Found, RouteError> {
     let (mut all, mut asked) = (Vec::new(), Vec::new());
     for argument in &request.options.recipients {
+        few(all.len())?;
         let found = address::parse_argument(argument, request.domain);
         all.extend(found.map_err(|error| RouteError::new(Status::Data, format!("recipient argument: {error}")))?);
         asked.resize(all.len(), request.options.dsn.recipients.get(argument));
@@ -43,6 +47,7 @@ pub(super) fn all(
     if request.options.extract {
         let found = recipients::extract(&message.header, request.domain);
         all.extend(found.map_err(|error| in_header("recipient", &error))?);
+        few(all.len())?;
     }
     let Expansion { recipients, from, steps, owner } = aliased(config, request, all, via)?;
     let mut by_name = BTreeMap::new();
@@ -53,6 +58,15 @@ pub(super) fn all(
         }
     }
     Ok(Found { recipients, asked: by_name, steps, owner })
+}
+
+/// A message may have no more than that: it is in memory as a whole where it is planned, and where it is delivered.
+fn few(recipients: usize) -> Result<(), RouteError> {
+    if recipients <= MOST {
+        return Ok(());
+    }
+    let what = format!("more than {MOST} recipients of one message: send it as several messages");
+    Err(RouteError::new(Status::Usage, what))
 }
 
 /// The recipients through the aliases that hold for the account.

@@ -7,6 +7,7 @@ pub mod exec;
 pub mod files;
 pub mod identity;
 pub mod install;
+pub mod memory;
 pub mod owners;
 pub mod patient;
 pub mod person;

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:?how many seconds for each target}
 shift
-all="reply ehlo address_list header_block msmtprc toml dialogue server rules php auth"
+all="reply ehlo address_list header_block msmtprc toml dialogue server rules php auth control"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 skip() {
