@@ -49,7 +49,7 @@ use crate::queue::{Filter, Halt, Millis, Store, StoreError};
 use brake::Brake;
 use quota::Quota;
 use smtp::held::Sorting;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use turns::Turns;
 
 /// What the daemon's socket needs of those who deliver and steer. Called from many threads at once.
@@ -123,7 +123,7 @@ pub struct Daemon {
     pub sorting: Sorting,
     limits: Limits,
     /// Held by who submits to a sender that refuses at its limit.
-    refusing: Mutex<()>,
+    refusing: Turns,
 }
 
 /// Clients at once.
@@ -191,7 +191,7 @@ impl Daemon {
             since,
             sorting: Sorting::default(),
             limits,
-            refusing: Mutex::default(),
+            refusing: Turns::new(1),
         })
     }
 }

@@ -4,6 +4,7 @@
 use super::Daemon;
 use super::brake::{About, Who};
 use crate::config::Config;
+use crate::envelope::Envelope;
 use crate::exit::Status;
 use crate::queue::{Accepted, Millis, NewMessage, StoreError};
 use crate::rules::sort::Part;
@@ -49,6 +50,45 @@ pub(super) fn new_messages(
             counted: None,
             in_doubt: Vec::new(),
         });
+    }
+    Ok(all)
+}
+
+/// A message of the queue with at most so many recipients: it is in memory as a whole where it is delivered.
+const TOGETHER: usize = 5000;
+
+/// A message as it is kept: where it has very many recipients, as several that have some of them each.
+///
+/// # Errors
+/// There is no random number.
+pub(super) fn split(new: NewMessage) -> Result<Vec<NewMessage>, String> {
+    if new.envelope.recipients().len() <= TOGETHER {
+        return Ok(vec![new]);
+    }
+    let mut first = Some(new.submission);
+    let mut all = Vec::new();
+    for some in new.envelope.recipients().chunks(TOGETHER) {
+        let submission = match first.take() {
+            Some(id) => id,
+            None => random::token().map_err(|error| format!("no random number: {error}"))?,
+        };
+        let envelope = Envelope::new(new.envelope.from.clone(), some.to_vec(), new.envelope.dsn.clone());
+        all.extend(envelope.map(|envelope| NewMessage {
+            submission,
+            uid: new.uid,
+            lane: new.lane.clone(),
+            header_from: new.header_from.clone(),
+            envelope,
+            tag: new.tag.clone(),
+            message: new.message.clone(),
+            now: new.now,
+            due: new.due,
+            hold: new.hold.clone(),
+            report: new.report,
+            bulk: new.bulk,
+            counted: None,
+            in_doubt: Vec::new(),
+        }));
     }
     Ok(all)
 }

@@ -23,7 +23,6 @@ use crate::sys::clock::{self, Deadline};
 use crate::sys::random;
 use crate::sys::spool::Spool;
 use crate::sys::users::Caller;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a client may wait for the result.
@@ -118,8 +117,11 @@ pub(super) fn alone(daemon: &Daemon, user: u32, octets: u64) -> Result<Option<La
     if octets <= LARGE {
         return Ok(None);
     }
-    let what = "too many large messages are coming in at once; nothing was kept, try again later";
-    large(daemon, user).map(Some).ok_or_else(|| (Status::Unavailable, what.to_owned()))
+    large(daemon, user).map(Some).ok_or_else(too_many)
+}
+
+fn too_many() -> (Status, String) {
+    (Status::Unavailable, "too many messages are coming in at once; nothing was kept, try again later".into())
 }
 
 /// A turn at something large; `None` where it did not come.
@@ -166,10 +168,13 @@ pub(super) fn queue(
     // One after the other, so that each sees those before it in the queue.
     let besides = authors::limiting(&config, &plan.message.header, plan.via);
     let refuses = limits::refuses(plan.via) || !besides.is_empty();
-    let _turn = refuses.then(|| daemon.refusing.lock().unwrap_or_else(PoisonError::into_inner));
+    let _turn = match refuses {
+        true => Some(daemon.refusing.take(around.who.uid, Deadline::after(TURN)).ok_or_else(too_many)?),
+        false => None,
+    };
     refuse_beyond(daemon, &config, &plan, plan.via)?;
     let counted = besides.iter().map(|sender| count(daemon, &config, &plan, sender)).collect::<Result<Vec<_>, _>>()?;
-    let mut new = vec![new_message(&plan, around, asked)];
+    let mut new = parcels::split(new_message(&plan, around, asked)).map_err(|what| (Status::Os, what))?;
     if !parts.is_empty() {
         // The submission's id stands for all of it.
         let id = random::token().map_err(|error| (Status::Os, format!("no random number: {error}")))?;

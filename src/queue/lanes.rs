@@ -16,6 +16,8 @@ use std::sync::{Arc, Condvar};
 
 /// A lane takes no further claims of a kind while so many of its messages of that kind wait for a worker.
 const WAITING: usize = 16;
+/// A message with that many recipients counts as one more, and so on: it is memory that this is about.
+const HEAVY: usize = 100;
 /// Connections lost within messages in a row that pause a lane.
 const STRIKES: u32 = 4;
 /// The most worker threads.
@@ -26,6 +28,11 @@ const SHARED_THREADS: usize = 40;
 const BULK_SHARE: u32 = 8;
 /// After so many messages a worker gives way, while a lane waits for a thread.
 pub(super) const QUANTUM: u32 = 8;
+
+/// For how many messages those count that wait.
+fn weight(waiting: &VecDeque<Queued>) -> usize {
+    waiting.iter().map(|queued| 1 + queued.recipients.len() / HEAVY).sum()
+}
 
 /// Why a lane is to wait.
 #[derive(Clone, Copy, Debug)]
@@ -300,7 +307,7 @@ impl Lanes {
         for (name, lane) in &mut self.lanes {
             let probing = lane.pauses > 0 && lane.busy + lane.waiting() > 0;
             let closed = [false, true].map(|bulk| lane.shut_until() > now || lane.waits(bulk) > now);
-            let [single, bulk] = [lane.single.len(), lane.bulk.len()].map(|waiting| probing || waiting >= WAITING);
+            let [single, bulk] = [&lane.single, &lane.bulk].map(|waiting| probing || weight(waiting) >= WAITING);
             lane.shut = [single && !closed[0], bulk && !closed[1]];
             let busy = Busy { lane: name.clone(), single: single || closed[0], bulk: bulk || closed[1] };
             if busy.single || busy.bulk {
@@ -329,7 +336,7 @@ impl Lanes {
     pub(super) fn wants_more(&self, name: &str) -> bool {
         let Some(lane) = self.lanes.get(name) else { return false };
         let [single, bulk] = lane.shut;
-        let hungry = (single && lane.single.len() < WAITING / 2) || (bulk && lane.bulk.len() < WAITING / 2);
+        let hungry = (single && weight(&lane.single) < WAITING / 2) || (bulk && weight(&lane.bulk) < WAITING / 2);
         let room = lane.workers() < lane.allowed() && self.threads < SHARED_THREADS && lane.rules.pace.is_none();
         hungry || (room && lane.ready() > lane.idle)
     }

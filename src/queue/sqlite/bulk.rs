@@ -19,6 +19,8 @@ const LENGTH: Duration = Duration::from_millis(8);
 const LEAST: usize = 32;
 const FIRST: usize = 200;
 const MOST: usize = 2000;
+/// The most recipients of one, where it has several messages.
+const RECIPIENTS: usize = 20_000;
 /// Numbers looked up at a time.
 const PAGE: usize = 20_000;
 /// Submissions looked through at a time.
@@ -72,6 +74,15 @@ impl<'s> Bulk<'s> {
         Ok(done)
     }
 
+    /// How many of these messages the next portion has: as many as their recipients allow, which is where the work is.
+    fn first(&self, ids: &[i64]) -> Result<usize, StoreError> {
+        let mut size = self.size.min(ids.len());
+        while size > 1 && read::are_more(&lock(self.reader), &ids[..size], RECIPIENTS)? {
+            size /= 2;
+        }
+        Ok(size)
+    }
+
     /// Portion after portion until one has nothing left to do.
     fn until_done(
         &mut self,
@@ -120,7 +131,8 @@ impl<'s> Bulk<'s> {
     ) -> Result<u64, StoreError> {
         let mut count = 0;
         while !ids.is_empty() {
-            let (these, others) = ids.split_at(self.size.min(ids.len()));
+            let (these, others) =
+                ids.split_at(self.first(&ids.iter().take(self.size).map(|id| id.0).collect::<Vec<_>>())?);
             let (filter, action) = (Filter { ids: these.to_vec(), ..filter.clone() }, action.clone());
             let (done, files) = self.portion(move |c, _| portion::act(c, &filter, &action, now))?;
             texts.remove(&files);
@@ -140,7 +152,7 @@ impl<'s> Bulk<'s> {
         waiting.sort_unstable();
         let mut rest = &waiting[..];
         loop {
-            let (these, others) = rest.split_at(self.size.min(rest.len()));
+            let (these, others) = rest.split_at(self.first(rest)?);
             let (these, lane, last) = (these.to_vec(), lane.to_owned(), others.is_empty());
             self.portion(move |c, _| {
                 portion::hasten(c, &these, now, until_all)?;

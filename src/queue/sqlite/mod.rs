@@ -45,7 +45,7 @@ use crate::sys::clock::Deadline;
 use bulk::Bulk;
 use change::Parcel;
 use rusqlite::Connection;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -55,7 +55,7 @@ use writer::Writer;
 /// Recipients of a list, beyond which it takes no further message: some 20 MiB with their replies.
 const PAGE: usize = 20_000;
 /// Recipients of a message that are shown, and octets of them with what was said of them.
-const SHOWN: read::Room = read::Room { recipients: 20_000, octets: 1 << 20 };
+const SHOWN: read::Room = read::Room { recipients: 20_000, octets: 2 << 20 };
 /// How long a user's search may take; and after how many steps of SQLite's it is looked.
 const SEARCH: Duration = Duration::from_secs(2);
 const STEPS: i32 = 10_000;
@@ -250,9 +250,16 @@ impl Store for SqliteStore {
             let connection = lock(&self.runner);
             let snapshot = connection.unchecked_transaction().map_err(|error| self.named(error.into()))?;
             let ids = read::due(&snapshot, now, busy, &claims, limit).map_err(|error| self.named(error))?;
+            let mut heavy = Heavy::default();
             for id in ids {
+                if heavy.is_enough(&snapshot, id).map_err(|error| self.named(error))? {
+                    continue;
+                }
                 match read::queued(&snapshot, id).map_err(|error| self.named(error))? {
-                    Some(Ok(message)) => found.push(Queued { claimed: true, ..message }),
+                    Some(Ok(message)) => {
+                        heavy.add(&message);
+                        found.push(Queued { claimed: true, ..message });
+                    }
                     Some(Err(reason)) => broken.push((id, reason)),
                     None => {}
                 }
@@ -492,6 +499,31 @@ impl Store for SqliteStore {
         while self.writer.alone(schema::shrink)? {}
         // A reader in the way is no trouble: the next time will do.
         self.writer.alone(|c| schema::empty_log(c).or(Ok(())))
+    }
+}
+
+/// Lanes of which so many recipients are claimed at once that the rest of them waits for the next time.
+#[derive(Default)]
+struct Heavy {
+    lanes: HashMap<String, usize>,
+    any: bool,
+}
+
+impl Heavy {
+    /// Most hundreds of recipients of a lane that are claimed at once, but for those of the last message; what a message has
+    /// beyond whole hundreds does not count.
+    const MOST: usize = 40;
+
+    fn add(&mut self, message: &Queued) {
+        let of_lane = self.lanes.entry(message.lane.clone()).or_default();
+        *of_lane += message.recipients.len() / 100;
+        self.any |= *of_lane >= Self::MOST;
+    }
+
+    /// Whether a message is of a lane that has enough. Costs nothing where none has.
+    fn is_enough(&self, c: &Connection, id: MessageId) -> Result<bool, StoreError> {
+        let of_lane = |lane: String| self.lanes.get(&lane).is_some_and(|of_lane| *of_lane >= Self::MOST);
+        Ok(self.any && read::lane_of(c, id)?.is_some_and(of_lane))
     }
 }
 

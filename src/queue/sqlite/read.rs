@@ -296,6 +296,23 @@ pub(super) fn queued_within(
     Ok(Some(found.and_then(|message| Ok(Queued { recipients: recipients?, ..message }))))
 }
 
+/// The lane of a message.
+pub(super) fn lane_of(c: &Connection, id: MessageId) -> Result<Option<String>, StoreError> {
+    let mut statement = c.prepare_cached("SELECT lane FROM message WHERE id = ?1")?;
+    Ok(statement.query_row([id.0], |row| row.get(0)).optional()?)
+}
+
+/// Whether messages have more recipients together than that.
+pub(super) fn are_more(c: &Connection, ids: &[i64], most: usize) -> Result<bool, StoreError> {
+    let mut statement = c.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM recipient WHERE message IN (SELECT value FROM json_each(?1)) LIMIT ?2)",
+    )?;
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    let limit = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
+    let count: i64 = statement.query_row(params![format!("[{}]", ids.join(",")), limit], |row| row.get(0))?;
+    Ok(count == limit)
+}
+
 /// How many recipients a message has.
 pub(super) fn recipients_of(c: &Connection, id: MessageId) -> Result<u64, StoreError> {
     let mut statement = c.prepare_cached("SELECT count(*) FROM recipient WHERE message = ?1")?;

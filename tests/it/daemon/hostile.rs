@@ -146,6 +146,20 @@ fn thousands_of_connections() {
     assert!(daemon.peak() < MEMORY, "{} KiB", daemon.peak());
 }
 
+#[test]
+fn a_message_has_no_end_of_recipients() {
+    let server = taking();
+    let daemon = Daemon::start(&server, "");
+    let to: Vec<String> = (0..50_001).map(|number| format!("u{number}@example.org")).collect();
+    let mail = format!("From: shop@example.com\nTo: {}\n\nhello\n", to.join(",\n "));
+    let run = daemon.home().run("sendmail", &["-odq", "-t"], &mail).expect(64);
+    assert!(run.stderr.contains("more than 50000 recipients of one message: send it as several"), "{}", run.stderr);
+    assert_eq!(daemon.queued(), 0);
+    let fewer = mail.replace("u50000@example.org", "");
+    daemon.home().run("sendmail", &["-odq", "-t"], fewer).expect(0);
+    assert_eq!(daemon.queued(), 10, "5000 in each");
+}
+
 /// As nobody: much mail in the queue, then listings whose answers are not read and searches without end.
 const GREED: &str = r#"
 import json, os, socket, struct, sys, threading, time
@@ -219,9 +233,10 @@ fn who_asks_and_does_not_listen_takes_neither_memory_nor_time_from_others() {
     }
     greed.kill().unwrap();
     greed.wait().unwrap();
-    assert_eq!(daemon.queued(), 8);
     assert!(daemon.peak() < 128 << 10, "{} KiB", daemon.peak());
-    // What is listed of them is a page at a time, and is all of them.
+    // What has very many recipients is several messages; what is listed is a page at a time, and is all of them.
+    assert_eq!(daemon.queued(), 3 * 3 + 5);
     let listed = home.run("mailq", &["--json"], "").expect(0).stdout;
-    assert_eq!(listed.lines().count(), 8);
+    assert_eq!(listed.lines().count(), 3 * 3 + 5);
+    assert_eq!(listed.matches("uuuuu@").count(), 3 * 12_000);
 }

@@ -393,3 +393,47 @@ fn what_waited_for_the_end_of_a_pause_is_due_when_it_ends_early() {
     let of = |lane: &str| store.list(&Filter { lane: Some(lane.into()), ..Default::default() }, 9).unwrap().len();
     assert_eq!((of("shop"), of("sho")), (5, 0));
 }
+
+#[test]
+fn a_lane_of_very_many_recipients_is_claimed_a_little_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let many: Vec<String> = (0..3000).map(|number| format!("u{number}@example.org")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for number in 0..4 {
+        store.accept(new(&format!("h{number}"), "heavy", &many, 1)).unwrap();
+    }
+    store.accept(new("light", "light", &["you@example.org"], 2)).unwrap();
+    assert_eq!(ids(&store.claim(9, &[], 64).unwrap()), [1, 2, 5]);
+    assert_eq!(ids(&store.claim(9, &[], 64).unwrap()), [3, 4]);
+    // What is done to them goes by their recipients, and is done to all.
+    assert_eq!(store.act(&Filter::default(), &Action::Retry, 5).unwrap(), 5);
+    assert_eq!(store.act(&Filter::default(), &Action::Delete, 5).unwrap(), 5);
+    assert_eq!(store.count().unwrap(), 0);
+}
+
+#[test]
+fn a_user_is_shown_what_is_the_users_and_told_what_others_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for number in 0..4 {
+        let uid = if number < 3 { 33 } else { 34 };
+        store.accept(NewMessage { uid, ..new(&format!("s{number}"), "shop", &["you@example.org"], 1) }).unwrap();
+    }
+    let own = Filter { uid: Some(33), ..Filter::default() };
+    let one = |id| Filter { ids: vec![MessageId(id)], ..own.clone() };
+    assert_eq!(store.act(&one(1), &Action::Hold("their own".into()), 0).unwrap(), 1);
+    assert_eq!(store.act(&Filter { uid: None, ..one(2) }, &Action::Hold("root's".into()), 0).unwrap(), 1);
+    let numbers = |touchable| store.numbers(&Filter { touchable, ..own.clone() }, 9).unwrap();
+    assert_eq!(numbers(Some(true)), [MessageId(1), MessageId(3)]);
+    assert_eq!(numbers(Some(false)), [MessageId(2)]);
+    assert_eq!((numbers(None).len(), store.count_of(33).unwrap(), store.count_of(7).unwrap()), (3, 3, 0));
+    let mut shown = Vec::new();
+    let mut two = |queued: Queued, more| {
+        shown.push((queued.id.0, more));
+        shown.len() < 2
+    };
+    store.show(&own, 9, &mut two).unwrap();
+    assert_eq!(shown, [(1, 0), (2, 0)], "until there is enough");
+    assert!(store.writing().is_none());
+}
