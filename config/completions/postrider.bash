@@ -79,6 +79,9 @@ _postrider() {
             postrider__subcmd__queue,retry)
                 cmd="postrider__subcmd__queue__subcmd__retry"
                 ;;
+            postrider__subcmd__queue,salvage)
+                cmd="postrider__subcmd__queue__subcmd__salvage"
+                ;;
             postrider__subcmd__queue,show)
                 cmd="postrider__subcmd__queue__subcmd__show"
                 ;;
@@ -202,7 +205,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue)
-            opts="-h --help list show retry hold release delete bounce"
+            opts="-h --help list show retry hold release delete bounce salvage"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -392,6 +395,20 @@ _postrider() {
                     COMPREPLY=($(compgen -W "new deferred held" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__queue__subcmd__salvage)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -71,14 +71,15 @@ complete -c postrider -n "__fish_postrider_using_subcommand setup" -s h -l help 
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l socket -d 'Listen here instead of /run/postrider/submit.sock' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -l drain -d 'Before it ends, try everything that is queued once more, for at most this long: 8s, 1m' -r
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s h -l help -d 'Print help'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -s h -l help -d 'Print help'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "list" -d 'List messages, as mailq does'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "show" -d 'Show everything about messages'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "retry" -d 'Try to deliver messages now'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "hold" -d 'Keep messages from being delivered until they are released'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "release" -d 'Let messages go on that are on hold'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "delete" -d 'Take messages out of the queue without a word to anybody'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce" -f -a "bounce" -d 'Send messages back to their senders'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "list" -d 'List messages, as mailq does'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "show" -d 'Show everything about messages'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "retry" -d 'Try to deliver messages now'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "hold" -d 'Keep messages from being delivered until they are released'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "release" -d 'Let messages go on that are on hold'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "delete" -d 'Take messages out of the queue without a word to anybody'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "bounce" -d 'Send messages back to their senders'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry hold release delete bounce salvage" -f -a "salvage" -d 'Bring back mail that was set aside when a queue was damaged, or what can be read of another queue'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l sender -d 'Messages whose sender (its name, the From or the envelope sender) contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l recipient -d 'Messages with a recipient that contains TEXT' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l older-than -d 'Messages that were accepted longer ago than this: 30m, 12h, 2d' -r
@@ -143,6 +144,8 @@ held\t'Somebody or something to release it'"
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l held -d 'Messages on hold: the same as --state held'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -l all -d 'Every message'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounce" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from salvage" -l json -d 'Print one JSON object'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from salvage" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -l json -d 'As one JSON object'
 complete -c postrider -n "__fish_postrider_using_subcommand status" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand senders; and not __fish_seen_subcommand_from pause resume reset" -l json -d 'One JSON object a line'

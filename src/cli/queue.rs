@@ -7,6 +7,7 @@ use super::invocation::Usage;
 use crate::queue::{Filter, MessageId, Millis};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is to be done.
@@ -47,6 +48,18 @@ pub enum Queue {
     Delete(Touched),
     /// Send messages back to their senders
     Bounce(Touched),
+    /// Bring back mail that was set aside when a queue was damaged, or what can be read of another queue
+    ///
+    /// What the queue knows already does not come a second time. Messages whose envelope or fate cannot be known come back
+    /// on hold, with the reason.
+    Salvage {
+        /// The queue's directory, or another directory or database that holds mail
+        #[arg(value_name = "DIR")]
+        place: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Which messages; everything that is given must fit.

@@ -3,13 +3,14 @@
 //!
 //! A question is one connection. Nothing is cached; a listing comes in pages, so that neither side holds all of it.
 
-use super::own_senders;
 use super::surroundings::Surroundings;
+use super::{misconfigured, own_senders};
 use crate::config::QueueConfig;
 use crate::daemon::client::{self, AskError};
 use crate::daemon::listen::PATH;
 use crate::daemon::listing;
 use crate::daemon::protocol::{Line, Reply, Request};
+use crate::daemon::salvage::salvage;
 use crate::limits;
 use crate::queue::sqlite::{SqliteStore, StoreConfig};
 use crate::queue::{Action, Filter, MessageId, Stats, Store, StoreError};
@@ -96,7 +97,7 @@ fn own(request: &Request, config: Option<&Path>) -> Result<Reply, AskError> {
             Request::Act { .. } | Request::Bounce { .. } | Request::Flush { .. } | Request::Retry { .. } => {
                 Ok(Reply::Touched(0))
             }
-            Request::Status => Ok(counted(0)),
+            Request::Status => Ok(counted(0, Vec::new())),
             Request::Stats { since } => Ok(Reply::Stats(Stats { since: *since, ..Stats::default() })),
             Request::Senders { .. } | Request::Steer { .. } => own_senders::answer(request, None, config),
             _ => Err(needs_daemon()),
@@ -121,8 +122,14 @@ fn own(request: &Request, config: Option<&Path>) -> Result<Reply, AskError> {
         // Made due; whoever delivers from it (a queue run in this process) takes it from there.
         Request::Flush { filter } => store.act(filter, &Action::Retry, now).map(Reply::Touched),
         Request::Retry { filter } => retry(&store, filter, now).map(Reply::Touched),
-        Request::Status => store.count().map(counted),
+        Request::Status => store.count().map(|count| counted(count, store.aside())),
         Request::Stats { since } => store.stats(*since).map(Reply::Stats),
+        Request::Salvage { place } => {
+            let around = Surroundings::look();
+            let config = around.load(config.map(Path::to_path_buf));
+            let config = config.map_err(|errors| AskError::Refused(misconfigured::line(&errors)))?;
+            salvage(&store, &config, place, around.who.uid).map(Reply::Salvaged)
+        }
         Request::Senders { .. } | Request::Steer { .. } => return own_senders::answer(request, Some(&store), config),
         _ => return Err(needs_daemon()),
     }
@@ -148,8 +155,8 @@ pub fn own_directory() -> Option<PathBuf> {
     state.map(|state| state.join("postrider/queue"))
 }
 
-fn counted(messages: u64) -> Reply {
-    Reply::Status { messages, paused: Vec::new(), halted: Vec::new(), pid: std::process::id(), since: 0 }
+fn counted(messages: u64, aside: Vec<String>) -> Reply {
+    Reply::Status { messages, paused: Vec::new(), halted: Vec::new(), pid: std::process::id(), since: 0, aside }
 }
 
 fn needs_daemon() -> AskError {

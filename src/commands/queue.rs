@@ -11,12 +11,13 @@ use crate::daemon::client::AskError;
 use crate::daemon::overview::PauseLine;
 use crate::daemon::protocol::{Line, Reply, Request};
 use crate::exit::Status;
-use crate::queue::{Action, Filter, Halt, Pause};
+use crate::queue::{Action, Filter, Halt, Pause, Salvaged};
 use crate::report::{self, printable};
 use crate::sys::clock;
 use chrono::TimeZone;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Pages of the queue that a misspelt sender is looked for in.
 const HINT_PAGES: usize = 4;
@@ -40,6 +41,7 @@ pub fn run(command: &Queue, desk: &dyn Ask) -> Status {
         }),
         Queue::Release(which) => touched(which, "released", |filter| Request::Act { filter, action: Action::Release }),
         Queue::Delete(which) => touched(which, "deleted", |filter| Request::Act { filter, action: Action::Delete }),
+        Queue::Salvage { place, json } => Ok(salvage(desk, place, Form::of(*json))),
         Queue::Bounce(which) => touched(which, "sent back", |filter| Request::Bounce { filter }),
     };
     status.unwrap_or_else(|usage| refuse(&usage))
@@ -101,6 +103,44 @@ fn missing(found: u64, named: u64) -> Status {
 
 fn failed(program: &str, error: AskError) -> Status {
     mailq::ended(program, Err(ListError::Ask(error)))
+}
+
+/// `postrider queue salvage`: what came back, what did not, and where the files are.
+fn salvage(desk: &dyn Ask, place: &Path, form: Form) -> Status {
+    let absolute = match std::path::absolute(place) {
+        Ok(place) => place,
+        Err(error) => {
+            report::stderr(&format!("postrider: {}: {error}", place.display()));
+            return Status::Io;
+        }
+    };
+    let told = match desk.ask(&Request::Salvage { place: absolute }) {
+        Ok(Reply::Salvaged(told)) => told,
+        Ok(other) => return failed("postrider", unexpected(&other)),
+        Err(error) => return failed("postrider", error),
+    };
+    let text = match form {
+        Form::Json => format!("{}\n", serde_json::json!(told)),
+        Form::Table => salvaged(&told),
+    };
+    report::stdout(&text);
+    told.notes.iter().for_each(|note| report::stderr(&format!("postrider: {}", printable(note))));
+    if told.lost > 0 { Status::Findings } else { Status::Ok }
+}
+
+fn salvaged(told: &Salvaged) -> String {
+    let back = report::counted(told.back, "message");
+    let mut text = format!("{back} brought back, {} of them on hold (mailq says why)\n", told.held);
+    if told.known > 0 {
+        let _ = writeln!(text, "{} known to the queue already", report::counted(told.known, "message"));
+    }
+    if told.lost > 0 {
+        let _ = writeln!(text, "{} could not be brought back", told.lost);
+    }
+    for path in &told.kept {
+        let _ = writeln!(text, "kept as {}; delete it when you no longer need it", printable(path));
+    }
+    text
 }
 
 /// `postrider queue show`: everything about the messages that fit.
@@ -205,20 +245,33 @@ pub fn status(desk: &dyn Ask, form: Form) -> Status {
         Ok(reply) => reply,
         Err(error) => return failed("postrider", error),
     };
-    let Reply::Status { messages, paused, halted, pid, since } = &reply else {
+    let Reply::Status { messages, paused, halted, pid, since, aside } = &reply else {
         return failed("postrider", unexpected(&reply));
     };
     let text = match form {
         Form::Json => {
-            let value = serde_json::json!({"messages": messages, "paused": paused, "halted": halted, "pid": pid, "since": since});
+            let value = serde_json::json!({"messages": messages, "paused": paused, "halted": halted, "pid": pid, "since": since, "aside": aside});
             format!("{value}\n")
         }
         Form::Table => {
-            state(*messages, paused, halted, &format!("{pid} since {}", time(*since, &chrono::Local, MOMENT)))
+            let process = format!("{pid} since {}", time(*since, &chrono::Local, MOMENT));
+            state(*messages, paused, halted, &process) + &set_aside(aside)
         }
     };
     report::stdout(&text);
     Status::Ok
+}
+
+/// What may hold mail and is not in the queue.
+fn set_aside(aside: &[String]) -> String {
+    let directory = aside.first().and_then(|path| Path::new(path).parent());
+    let Some(directory) = directory else { return String::new() };
+    let mut text = String::new();
+    for path in aside {
+        let _ = writeln!(text, "set aside, and may hold mail: {}", printable(path));
+    }
+    let _ = writeln!(text, "bring back what can be with: postrider queue salvage {}", directory.display());
+    text
 }
 
 fn state(messages: u64, paused: &[Pause], halted: &[Halt], process: &str) -> String {

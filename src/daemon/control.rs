@@ -4,6 +4,7 @@
 use super::overview::Sources;
 use super::peer::Peer;
 use super::protocol::{Reply, Request, Steer};
+use super::salvage::salvage;
 use super::steer::{self, Hands};
 use super::{Daemon, listing, room};
 use crate::queue::{Action, Filter, StoreError};
@@ -66,6 +67,12 @@ pub fn answer(daemon: &Daemon, peer: Peer, request: Request) -> Reply {
         Request::Steer { name, how } if master => steered(daemon, peer, &name, &how),
         Request::Steer { .. } => Err("only root and the daemon's user may pause, resume and reset senders".into()),
         Request::Stats { since } if master => daemon.store.stats(since).map(Reply::Stats).map_err(text),
+        Request::Salvage { place } if master => {
+            let salvaged = salvage(daemon.store.as_ref(), &daemon.live.get(), &place, daemon.uid);
+            daemon.host.kick();
+            salvaged.map(Reply::Salvaged).map_err(text)
+        }
+        Request::Salvage { .. } => Err("only root and the daemon's user may bring mail back".into()),
         Request::Stats { .. } => Err("only root and the daemon's user may see the history".into()),
         Request::History { .. } => Err("only root and the daemon's user may see the history".into()),
     };
@@ -149,11 +156,11 @@ fn steered(daemon: &Daemon, peer: Peer, name: &str, how: &Steer) -> Result<Reply
 
 /// How many messages there are, and for those who may see it what is paused.
 fn status(daemon: &Daemon, master: bool, uid: u32) -> Result<Reply, String> {
-    let (messages, paused, halted) = if master {
+    let (messages, paused, halted, aside) = if master {
         let store = &daemon.store;
-        (store.count().map_err(text)?, store.paused().map_err(text)?, store.halted().map_err(text)?)
+        (store.count().map_err(text)?, store.paused().map_err(text)?, store.halted().map_err(text)?, store.aside())
     } else {
-        (daemon.store.count_of(uid).map_err(text)?, Vec::new(), Vec::new())
+        (daemon.store.count_of(uid).map_err(text)?, Vec::new(), Vec::new(), Vec::new())
     };
-    Ok(Reply::Status { messages, paused, halted, pid: std::process::id(), since: daemon.since })
+    Ok(Reply::Status { messages, paused, halted, pid: std::process::id(), since: daemon.since, aside })
 }

@@ -15,6 +15,7 @@
 //! listing     messages of the queue as they are shown
 //! overview    senders as they are shown
 //! room        what the sending limits leave for a message
+//! salvage     what was set aside comes back into the queue
 //! turns       one at a time for each user
 //! steer       senders paused, resumed, their limits reset
 //! ```
@@ -33,6 +34,7 @@ mod peer;
 pub mod protocol;
 mod quota;
 pub mod room;
+pub mod salvage;
 mod session;
 pub mod smtp;
 pub mod steer;

@@ -14,7 +14,7 @@ use super::overview::{PauseLine, SenderLine};
 use super::room::Room;
 use crate::cli::invocation::{DeliveryMode, ErrorMode};
 use crate::exit::Status;
-use crate::queue::{Action, Filter, Halt, Past, Pause, Stats};
+use crate::queue::{Action, Filter, Halt, Past, Pause, Salvaged, Stats};
 use serde::{Deserialize, Serialize};
 
 /// The first octets of a connection.
@@ -98,6 +98,11 @@ pub enum Request {
         /// Since when, milliseconds since 1970.
         since: i64,
     },
+    /// Bring back what was set aside, or what is left of another queue.
+    Salvage {
+        /// A directory, a database, or a directory of texts.
+        place: std::path::PathBuf,
+    },
 }
 
 /// What an operator does to a sender.
@@ -171,7 +176,12 @@ pub enum Reply {
         pid: u32,
         /// Since when it runs, milliseconds since 1970.
         since: i64,
+        /// What was set aside in the queue's directory.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        aside: Vec<String>,
     },
+    /// What came back into the queue.
+    Salvaged(Salvaged),
     /// Final results.
     History(Vec<Past>),
     /// Senders, in order of their names.

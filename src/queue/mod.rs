@@ -257,6 +257,16 @@ pub trait Store: Send + Sync {
     /// The store cannot be read.
     fn counted(&self, since: Millis) -> Result<Vec<Source>, StoreError>;
 
+    /// Brings back what was set aside, or what can be read of another queue: a directory, a database, a directory of texts.
+    /// What the queue knows does not come a second time.
+    ///
+    /// # Errors
+    /// It cannot be read or kept; what came back before stays.
+    fn salvage(&self, place: &std::path::Path, how: &Salvage<'_>) -> Result<Salvaged, StoreError>;
+
+    /// What was set aside since it was damaged or lost, and not brought back yet.
+    fn aside(&self) -> Vec<String>;
+
     /// Housekeeping: forgets history and submission ids older than `before`, and gives free space back.
     ///
     /// # Errors

@@ -274,6 +274,33 @@ pub enum Fate {
     },
 }
 
+/// What is not in the files of a queue that is brought back.
+pub struct Salvage<'s> {
+    /// What was accepted earlier may have been forgotten by the queue that it comes into.
+    pub since: Millis,
+    /// Whose messages they are of which nobody knows.
+    pub uid: u32,
+    /// The lane of a From.
+    pub lane: &'s dyn Fn(Option<&Address>) -> String,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Salvaged {
+    /// Messages that are in the queue again.
+    pub back: u64,
+    /// Those of them that are on hold.
+    pub held: u64,
+    /// Messages that this queue knew already: they are in it, or done with.
+    pub known: u64,
+    /// Messages and files that cannot be brought back.
+    pub lost: u64,
+    /// Why, one line each, the first of them.
+    pub notes: Vec<String>,
+    /// Where the files are now that it was brought back from, where they lay beside the queue.
+    pub kept: Vec<String>,
+}
+
 /// Which messages an operator means; everything that is set must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {

@@ -10,6 +10,7 @@ use crate::config::Direct;
 use crate::daemon::client::{self, AskError};
 use crate::daemon::listen;
 use crate::daemon::protocol::{Reply, Request};
+use crate::queue::sqlite::aside;
 use crate::queue::sqlite::inspect::{self, Inspection};
 use crate::report::counted;
 use std::path::Path;
@@ -106,6 +107,11 @@ pub(super) fn queue(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn directory(scene: &Scene<'_>, directory: &Path, worked: bool, start: &str, findings: &mut Vec<Finding>) {
+    for path in aside::list(directory).unwrap_or_default() {
+        let what = "was set aside when the queue was damaged, and may hold mail";
+        let command = format!("postrider queue salvage {}", directory.display());
+        findings.push(Finding::warning(AREA, what).at(path.display()).run(command));
+    }
     let found = match inspect::inspect(directory) {
         Ok(Some(found)) => found,
         Ok(None) => return,

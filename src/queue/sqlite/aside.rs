@@ -3,18 +3,19 @@
 //! ```text
 //! queue.db.damaged-TIME     a database, or what was left of one, with its log (-wal)
 //! text.damaged-TIME/        texts that no row named
-//! queue.db.lost-TIME        one sentence: what is missing and cannot be set aside
+//! *.salvaged-TIME           one of them once `queue salvage` has brought back what it could
 //! ```
 
 use super::text::{Texts, sync_directory};
 use super::{about, error};
 use crate::queue::StoreError;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-const MARKS: [&str; 2] = [".damaged-", ".lost-"];
+const SALVAGED: &str = ".salvaged-";
+const MARK: &str = ".damaged-";
 /// What comes with a database.
 const WITH: [&str; 3] = ["", "-wal", "-journal"];
 /// Most names that are told.
@@ -29,7 +30,7 @@ pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(directory)? {
         let Ok(name) = entry?.file_name().into_string() else { continue };
         let known = name.starts_with("queue.db.") || name.starts_with("text.");
-        if known && MARKS.iter().any(|mark| name.contains(mark)) {
+        if known && name.contains(MARK) {
             let base = WITH.iter().rev().find_map(|with| name.strip_suffix(with)).unwrap_or(&name);
             found.push(directory.join(base));
         }
@@ -38,6 +39,13 @@ pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     found.dedup();
     found.truncate(TOLD);
     Ok(found)
+}
+
+/// The directories of texts that came back, where those are that rows of a database may still name.
+pub(super) fn texts_of_before(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+    names.filter(|path| path.to_string_lossy().contains(SALVAGED)).take(TOLD).collect()
 }
 
 /// Renames the database and its log, whichever are there; the name that the database has then, where there was anything.
@@ -107,14 +115,32 @@ pub(super) enum Keep {
     Aside,
 }
 
-/// Leaves word of what is missing.
-pub(super) fn lost(directory: &Path, what: &str) -> Result<(), StoreError> {
-    let path = unused(directory, "queue.db.lost")?;
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        writeln!(file, "{what}")
+/// Copies a database whose log is missing, before anything is written to it: should the log turn up, it belongs to the copy.
+pub(super) fn copy(directory: &Path) -> Result<PathBuf, StoreError> {
+    let (from, aside) = (directory.join("queue.db"), unused(directory, "queue.db.damaged")?);
+    let copied = || -> io::Result<()> {
+        std::fs::copy(&from, &aside)?;
+        OpenOptions::new().write(true).open(&aside)?.sync_all()?;
+        sync_directory(directory)
     };
-    write().map_err(|error| error::file(&path, &error))
+    match copied() {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            // A part of a copy holds nothing that the database has not.
+            let _ = std::fs::remove_file(&aside);
+            Err(error::file(&aside, &error))
+        }
+    }
+}
+
+/// Gives something that was set aside the name of what was brought back; that name.
+pub(super) fn salvaged(path: &Path) -> Result<PathBuf, StoreError> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let to = path.with_file_name(name.replacen(MARK, SALVAGED, 1));
+    for with in WITH.iter().chain(&["-shm"]) {
+        renamed(&beside(path, with), &beside(&to, with))?;
+    }
+    Ok(to)
 }
 
 /// A path with something behind its name.

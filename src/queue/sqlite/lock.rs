@@ -123,6 +123,12 @@ impl Running {
     }
 }
 
+/// Whether somebody holds the lock of another queue, where that can be seen.
+pub(super) fn is_held(path: &Path) -> bool {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 fn open(path: &Path) -> Result<File, StoreError> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new()

@@ -25,6 +25,7 @@ mod open;
 mod owner;
 mod portion;
 mod read;
+mod restore;
 mod said;
 mod salvage;
 mod schema;
@@ -38,7 +39,7 @@ mod tests;
 
 use super::{
     Accepted, Action, Busy, Failure, Filter, Halt, Load, MessageId, Millis, NewMessage, Past, Pause, Queued, Recorded,
-    Source, Stats, Store, StoreError,
+    Salvage, Salvaged, Source, Stats, Store, StoreError,
 };
 use crate::message::Message;
 use crate::sys::clock::Deadline;
@@ -323,6 +324,15 @@ impl Store for SqliteStore {
             lock(&self.claims).remove(&id);
         }
         done.map(|done| self.texts.remove(&done.files))
+    }
+
+    fn salvage(&self, place: &Path, how: &Salvage<'_>) -> Result<Salvaged, StoreError> {
+        self.bring_back(place, how)
+    }
+
+    fn aside(&self) -> Vec<String> {
+        let found = aside::list(&self.directory).unwrap_or_default();
+        found.into_iter().map(|path| path.display().to_string()).collect()
     }
 
     fn note(&self, id: MessageId, now: Millis, results: &[Recorded]) -> Result<(), StoreError> {

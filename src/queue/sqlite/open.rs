@@ -195,20 +195,27 @@ fn create(directory: &Path) -> Result<(), StoreError> {
     sync_directory(directory).map_err(|error| error::file(directory, &error))
 }
 
-/// The log is gone though the last process did not end in order: what it committed last was in there alone.
+/// The log is gone that the last process left: what it committed last was in there alone.
 fn missing_log(directory: &Path, left_open: bool) -> Result<Option<String>, StoreError> {
     let database = directory.join("queue.db");
     if !left_open || !database.exists() || beside(&database, "-wal").exists() {
         return Ok(None);
     }
-    let what = format!(
-        "{0}-wal is missing, and the last process did not end in order: messages that were accepted last may be lost, and \
-         what was sent last may be sent again; if it was moved away, stop the daemon, move it and {0} together to another \
-         directory, and bring them back with: postrider queue salvage DIRECTORY",
-        database.display()
+    let copy = aside::copy(directory).map_or_else(
+        |error| format!("no copy of what is left could be made: {error}"),
+        |copy| {
+            format!(
+                "if you find it, put it in its place as {}-wal, then: postrider queue salvage {}",
+                copy.display(),
+                directory.display()
+            )
+        },
     );
-    aside::lost(directory, &what)?;
-    Ok(Some(what))
+    Ok(Some(format!(
+        "{}-wal is missing, which the last process left there: messages that were accepted last may be lost, and what was \
+         sent last may be sent again; {copy}",
+        database.display()
+    )))
 }
 
 /// Keeps the first page of a database that is sound, for the day on which it is not.

@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What the queue opens.
-const FILES: [&str; 7] = ["queue.db", "queue.db-wal", "queue.db-shm", "queue.db-journal", "lock", "run.lock", "text"];
+const FILES: [&str; 8] =
+    ["queue.db", "queue.db-wal", "queue.db-shm", "queue.db-journal", "queue.db.head", "lock", "run.lock", "text"];
 
 /// Refuses a queue with files that are another user's, or that this one may not write.
 pub(super) fn check(directory: &Path) -> Result<(), StoreError> {

@@ -141,7 +141,7 @@ pub(super) fn checked(octets: &[u8], digest: Option<Digest>) -> Result<Message, 
     }
 }
 
-fn digest(octets: &[u8]) -> Digest {
+pub(super) fn digest(octets: &[u8]) -> Digest {
     cut(openssl::sha::sha256(octets))
 }
 

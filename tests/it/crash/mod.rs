@@ -11,6 +11,7 @@ mod ledger;
 mod mixed;
 mod parts;
 mod power;
+mod salvage;
 mod start;
 mod unheard;
 
