@@ -54,6 +54,9 @@ pub(super) fn owed(queued: &Queued, now: Millis) -> Vec<(&QueuedRecipient, &Fail
     due.filter_map(|one| Some((one, one.failed.as_ref()?))).collect()
 }
 
+/// Results that are final, and the report about them where somebody is told.
+pub(super) type Composed = (Vec<Recorded>, Option<Telling>);
+
 /// The report about failures of before, and the results that it makes final; `None` where the message is gone.
 ///
 /// # Errors
@@ -65,7 +68,7 @@ pub(super) fn compose(
     queued: &Queued,
     owed: &[(&QueuedRecipient, &Failure)],
     usable: &dyn Fn(&str) -> bool,
-) -> Result<Option<(Vec<Recorded>, Option<Telling>)>, StoreError> {
+) -> Result<Option<Composed>, StoreError> {
     let text = match store.text(queued.id) {
         Err(StoreError::Gone) => return Ok(None),
         // That it failed can be told without it.

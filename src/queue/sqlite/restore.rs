@@ -154,7 +154,7 @@ impl Work<'_> {
     fn row(&mut self, source: &Connection, id: MessageId) -> Result<(), StoreError> {
         let queued = match read::queued(source, id)? {
             Some(Ok(queued)) => queued,
-            Some(Err(why)) => return Ok(self.lose(format!("message {id}: {why}"))),
+            Some(Err(why)) => return self.skip(format!("message {id}: {why}")),
             None => return Ok(()),
         };
         let submission: Option<String> = source
@@ -167,12 +167,12 @@ impl Work<'_> {
             return self.name(source, id);
         }
         let (place, digest) = match read::text(source, id) {
-            Err(StoreError::Text(why)) => return Ok(self.lose(format!("message {id}: {why}"))),
+            Err(StoreError::Text(why)) => return self.skip(format!("message {id}: {why}")),
             text => text?,
         };
         let (message, digest) = match self.text(place, digest) {
             Ok(text) => text,
-            Err(why) => return Ok(self.lose(format!("message {id}: {why}"))),
+            Err(why) => return self.skip(format!("message {id}: {why}")),
         };
         let submission = submission.unwrap_or_else(|| hex(digest));
         if self.is_there(&submission)? {
@@ -181,7 +181,7 @@ impl Work<'_> {
         }
         match again(queued, submission, message, self.how.since, is_known) {
             Some(new) => self.keep(new),
-            None => Ok(self.lose(format!("message {id}: it has no recipients"))),
+            None => self.skip(format!("message {id}: it has no recipients")),
         }
     }
 
@@ -312,6 +312,12 @@ impl Work<'_> {
             self.told.back += 1;
             self.told.held += u64::from(held);
         }
+        Ok(())
+    }
+
+    /// A row that cannot come back is told, and the next is looked at.
+    fn skip(&mut self, what: String) -> Result<(), StoreError> {
+        self.lose(what);
         Ok(())
     }
 
