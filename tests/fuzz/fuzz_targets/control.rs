@@ -53,6 +53,7 @@ fn message(number: u32) -> NewMessage {
         report: false,
         bulk: false,
         counted: None,
+        in_doubt: Vec::new(),
     }
 }
 
