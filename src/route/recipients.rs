@@ -11,8 +11,8 @@ use crate::message::address::{self, Address, Mailbox};
 use crate::message::{Message, recipients};
 use std::collections::BTreeMap;
 
-/// The most recipients of a message.
-const MOST: usize = 50_000;
+/// The most recipients of a message: as many as addresses in its header.
+const MOST: usize = 100_000;
 
 /// The recipients of a message.
 pub(super) struct Found {
